@@ -1,0 +1,85 @@
+//! What the server is told, resolved: no strings to parse, no defaults to look up.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use switchboard_store::{Class, Policy};
+use switchboard_wire::Pattern;
+
+/// Everything a server needs to know to start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Allows addresses other than loopback in open mode, where everyone may do everything.
+    pub insecure: bool,
+    /// Threads that hold connections; `None` is one for each CPU this process may use.
+    pub shards: Option<usize>,
+    /// Connections held at most; `None` is the limit of open files less a reserve of 64.
+    pub connections: Option<usize>,
+    /// How long a stop may take.
+    pub drain: Duration,
+    /// How often a quiet stream says that it lives.
+    pub heartbeat: Duration,
+    /// What SSE clients are told to wait before they connect again.
+    pub retry: Duration,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+    /// How channels are kept.
+    pub policy: Policy,
+}
+
+/// What one peer may make the server hold, in bytes unless it says otherwise.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The data of one event, and one WebSocket message.
+    pub message: usize,
+    /// Frames of one WebSocket message (a count).
+    pub fragments: usize,
+    /// Request line and header fields together.
+    pub head: usize,
+    /// A whole batch of `POST /api/publish`.
+    pub batch: usize,
+    /// Events on one page, whatever `limit` asks for (a count).
+    pub page: usize,
+}
+
+/// How long a peer may take.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// To send a request head once it has begun.
+    pub head: Duration,
+    /// Between requests on a kept-alive connection.
+    pub idle: Duration,
+    /// Without a byte of a body that is being read, within an event.
+    pub body: Duration,
+    /// The longest long poll, whatever `wait` asks for.
+    pub wait: Duration,
+    /// To answer a WebSocket close.
+    pub close: Duration,
+}
+
+/// One rule of `[[channel]]`: how the channels of a pattern are kept. The first that matches counts.
+pub type ChannelRule = (Pattern, Class);
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8000))],
+            insecure: false,
+            shards: None,
+            connections: None,
+            drain: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            limits: Limits { message: 1 << 20, fragments: 4096, head: 16 << 10, batch: 16 << 20, page: 1000 },
+            timeouts: Timeouts {
+                head: Duration::from_secs(10),
+                idle: Duration::from_secs(75),
+                body: Duration::from_secs(30),
+                wait: Duration::from_secs(60),
+                close: Duration::from_secs(3),
+            },
+            policy: Policy::default(),
+        }
+    }
+}

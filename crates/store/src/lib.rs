@@ -1,0 +1,5 @@
+//! The log: append, read after a position, trim.
+
+pub mod policy;
+
+pub use policy::{Class, Policy, Retention};

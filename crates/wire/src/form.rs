@@ -1,0 +1,196 @@
+//! An event or a notice in each framing, as the bytes that every subscriber shares.
+//!
+//! Each encoding is made once and sent to all. It carries the chunk of HTTP/1.1's chunked coding (RFC 9112 section
+//! 7.1) around it, so that the same buffer serves a connection with and without: [`Encoded::chunk`] is the whole of
+//! it, [`Encoded::payload`] the inside.
+
+use crate::event::{Event, Kind, base64};
+use crate::notice::Notice;
+use crate::websocket::deflate::Deflate;
+use crate::websocket::header::{Opcode, write_server_header};
+use crate::{json, sse};
+use bytes::Bytes;
+
+/// How an event is framed on its way to a subscriber.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Form {
+    /// Server-Sent Events with the data as it is.
+    SseRaw,
+    /// Server-Sent Events with the JSON event as data.
+    SseEvent,
+    /// A line of NDJSON: the JSON event.
+    NdJson,
+    /// The data alone, with no framing.
+    Body,
+    /// A WebSocket message: the data. `deflated` is the window size in bits (RFC 7692), if compressed.
+    WsRaw { deflated: Option<u8> },
+    /// A WebSocket message: the JSON event.
+    WsEvent { deflated: Option<u8> },
+}
+
+/// The bytes of one event in one form, cheap to clone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Encoded {
+    chunk: Bytes,
+    head: u8,
+}
+
+impl Encoded {
+    fn new(write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(&[b'0'; CHUNK_HEAD]);
+        write(&mut out);
+        let length = out.len() - CHUNK_HEAD;
+        if length == 0 {
+            // An empty chunk would end the body.
+            return Encoded { chunk: Bytes::new(), head: 0 };
+        }
+        let head = format!("{length:x}\r\n");
+        let start = CHUNK_HEAD - head.len();
+        out[start..CHUNK_HEAD].copy_from_slice(head.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        Encoded { chunk: Bytes::from(out).slice(start..), head: head.len() as u8 }
+    }
+
+    /// The bytes as one chunk of a chunked body; empty if there are none.
+    pub fn chunk(&self) -> Bytes {
+        self.chunk.clone()
+    }
+
+    /// The bytes without the chunk around them.
+    pub fn payload(&self) -> Bytes {
+        if self.chunk.is_empty() {
+            return Bytes::new();
+        }
+        self.chunk.slice(usize::from(self.head)..self.chunk.len() - 2)
+    }
+
+    /// How much memory the encoding holds, in bytes.
+    pub fn cost(&self) -> usize {
+        self.chunk.len()
+    }
+}
+
+/// Room for the largest chunk head: sixteen hexadecimal digits and a line break.
+const CHUNK_HEAD: usize = 18;
+
+/// Encodes an event.
+pub fn event(event: &Event, form: Form) -> Encoded {
+    let id = event.resumable.then_some(event.id);
+    Encoded::new(|out| match form {
+        Form::SseRaw => {
+            let draft = &event.draft;
+            if let Some(id) = id {
+                sse::encode::id(|out| id.write_to(out), out);
+            }
+            if let Some(name) = draft.event() {
+                sse::encode::event(name, out);
+            }
+            match draft.kind() {
+                Kind::Binary => sse::encode::data(base64(draft.data()).as_bytes(), out),
+                Kind::Json | Kind::Text => sse::encode::data(draft.data(), out),
+            }
+            sse::encode::end(out);
+        }
+        Form::SseEvent => {
+            if let Some(id) = id {
+                sse::encode::id(|out| id.write_to(out), out);
+            }
+            if let Some(name) = event.draft.event() {
+                sse::encode::event(name, out);
+            }
+            out.extend_from_slice(b"data: ");
+            event.write_json(out);
+            out.push(b'\n');
+            sse::encode::end(out);
+        }
+        Form::NdJson => {
+            event.write_json(out);
+            out.push(b'\n');
+        }
+        Form::Body => out.extend_from_slice(event.draft.data()),
+        Form::WsRaw { deflated } => {
+            let opcode = if event.draft.kind() == Kind::Binary { Opcode::Binary } else { Opcode::Text };
+            frame(opcode, event.draft.data(), deflated, out);
+        }
+        Form::WsEvent { deflated } => {
+            let mut json = Vec::new();
+            event.write_json(&mut json);
+            frame(Opcode::Text, &json, deflated, out);
+        }
+    })
+}
+
+/// Encodes a notice; empty in the forms that have no way to say one.
+pub fn notice(notice: &Notice, form: Form) -> Encoded {
+    Encoded::new(|out| match form {
+        Form::SseRaw | Form::SseEvent => {
+            if let Some(cursor) = notice.cursor() {
+                sse::encode::id(|out| cursor.write_to(out), out);
+            }
+            sse::encode::event(notice.name(), out);
+            out.extend_from_slice(b"data: ");
+            notice.write_data(out);
+            out.push(b'\n');
+            sse::encode::end(out);
+        }
+        Form::NdJson => {
+            notice.write_json(out);
+            out.push(b'\n');
+        }
+        Form::WsEvent { .. } => {
+            let mut json = Vec::new();
+            notice.write_json(&mut json);
+            frame(Opcode::Text, &json, None, out);
+        }
+        Form::Body | Form::WsRaw { .. } => {}
+    })
+}
+
+/// Encodes bytes of the caller's own, such as a heartbeat.
+pub fn verbatim(bytes: &[u8]) -> Encoded {
+    Encoded::new(|out| out.extend_from_slice(bytes))
+}
+
+/// Appends one unmasked WebSocket message, compressed if that makes it smaller.
+fn frame(opcode: Opcode, payload: &[u8], deflated: Option<u8>, out: &mut Vec<u8>) {
+    let compressed = deflated.and_then(|window| Deflate::new(window).message(payload));
+    match compressed.filter(|compressed| compressed.len() < payload.len()) {
+        Some(compressed) => {
+            write_server_header(opcode, true, compressed.len(), out);
+            out.extend_from_slice(&compressed);
+        }
+        None => {
+            write_server_header(opcode, false, payload.len(), out);
+            out.extend_from_slice(payload);
+        }
+    }
+}
+
+impl Form {
+    /// Whether the form can carry notices and positions.
+    pub fn says_gaps(self) -> bool {
+        !matches!(self, Form::Body | Form::WsRaw { .. })
+    }
+}
+
+/// Appends one page: `{"events":[…],"position","gap"?,"ended"?}`.
+pub fn page(events: &[Bytes], position: &crate::Position, gap: Option<&crate::Gap>, ended: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"events\":[");
+    for (i, event) in events.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(event.strip_suffix(b"\n").unwrap_or(event));
+    }
+    out.extend_from_slice(b"],\"position\":");
+    json::string(&position.to_string(), out);
+    if let Some(gap) = gap {
+        out.extend_from_slice(b",\"gap\":");
+        gap.write_json(out);
+    }
+    if ended {
+        out.extend_from_slice(b",\"ended\":true");
+    }
+    out.extend_from_slice(b"}\n");
+}

@@ -1,0 +1,28 @@
+//! Bytes and words: every format Switchboard speaks, and the vocabulary they share.
+//!
+//! Everything here is pure. Nothing does I/O, reads a clock, waits or panics, whatever the input; a decoder takes
+//! a slice, and "not enough yet" consumes nothing. The rooms:
+//!
+//! - [`name`], [`position`], [`event`], [`notice`]: the words;
+//! - [`sse`], [`ndjson`], [`websocket`]: the framings;
+//! - [`form`]: an event in each framing, as the bytes that every subscriber shares;
+//! - [`code`]: the one table of errors; [`limits`]: the one table of numbers.
+
+pub mod code;
+pub mod event;
+pub mod form;
+mod json;
+pub mod limits;
+pub mod name;
+pub mod ndjson;
+pub mod notice;
+pub mod position;
+pub mod sse;
+pub mod websocket;
+
+pub use code::Code;
+pub use event::{Event, Kind};
+pub use form::{Encoded, Form};
+pub use name::{ChannelName, Pattern};
+pub use notice::{Gap, Notice, Reason};
+pub use position::{Epoch, Mark, Position};

@@ -1,0 +1,25 @@
+//! Numbers that hold everywhere. What an operator may set is in the server's configuration, bounded by these.
+
+/// Longest channel name or pattern, in bytes.
+pub const NAME_MAX: usize = 255;
+/// Longest event type, in bytes.
+pub const EVENT_TYPE_MAX: usize = 255;
+/// Longest content type kept with an event, in bytes.
+pub const CONTENT_TYPE_MAX: usize = 255;
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_MAX: usize = 255;
+/// Longest position, in bytes: what [`LOGS_MAX`] marks and the separators between them come to.
+pub const POSITION_MAX: usize = 255;
+/// Most logs that one position can have a mark in.
+pub const LOGS_MAX: usize = 10;
+/// Longest position with a mark in a single log, in bytes.
+pub const MARK_MAX: usize = 24;
+/// Channels and patterns one subscription may name.
+pub const SELECTION_MAX: usize = 128;
+/// Deepest nesting of a JSON value, as `serde_json` bounds it.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Longest payload of a WebSocket control frame, in bytes (RFC 6455 section 5.5).
+pub const CONTROL_FRAME_MAX: usize = 125;
+
+const _: () = assert!(LOGS_MAX * MARK_MAX + (LOGS_MAX - 1) <= POSITION_MAX);
+const _: () = assert!(MARK_MAX <= 32);

@@ -1,0 +1,318 @@
+//! Channel names, and the patterns that select several.
+
+use crate::limits::NAME_MAX;
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// A `/`-separated name of 1..=255 bytes, such as `chat/room-1`. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelName(Arc<str>);
+
+/// Why a text is not a channel name or not a pattern.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BadName {
+    Empty,
+    TooLong,
+    EmptySegment,
+    DotSegment,
+    Wildcard,
+    Control,
+    /// A first segment that begins with `$` is the system's own.
+    Reserved,
+    /// Not UTF-8 once percent-decoded.
+    NotUtf8,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BadName::Empty => "a channel name has at least one byte",
+            BadName::TooLong => "a channel name has at most 255 bytes",
+            BadName::EmptySegment => {
+                "a segment of a channel name is empty: look for a slash at either end, or two in a row"
+            }
+            BadName::DotSegment => "a segment of a channel name is `.` or `..`",
+            BadName::Wildcard => {
+                "`*` and `**` are wildcards: they select channels in `GET /channels?channel=…` and name none"
+            }
+            BadName::Control => "a channel name holds a control character",
+            BadName::Reserved => "names that begin with `$` are the system's own",
+            BadName::NotUtf8 => "a channel name is UTF-8 once percent-decoded",
+        })
+    }
+}
+
+impl ChannelName {
+    /// The name, if it keeps every rule but the reservation of `$`: see [`ChannelName::is_reserved`].
+    pub fn new(text: &str) -> Result<ChannelName, BadName> {
+        check(text)?;
+        if text.split('/').any(|segment| matches!(segment, "*" | "**")) {
+            return Err(BadName::Wildcard);
+        }
+        Ok(ChannelName(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the first segment begins with `$`: such channels are the system's own, and no pattern that begins
+    /// with a wildcard selects them.
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with('$')
+    }
+
+    pub fn segments(&self) -> std::str::Split<'_, char> {
+        self.0.split('/')
+    }
+}
+
+/// The rules that names and patterns share.
+fn check(text: &str) -> Result<(), BadName> {
+    if text.is_empty() {
+        return Err(BadName::Empty);
+    }
+    if text.len() > NAME_MAX {
+        return Err(BadName::TooLong);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(BadName::Control);
+    }
+    for segment in text.split('/') {
+        match segment {
+            "" => return Err(BadName::EmptySegment),
+            "." | ".." => return Err(BadName::DotSegment),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Borrow<str> for ChannelName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One step of a [`Pattern`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Segment {
+    Literal(Box<str>),
+    /// `*`: exactly one segment.
+    One,
+    /// `**`: any number of segments, none included.
+    Any,
+}
+
+/// A channel name in which `*` stands for one segment and `**` for any number.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Pattern {
+    segments: Box<[Segment]>,
+}
+
+impl Pattern {
+    /// Reads a pattern; a text without wildcards is a pattern that selects that one name.
+    pub fn new(text: &str) -> Result<Pattern, BadName> {
+        check(text)?;
+        let segments = text.split('/').map(|segment| match segment {
+            "*" => Segment::One,
+            "**" => Segment::Any,
+            literal => Segment::Literal(literal.into()),
+        });
+        Ok(Pattern { segments: segments.collect() })
+    }
+
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether the pattern selects this channel. Wildcards in front do not select the system's own channels.
+    pub fn matches(&self, name: &ChannelName) -> bool {
+        if name.is_reserved() && !matches!(self.segments.first(), Some(Segment::Literal(_))) {
+            return false;
+        }
+        let name: Vec<&str> = name.segments().collect();
+        let (mut p, mut n) = (0, 0);
+        // Where the latest `**` stands and how far it reaches: on a mismatch only that one need reach further,
+        // so the work is at most the product of the two lengths.
+        let mut any: Option<(usize, usize)> = None;
+        while n < name.len() {
+            match self.segments.get(p) {
+                Some(Segment::Any) => {
+                    any = Some((p, n));
+                    p += 1;
+                }
+                Some(Segment::One) => (p, n) = (p + 1, n + 1),
+                Some(Segment::Literal(literal)) if **literal == *name[n] => (p, n) = (p + 1, n + 1),
+                _ => match any {
+                    Some((at, reach)) => {
+                        any = Some((at, reach + 1));
+                        (p, n) = (at + 1, reach + 1);
+                    }
+                    None => return false,
+                },
+            }
+        }
+        self.segments[p..].iter().all(|segment| *segment == Segment::Any)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, segment) in self.segments.iter().enumerate() {
+            if i > 0 {
+                f.write_str("/")?;
+            }
+            f.write_str(match segment {
+                Segment::Literal(text) => text,
+                Segment::One => "*",
+                Segment::Any => "**",
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The channels a reader asked for: some by name, some by pattern.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Selection {
+    pub channels: Vec<ChannelName>,
+    pub patterns: Vec<Pattern>,
+}
+
+impl Selection {
+    pub fn one(channel: ChannelName) -> Selection {
+        Selection { channels: vec![channel], patterns: Vec::new() }
+    }
+
+    /// Adds a name or, if it has a wildcard, a pattern; what is there already is not added again.
+    pub fn add(&mut self, text: &str) -> Result<(), BadName> {
+        match ChannelName::new(text) {
+            Ok(name) if !self.channels.contains(&name) => self.channels.push(name),
+            Ok(_) => {}
+            Err(BadName::Wildcard) => {
+                let pattern = Pattern::new(text)?;
+                if !self.patterns.contains(&pattern) {
+                    self.patterns.push(pattern);
+                }
+            }
+            Err(bad) => return Err(bad),
+        }
+        Ok(())
+    }
+
+    pub fn len(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn selects(&self, name: &ChannelName) -> bool {
+        self.channels.contains(name) || self.patterns.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_keep_the_rules() {
+        for good in ["a", "chat/room-1", "a*b", "**x", "...", "ünï/cödé", "$system/x", "a b", &"x".repeat(255)] {
+            assert_eq!(ChannelName::new(good).unwrap().as_str(), good);
+        }
+        let long = "x".repeat(256);
+        let cases = [
+            ("", BadName::Empty),
+            (&*long, BadName::TooLong),
+            ("/", BadName::EmptySegment),
+            ("/a", BadName::EmptySegment),
+            ("a/", BadName::EmptySegment),
+            ("a//b", BadName::EmptySegment),
+            (".", BadName::DotSegment),
+            ("a/../b", BadName::DotSegment),
+            ("*", BadName::Wildcard),
+            ("a/**", BadName::Wildcard),
+            ("a\0b", BadName::Control),
+            ("a\nb", BadName::Control),
+            ("a\u{85}b", BadName::Control),
+        ];
+        for (bad, why) in cases {
+            assert_eq!(ChannelName::new(bad).unwrap_err(), why, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_select_what_they_say() {
+        let cases = [
+            ("a/*", "a/b", true),
+            ("a/*", "a", false),
+            ("a/*", "a/b/c", false),
+            ("a/**", "a", true),
+            ("a/**", "a/b/c", true),
+            ("**", "x/y", true),
+            ("**", "$sys/x", false),
+            ("*/x", "$sys/x", false),
+            ("$sys/**", "$sys/x", true),
+            ("**/z", "z", true),
+            ("**/z", "a/b/z", true),
+            ("**/b/**/d", "a/b/c/b/d", true),
+            ("**/b/**/d", "a/c/d", false),
+            ("*/**", "a", true),
+            ("a/b", "a/b", true),
+            ("a/b", "a/b/c", false),
+        ];
+        for (pattern, name, expected) in cases {
+            let selects = Pattern::new(pattern).unwrap().matches(&ChannelName::new(name).unwrap());
+            assert_eq!(selects, expected, "{pattern} on {name}");
+        }
+    }
+
+    /// The meaning of a pattern, written as plainly as it can be.
+    fn twin(pattern: &[Segment], name: &[&str]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, None) => true,
+            (None, Some(_)) => false,
+            (Some((Segment::Any, rest)), _) => (0..=name.len()).any(|skip| twin(rest, &name[skip..])),
+            (Some((Segment::One, rest)), Some((_, name))) => twin(rest, name),
+            (Some((Segment::Literal(text), rest)), Some((first, name))) => **text == **first && twin(rest, name),
+            (Some(_), None) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_its_slow_twin(
+            pattern in prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "**"]), 1..7),
+            name in prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..8),
+        ) {
+            let pattern = Pattern::new(&pattern.join("/")).unwrap();
+            let expected = twin(pattern.segments(), &name);
+            prop_assert_eq!(pattern.matches(&ChannelName::new(&name.join("/")).unwrap()), expected);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,300}") {
+            let _ = ChannelName::new(&text);
+            if let Ok(pattern) = Pattern::new(&text) {
+                prop_assert_eq!(pattern.to_string(), text);
+            }
+        }
+    }
+}

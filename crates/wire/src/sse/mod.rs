@@ -1,0 +1,3 @@
+//! Server-Sent Events, as the HTML standard defines them (WHATWG HTML section 9.2).
+
+pub mod encode;
