@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn bodies_end_where_their_framing_says() {
-        let cases: &[(Framing, &[u8], &[u8], Option<&[u8]>)] = &[
+        type Case<'a> = (Framing, &'a [u8], &'a [u8], Option<&'a [u8]>);
+        let cases: &[Case<'_>] = &[
             (Framing::None, b"GET", b"", Some(b"GET")),
             (Framing::Length(0), b"", b"", Some(b"")),
             (Framing::Length(3), b"abcdef", b"abc", Some(b"def")),

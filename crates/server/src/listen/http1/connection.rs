@@ -217,6 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// `100 Continue` to a peer that waits for it. Dropping the future loses nothing.
     pub async fn body_piece(&mut self, pace: Pace) -> Result<Option<Bytes>, BodyError> {
         loop {
+            self.forgo_continue();
             match self.body.decode(&self.buf) {
                 Ok(Decoded::Done { skip }) => {
                     self.buf.advance(skip);
@@ -231,10 +232,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.close = true;
                     return Err(BodyError::Malformed(problem));
                 }
-            }
-            if !self.buf.is_empty() && self.due.len() == CONTINUE.len() {
-                // The peer did not wait (RFC 9110 section 10.1.1 lets us leave it out then).
-                self.due = &[];
             }
             self.send_due().await?;
             let read = match pace {
@@ -251,6 +248,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.close = true;
                 return Err(read.map_or_else(BodyError::Io, |_| BodyError::CutOff));
             }
+        }
+    }
+
+    /// Whoever sends the body does not wait for leave to (RFC 9110 section 10.1.1 lets us give none then).
+    fn forgo_continue(&mut self) {
+        if self.due.len() == CONTINUE.len() && !self.buf.is_empty() {
+            self.due = &[];
         }
     }
 
@@ -332,6 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Whether the connection cannot go on after this request.
     async fn must_close(&mut self) -> io::Result<bool> {
+        self.forgo_continue();
         if self.due.len() == CONTINUE.len() {
             // The peer may send the body or not; nobody can tell where the next request would begin.
             return Ok(true);
