@@ -223,8 +223,10 @@ fn a_broken_body_is_told_and_closes() {
         request(&mut connection).await;
         let error = whole_body(&mut connection).await.unwrap_err();
         assert_eq!(error.problem().code, Code::BadRequest);
-        let (kept, ()) =
-            tokio::join!(connection.respond(answer(400, "")), async { drop(until(&mut peer, "\r\n\r\n").await) });
+        let (kept, ()) = tokio::join!(connection.respond(answer(400, "")), async {
+            until(&mut peer, "\r\n\r\n").await;
+            drop(peer);
+        });
         assert!(!kept.unwrap());
 
         let (mut connection, mut peer) = pair();
