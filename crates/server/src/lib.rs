@@ -1,5 +1,6 @@
 //! Switchboard as a library.
 
+pub mod api;
 pub mod config;
 pub mod listen;
 

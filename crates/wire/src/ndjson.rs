@@ -74,6 +74,11 @@ impl Lines {
         (!is_blank(rest)).then_some((self.count + 1, rest))
     }
 
+    /// The number of the line that is being read, from 1.
+    pub fn line(&self) -> u64 {
+        self.count + 1
+    }
+
     /// Whether the body is in the midst of a line, once all whole lines are taken off.
     pub fn is_within_line(&self) -> bool {
         !is_blank(&self.buf[self.start..])

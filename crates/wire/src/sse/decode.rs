@@ -87,11 +87,11 @@ impl Decoder {
             self.after_cr = *ending == b'\r';
             bytes = rest;
             if self.partial.is_empty() {
-                self.line(text, events);
+                self.take_line(text, events);
             } else {
                 let mut partial = std::mem::take(&mut self.partial);
                 partial.extend_from_slice(text);
-                self.line(&partial, events);
+                self.take_line(&partial, events);
                 partial.clear();
                 self.partial = partial;
             }
@@ -104,6 +104,11 @@ impl Decoder {
         self.block.line > 0 || !self.partial.is_empty()
     }
 
+    /// The number of the line that is being read, from 1.
+    pub fn line(&self) -> u64 {
+        self.lines + 1
+    }
+
     /// How long the stream asks its readers to wait before they connect again, in milliseconds.
     pub fn retry(&self) -> Option<u64> {
         self.retry
@@ -114,7 +119,7 @@ impl Decoder {
         &self.last_event_id
     }
 
-    fn line(&mut self, mut line: &[u8], events: &mut Vec<SseEvent>) {
+    fn take_line(&mut self, mut line: &[u8], events: &mut Vec<SseEvent>) {
         self.lines += 1;
         if self.lines == 1 {
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
