@@ -15,7 +15,7 @@ use switchboard_wire::code::Problem;
 use switchboard_wire::ndjson::{self, Item};
 
 /// Most events that one batch may append: each item counts once for each of its channels.
-pub const APPENDS_MAX: usize = 10_000;
+pub(super) const APPENDS_MAX: usize = 10_000;
 
 #[derive(Serialize)]
 struct Published<'a> {
