@@ -54,7 +54,8 @@ impl Deflate {
     }
 }
 
-/// Most of what compression can save on small JSON messages is there at this level already.
+/// On messages of some hundred bytes to some KiB, levels 2 to 6 take the same time within a tenth, while level 1 makes
+/// JSON half as long again.
 const LEVEL: Compression = Compression::new(6);
 
 /// Inflates messages, one after the other. It holds about 50 KiB: see [`Inflaters`].
@@ -184,5 +185,143 @@ impl Inflaters {
     pub fn give_back(&mut self, mut inflate: Box<Inflate>) {
         inflate.reset();
         self.spare = Some(inflate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn inflate(pieces: &[&[u8]], limit: usize) -> Result<Vec<u8>, Problem> {
+        let (mut inflate, mut out) = (Inflate::new(), Vec::new());
+        for piece in pieces {
+            inflate.push(piece, limit, &mut out)?;
+        }
+        inflate.finish(limit, &mut out)?;
+        assert!(out.len() <= limit && out.capacity() <= limit);
+        Ok(out)
+    }
+
+    #[test]
+    fn the_examples_of_rfc_7692_inflate_whole_and_byte_by_byte() {
+        let examples: [(&[u8], &str); 5] = [
+            (&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], "one block (7.2.3.1)"),
+            (&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00], "stored (7.2.3.3)"),
+            (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], "a final block (7.2.3.4)"),
+            (&[0xf2, 0x48, 0x05, 0, 0, 0, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00], "two blocks (7.2.3.5)"),
+            (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], "a final block with nothing behind it"),
+        ];
+        for (example, name) in examples {
+            assert_eq!(inflate(&[example], 5).unwrap(), b"Hello", "{name}");
+            let bytes: Vec<&[u8]> = example.chunks(1).collect();
+            assert_eq!(inflate(&bytes, 5).unwrap(), b"Hello", "{name}");
+            assert_eq!(inflate(&bytes, 4).unwrap_err().code, Code::TooLarge, "{name}");
+        }
+        assert_eq!(Deflate::new(15).message(b"Hello").unwrap(), examples[0].0);
+    }
+
+    #[test]
+    fn an_empty_message_is_one_byte() {
+        assert_eq!(Deflate::new(15).message(b"").unwrap(), [0x00]);
+        assert_eq!(inflate(&[&[0x00]], 0).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_does_not_inflate_is_refused() {
+        let cases: [(&[u8], &str); 5] = [
+            (&[0x06], "a reserved block type"),
+            (&[0x00, 0x05, 0x00, 0x00, 0x00], "a stored block with unlike lengths"),
+            (&[0x00, 0x09, 0x00, 0xf6, 0xff, 0x48], "a stored block cut short"),
+            (&[0xf2, 0x00, 0x11, 0x00, 0x00], "a reference to the message before (7.2.3.2)"),
+            (&[0xf2, 0x48, 0xcd], "a compressed block cut short"),
+        ];
+        for (payload, name) in cases {
+            assert_eq!(inflate(&[payload], 100).unwrap_err().code, Code::WsProtocol, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_takes_no_more_memory_than_the_limit() {
+        let bomb = Deflate::new(15).message(&vec![0; 16 << 20]).unwrap();
+        assert!(bomb.len() < 20_000);
+        let (mut inflate, mut out) = (Inflate::new(), Vec::new());
+        assert_eq!(inflate.push(&bomb, 100_000, &mut out).unwrap_err().code, Code::TooLarge);
+        assert!(out.len() == 100_000 && out.capacity() == 100_000);
+    }
+
+    #[test]
+    fn an_inflater_given_back_begins_anew() {
+        let mut inflaters = Inflaters::new();
+        let (mut first, mut out) = (inflaters.take(), Vec::new());
+        first.push(&[0xf2, 0x48, 0xcd], 100, &mut out).unwrap();
+        inflaters.give_back(first);
+        let (mut second, mut out) = (inflaters.take(), Vec::new());
+        second.push(&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], 100, &mut out).unwrap();
+        second.finish(100, &mut out).unwrap();
+        assert_eq!(out, b"Hello");
+    }
+
+    /// Text that repeats itself at all distances, noise, and both.
+    fn payloads() -> impl Strategy<Value = Vec<u8>> {
+        let words = prop::collection::vec("[a-f]{1,9}", 0..40);
+        let noise = prop::collection::vec(any::<u8>(), 0..3000);
+        (words, noise, 0usize..40).prop_map(|(words, noise, times)| {
+            let mut payload = words.concat().into_bytes();
+            payload.extend_from_slice(&noise);
+            payload.repeat(times)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn compressed_messages_depend_on_the_payload_and_the_window_alone(
+            before in payloads(),
+            payload in payloads(),
+            window in 9u8..=15,
+        ) {
+            let fresh = Deflate::new(window).message(&payload).unwrap();
+            let mut used = Deflate::new(window);
+            used.message(&before).unwrap();
+            prop_assert_eq!(&used.message(&payload).unwrap(), &fresh);
+            prop_assert!(fresh.len() <= payload.len() + payload.len() / 8 + 32);
+            prop_assert_eq!(inflate(&[&fresh], payload.len()).unwrap(), payload);
+        }
+
+        #[test]
+        fn a_small_window_suffices_for_what_was_compressed_with_it(payload in payloads(), window in 9u8..=15) {
+            let mut compressed = Deflate::new(window).message(&payload).unwrap();
+            compressed.extend_from_slice(&TAIL);
+            let mut narrow = Decompress::new_with_window_bits(false, window);
+            let mut out = Vec::new();
+            // A buffer smaller than any window, so that references are resolved in the inflater's own window.
+            while narrow.total_out() < payload.len() as u64 {
+                let from = narrow.total_in() as usize;
+                let mut piece = Vec::with_capacity(200);
+                narrow.decompress_vec(&compressed[from..], &mut piece, FlushDecompress::None).unwrap();
+                prop_assert!(!piece.is_empty());
+                out.extend_from_slice(&piece);
+            }
+            prop_assert_eq!(out, payload);
+        }
+
+        #[test]
+        fn pieces_inflate_as_the_whole(payload in payloads(), size in 1usize..50, less in 0usize..9) {
+            let compressed = Deflate::new(15).message(&payload).unwrap();
+            let pieces: Vec<&[u8]> = compressed.chunks(size).collect();
+            match inflate(&pieces, payload.len().saturating_sub(less)) {
+                Ok(out) => prop_assert!(out == payload && (less == 0 || payload.is_empty())),
+                Err(problem) => prop_assert!(less > 0 && problem.code == Code::TooLarge),
+            }
+        }
+
+        #[test]
+        fn any_bytes_inflate_or_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), size in 1usize..50) {
+            let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+            let whole = inflate(&[&bytes], 1000);
+            prop_assert_eq!(inflate(&pieces, 1000), whole);
+        }
     }
 }

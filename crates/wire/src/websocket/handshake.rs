@@ -251,3 +251,6 @@ fn once<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>, name: &str) -> O
     let first = values.next()?;
     values.next().is_none().then_some(first)
 }
+
+#[cfg(test)]
+mod tests;

@@ -397,3 +397,6 @@ fn take<'a>(input: &mut &'a mut [u8], most: usize) -> &'a mut [u8] {
     *input = rest;
     taken
 }
+
+#[cfg(test)]
+mod tests;
