@@ -1,6 +1,7 @@
 //! Switchboard as a library.
 
 pub mod config;
+pub mod listen;
 
 pub use config::Config;
 
