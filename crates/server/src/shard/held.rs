@@ -22,7 +22,6 @@ pub(crate) struct Answer {
     pub(crate) place: Place,
     /// Set if the stream ends as soon as it is open.
     pub(crate) ending: Option<Ending>,
-    pub(crate) admission: Admission,
 }
 
 /// A subscriber's connection. While idle it owns nothing on the heap.
