@@ -1,5 +1,7 @@
 //! Reads `vectors/websocket/*.json`, whose README describes them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of a test, which the lints cannot tell from other code")]
+
 use serde_json::Value;
 use std::path::Path;
 use switchboard_wire::websocket::Role;
