@@ -5,6 +5,7 @@
 const EVENTS_SHOWN = 80;
 const COLUMNS = 72;
 const LATENCIES = 50;
+const IDS_KEPT = 4000;
 const $ = (id) => document.getElementById(id);
 
 // ---- The server's addresses ----
@@ -155,15 +156,17 @@ function learnType(type) {
 // ---- The log as this page knows it: columns in order, found out without looking into any position ----
 
 const columns = [];
+// Events whose columns went out at the left: a reader that catches up on them must not bring them back at the right.
+const past = new Set();
 
-/** The column of an event that a reader heard right after another. */
+/** The column of an event that a reader heard right after another; -1 if it went out of sight. */
 function columnOf(id, after) {
-  let at = columns.findIndex((column) => column.id === id);
-  if (at >= 0) return at;
+  const known = columns.findIndex((column) => column.id === id);
+  if (known >= 0 || past.has(id)) return known;
   const previous = after ? columns.findIndex((column) => column.id === after) : -1;
-  at = previous >= 0 ? previous + 1 : columns.length;
-  columns.splice(at, 0, { id, marks: {} });
-  if (columns.length > COLUMNS) columns.shift();
+  columns.splice(previous >= 0 ? previous + 1 : columns.length, 0, { id, marks: {} });
+  if (columns.length > COLUMNS) past.add(columns.shift().id);
+  if (past.size > IDS_KEPT) past.delete(past.values().next().value);
   return columns.findIndex((column) => column.id === id);
 }
 
@@ -181,6 +184,7 @@ class Reader {
     this.toggle.addEventListener("click", () => (this.wanted ? this.drop() : this.resume()));
     this.list = this.card.querySelector(".events");
     this.list.setAttribute("aria-label", `Events received by ${transport.name}, newest first`);
+    this.lastGap = this.card.querySelector(".last-gap");
     $("readers").append(this.card);
     this.reset();
   }
@@ -192,6 +196,7 @@ class Reader {
     this.ids = new Set();
     this.wanted = this.begins;
     this.list.replaceChildren();
+    this.lastGap.hidden = true;
     this.show("dropped", this.begins ? "not started" : "off: start it to compare");
   }
 
@@ -296,14 +301,19 @@ class Reader {
     this.gaps += 1;
     this.gapPending = true;
     this.cursor = gap.to;
-    this.row("gap", `Gap: ${REASONS[gap.reason] ?? gap.reason}`, `after ${gap.from} up to ${gap.to}`);
+    const text = `Gap: ${REASONS[gap.reason] ?? gap.reason}`;
+    const where = `after ${gap.from} up to ${gap.to}`;
+    this.row("gap", text, where);
+    // The list moves on; the newest gap stays in sight.
+    this.lastGap.replaceChildren(text, element("small", "", where));
+    this.lastGap.hidden = false;
     alerted(`Gap on ${this.transport.name}: ${gap.reason}`);
   }
 
   event(event, cursor) {
     if (this.ids.has(event.id)) this.row("gap", "Delivered twice. This is a bug: please report it.", event.id);
     this.ids.add(event.id);
-    if (this.ids.size > 4000) this.ids.delete(this.ids.values().next().value);
+    if (this.ids.size > IDS_KEPT) this.ids.delete(this.ids.values().next().value);
     learnType(event.event);
     this.count += 1;
     this.cursor = cursor ?? event.position ?? event.id;
@@ -425,8 +435,7 @@ function paintLanes() {
       const column = columns[columns.length - 1 - i];
       const mark = column?.marks[reader.transport.key] ?? "";
       const cursor = column && column.id === reader.lastId ? " cursor" : "";
-      cells[i].className = `cell ${mark}${cursor}`;
-      cells[i].hidden = !column && i > 0;
+      cells[i].className = column ? `cell ${mark}${cursor}` : "cell none";
     }
   });
 }
@@ -551,6 +560,7 @@ function read(name) {
   document.title = `${name} · Switchboard`;
   history.replaceState(null, "", "#" + encodeURI(name));
   columns.length = 0;
+  past.clear();
   for (const reader of readers) reader.reset();
   for (const reader of readers) reader.connect();
   showSnippet(snippet);
