@@ -61,7 +61,7 @@ impl Shard {
         self.node.figures.shard(self.index).recovered(taken);
 
         let reached = match taken {
-            _ if taken == piece.found.len() => piece.cursor,
+            _ if taken == piece.found.len() => piece.cursor.seq,
             0 => place.cursor,
             _ => piece.found[taken - 1].seq,
         };

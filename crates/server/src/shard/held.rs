@@ -66,8 +66,9 @@ impl Held {
             transport,
             chunked,
             queued: false,
-            active: false,
-            heard: false,
+            // What opens the stream is news enough until the first heartbeat.
+            active: true,
+            heard: true,
             pinged: false,
             paused: false,
             closing: false,
