@@ -4,9 +4,11 @@
 //! is 201 `{"items":[{"ids":{"<channel>":"<id>", …}}, …]}`, in the order of the items. A problem that is an item's has
 //! the member `item`, its index from 0, and nothing was appended.
 
-use super::{BodySource, Node, Request, collect, json, key, problem, refused};
+use super::{PUBLISHER, collect, json, key, refuse, refused};
+use crate::listen::BodySource;
+use crate::node::Node;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use switchboard_store::{Append, Appended, Key};
@@ -42,13 +44,13 @@ impl Serialize for Ids<'_> {
 
 pub(super) async fn publish(
     node: &Node,
-    request: &Request<'_>,
+    headers: &HeaderMap,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
-    if key::from_headers(request.headers)?.is_some() {
+    if key::from_headers(headers)?.is_some() {
         return Err(Code::InvalidParameter.because("a batch has a `key` in each item, not an Idempotency-Key"));
     }
-    let body = collect(body, node.limits.batch).await?;
+    let body = collect(body, node.config.limits.batch).await?;
     let written = ndjson::parse_batch(&body)?;
     let mut appends = Vec::with_capacity(written.len());
     // Where each item's appends end.
@@ -58,14 +60,14 @@ pub(super) async fn publish(
         match item {
             Ok(item) if appends.len() + item.channels.len() > APPENDS_MAX => {
                 let problem = Code::TooLarge.because(format!("the batch comes to more than {APPENDS_MAX} events"));
-                return Ok(at_item(&problem, i));
+                return Ok(at_item(node, &problem, i));
             }
-            Ok(item) => add(item, request.publisher, &mut appends),
-            Err(problem) => return Ok(at_item(&problem, i)),
+            Ok(item) => add(item, &mut appends),
+            Err(problem) => return Ok(at_item(node, &problem, i)),
         }
         ends.push(appends.len());
     }
-    let appended = match node.log.append((node.now)(), &appends) {
+    let appended = match node.log.append(node.now(), &appends) {
         Ok(appended) => appended,
         Err((at, refusal)) => {
             let mut problem = refused(refusal);
@@ -74,7 +76,7 @@ pub(super) async fn publish(
             {
                 problem.detail = format!("this is so of the channel {:?}", append.channel.as_str()).into();
             }
-            return Ok(at_item(&problem, ends.partition_point(|end| *end <= at)));
+            return Ok(at_item(node, &problem, ends.partition_point(|end| *end <= at)));
         }
     };
     let mut start = 0;
@@ -87,8 +89,8 @@ pub(super) async fn publish(
 }
 
 fn checked(node: &Node, item: Item) -> Result<Item, Problem> {
-    if item.draft.data().len() > node.limits.message {
-        return Err(Code::TooLarge.because(format!("the data has more than {} bytes", node.limits.message)));
+    if item.draft.data().len() > node.config.limits.message {
+        return Err(Code::TooLarge.because(format!("the data has more than {} bytes", node.config.limits.message)));
     }
     if let Some(key) = &item.key {
         key::check(key)?;
@@ -96,9 +98,9 @@ fn checked(node: &Node, item: Item) -> Result<Item, Problem> {
     Ok(item)
 }
 
-fn add(item: Item, publisher: &str, appends: &mut Vec<Append>) {
+fn add(item: Item, appends: &mut Vec<Append>) {
     let Item { channels, draft, key } = item;
-    let key = key.map(|key| Key::whole(publisher, &key));
+    let key = key.map(|key| Key::whole(PUBLISHER, &key));
     appends.extend(channels.into_iter().map(|channel| Append {
         channel,
         draft: Some(draft.clone()),
@@ -107,6 +109,6 @@ fn add(item: Item, publisher: &str, appends: &mut Vec<Append>) {
     }));
 }
 
-fn at_item(problem: &Problem, item: usize) -> Response<Bytes> {
-    problem::extended(problem, &format!(",\"item\":{item}"))
+fn at_item(node: &Node, problem: &Problem, item: usize) -> Response<Bytes> {
+    refuse(node, problem, &format!(",\"item\":{item}"))
 }

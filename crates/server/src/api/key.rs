@@ -8,7 +8,7 @@ use switchboard_wire::limits::IDEMPOTENCY_KEY_MAX;
 const NAME: &str = "idempotency-key";
 
 /// The `Idempotency-Key` of a request, written bare or as a string (RFC 8941 section 3.3.3): its content counts.
-pub fn from_headers(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut fields = headers.get_all(NAME).iter();
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
@@ -24,7 +24,7 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 /// A key is 1..=255 bytes of visible ASCII.
-pub fn check(key: &str) -> Result<(), Problem> {
+pub(super) fn check(key: &str) -> Result<(), Problem> {
     if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }

@@ -1,124 +1,87 @@
-//! What is done by asking once: publishing, listing, deleting. Nothing in here knows how bytes arrive: a request is its
-//! parts and a [`BodySource`], an answer a whole response.
-//!
-//! [`Route::of`] says whose a path is. Reading (`GET` and `HEAD` of channels) is not answered here; [`answer`] does the
-//! rest of what the routes allow, and refuses the methods they do not.
+//! What is done by asking once: publishing, listing, deleting. An answer is whole, and is written by whoever asked.
 
 mod batch;
 mod channels;
-pub mod key;
-pub mod problem;
+mod key;
+pub(crate) mod problem;
 mod publish;
-pub mod query;
+pub(crate) mod query;
 mod stream;
 
-pub use channels::Readers;
-pub use query::Query;
-
-use crate::config::Limits;
+use crate::listen::http1::Head;
 use crate::listen::{BodySource, Pace};
+use crate::node::Node;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use std::sync::Arc;
-use switchboard_store::{Memory, Refusal};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use problem::with_allow;
+use query::Query;
+use std::sync::atomic::Ordering;
+use switchboard_store::Refusal;
 use switchboard_wire::code::Problem;
 use switchboard_wire::{ChannelName, Code};
 
-/// What handlers work on.
-#[derive(Clone)]
-pub struct Node {
-    pub log: Arc<Memory>,
-    pub limits: Limits,
-    /// Milliseconds since the Unix epoch.
-    pub now: fn() -> u64,
-}
-
-/// A request without its body.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    pub method: &'a Method,
-    /// What follows the `?`, as written.
-    pub query: Option<&'a str>,
-    pub headers: &'a HeaderMap,
-    /// Who publishes, as far as idempotency keys are told apart; empty where nobody is told apart.
-    pub publisher: &'a str,
-}
+/// Who publishes, as far as idempotency keys tell publishers apart: without authentication, everyone.
+const PUBLISHER: &str = "";
 
 /// Whose a path is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Route {
-    /// `/channels/{channel}`, or why that is no channel's name.
-    Channel(Result<ChannelName, Problem>),
+enum Route {
+    /// `/channels/{channel}`
+    Channel(ChannelName),
     /// `/channels`
     Channels,
     /// `/api/publish`
     Publish,
     /// `/api/channels`
     List,
-    /// None of these.
-    Other,
 }
 
 impl Route {
     /// The route of a path, as written in the request.
-    pub fn of(path: &str) -> Route {
+    fn of(path: &str) -> Result<Route, Problem> {
         match path {
-            "/channels" => Route::Channels,
-            "/api/publish" => Route::Publish,
-            "/api/channels" => Route::List,
-            _ => path.strip_prefix("/channels/").map_or(Route::Other, |name| Route::Channel(query::channel(name))),
+            "/channels" => Ok(Route::Channels),
+            "/api/publish" => Ok(Route::Publish),
+            "/api/channels" => Ok(Route::List),
+            _ => match path.strip_prefix("/channels/") {
+                Some(name) => query::channel(name).map(Route::Channel),
+                None => Err(Code::NotFound.into()),
+            },
         }
     }
 
     /// The methods that the route answers, as `Allow` lists them.
-    pub fn allow(&self) -> &'static str {
+    fn allow(&self) -> &'static str {
         match self {
             Route::Channel(_) => "GET, HEAD, POST, DELETE, OPTIONS",
-            Route::Channels | Route::List | Route::Other => "GET, HEAD, OPTIONS",
+            Route::Channels | Route::List => "GET, HEAD, OPTIONS",
             Route::Publish => "POST, OPTIONS",
         }
     }
 }
 
-/// Answers all that the routes take but reading. `readers` is asked for where a list of channels tells them.
-pub async fn answer(
+/// Answers all but reading: `GET` and `HEAD` of channels are not for here.
+pub(crate) async fn answer(
     node: &Node,
-    route: &Route,
-    request: &Request<'_>,
+    head: &Head,
+    query: &Query,
     body: &mut impl BodySource,
-    readers: impl AsyncFnOnce() -> Readers,
-) -> Response<Bytes> {
-    let outcome = match (route, request.method) {
-        (Route::Other, _) => Err(Code::NotFound.into()),
-        (_, &Method::OPTIONS) => Ok(options(route)),
-        (Route::Channel(name), &Method::POST | &Method::DELETE) => match (name, request.method) {
-            (Err(problem), _) => Err(problem.clone()),
-            (Ok(channel), &Method::DELETE) => Ok(channels::delete(node, channel)),
-            (Ok(channel), _) => publish::publish(node, channel, request, body).await,
-        },
-        (Route::Publish, &Method::POST) => batch::publish(node, request, body).await,
-        (Route::List, &Method::GET | &Method::HEAD) => match channels::Paging::of(request) {
-            Ok(paging) => Ok(channels::list(node, &paging, &readers().await)),
-            Err(problem) => Err(problem),
-        },
-        _ => return not_allowed(route),
-    };
-    outcome.unwrap_or_else(|problem| problem::response(&problem))
+) -> Result<Response<Bytes>, Problem> {
+    let route = Route::of(&head.path)?;
+    match (&route, &head.method) {
+        (_, &Method::OPTIONS) => Ok(with_allow(no_content(), route.allow())),
+        (Route::Channel(channel), &Method::POST) => publish::publish(node, channel, query, &head.headers, body).await,
+        (Route::Channel(channel), &Method::DELETE) => Ok(channels::delete(node, channel)),
+        (Route::Publish, &Method::POST) => batch::publish(node, &head.headers, body).await,
+        (Route::List, &Method::GET | &Method::HEAD) => channels::list(node, query).await,
+        _ => Ok(with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())),
+    }
 }
 
-/// 405, with what is allowed.
-pub fn not_allowed(route: &Route) -> Response<Bytes> {
-    let mut response = problem::response(&Code::MethodNotAllowed.into());
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.allow()));
-    response
-}
-
-/// The answer to OPTIONS: 204, with what is allowed.
-pub fn options(route: &Route) -> Response<Bytes> {
-    let mut response = no_content();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.allow()));
-    response
+/// A refusal that says more than a bare problem does; see [`problem::extended`]. The others are the caller's to count.
+fn refuse(node: &Node, problem: &Problem, extra: &str) -> Response<Bytes> {
+    node.figures.problems.fetch_add(1, Ordering::Relaxed);
+    problem::extended(problem, extra)
 }
 
 fn no_content() -> Response<Bytes> {
@@ -161,11 +124,11 @@ async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Prob
 }
 
 fn refused(refusal: Refusal) -> Problem {
-    refusal.code().because(match refusal {
-        Refusal::Ended => "",
-        Refusal::KeyReused => "",
-        Refusal::KeysFull => "as many idempotency keys are kept as may be",
-    })
+    match refusal {
+        Refusal::KeysFull => refusal.code().because(refusal.to_string()),
+        // Their sentences in the table say it all.
+        Refusal::Ended | Refusal::KeyReused => refusal.code().into(),
+    }
 }
 
 #[cfg(test)]

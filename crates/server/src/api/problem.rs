@@ -1,18 +1,18 @@
 //! Refusals over HTTP: problems (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderValue, Response, StatusCode};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 
-/// The problem as a response, with the fields that go with its status. `Allow` is the caller's to add.
-pub fn response(problem: &Problem) -> Response<Bytes> {
+/// The problem as a response, with the fields that go with its status. `Allow` is for [`with_allow`].
+pub(crate) fn respond(problem: &Problem) -> Response<Bytes> {
     extended(problem, "")
 }
 
-/// As [`response`], with further members: `extra` is empty or begins with a comma.
-pub fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
+/// As [`respond`], with further members: `extra` is empty or begins with a comma.
+pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
     let status = StatusCode::from_u16(problem.code.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status == StatusCode::NO_CONTENT {
         let mut response = Response::new(Bytes::new());
@@ -38,6 +38,12 @@ pub fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
         }
         _ => {}
     }
+    response
+}
+
+/// The response with the methods that its address answers.
+pub(crate) fn with_allow(mut response: Response<Bytes>, methods: &'static str) -> Response<Bytes> {
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     response
 }
 

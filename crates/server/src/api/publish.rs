@@ -1,6 +1,9 @@
 //! `POST /channels/{channel}`: one event, or a stream of them.
 
-use super::{BodySource, Node, Query, Request, collect, json, key, refused, stream};
+use super::query::Query;
+use super::{PUBLISHER, collect, json, key, refused, stream};
+use crate::listen::BodySource;
+use crate::node::Node;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
@@ -24,34 +27,31 @@ struct Published<'a> {
 pub(super) async fn publish(
     node: &Node,
     channel: &ChannelName,
-    request: &Request<'_>,
+    query: &Query,
+    headers: &HeaderMap,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
-    let query = Query::new(request.query);
     let event = query.one("event")?;
     let end = query.flag("end")?;
-    let key = key::from_headers(request.headers)?;
-    let content_type = content_type(request.headers)?;
+    let key = key::from_headers(headers)?;
+    let content_type = content_type(headers)?;
     if let Some(format) = content_type.and_then(stream::Format::of) {
         if event.is_some() {
-            return Err(Code::InvalidParameter.because("in a stream of events each names its own type: leave `event` out"));
+            return Err(
+                Code::InvalidParameter.because("in a stream of events each names its own type: leave `event` out")
+            );
         }
-        let task = stream::Task { node, channel, publisher: request.publisher, key, end };
+        let task = stream::Task { node, channel, key, end };
         return Ok(task.run(format, body).await);
     }
-    let data = collect(body, node.limits.message).await?;
+    let data = collect(body, node.config.limits.message).await?;
     let draft = match end && data.is_empty() && event.is_none() {
         true => None,
-        false => Some(Draft::from_body(event.as_deref(), content_type, data)?),
+        false => Some(Draft::from_body(event, content_type, data)?),
     };
-    let append = Append {
-        channel: channel.clone(),
-        end,
-        key: key.map(|key| Key::whole(request.publisher, &key)),
-        draft,
-    };
+    let append = Append { channel: channel.clone(), end, key: key.map(|key| Key::whole(PUBLISHER, &key)), draft };
     let append = [append];
-    let appended = node.log.append((node.now)(), &append).map_err(|(_, refusal)| refused(refusal))?;
+    let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refused(refusal))?;
     let Some(appended) = appended.first() else { return Err(Code::Internal.into()) };
     let published = Published {
         id: appended.id.map(|id| id.to_string()),

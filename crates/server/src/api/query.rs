@@ -7,7 +7,7 @@ use switchboard_wire::name::BadName;
 use switchboard_wire::{ChannelName, Code};
 
 /// The channel that the rest of a path names. `%2F` is a slash like any other: a segment can hold none.
-pub fn channel(path: &str) -> Result<ChannelName, Problem> {
+pub(crate) fn channel(path: &str) -> Result<ChannelName, Problem> {
     let Some(bytes) = decoded(path, false) else {
         return Err(Code::ChannelName.because("the path has a `%` that no two hexadecimal digits follow"));
     };
@@ -18,52 +18,46 @@ pub fn channel(path: &str) -> Result<ChannelName, Problem> {
     name.map_err(|bad| Code::ChannelName.because(bad.to_string()))
 }
 
-/// The parameters of a query, in their order. Nothing is refused before it is asked for.
+/// The parameters of a query, decoded, in their order.
 #[derive(Clone, Debug)]
-pub struct Query<'a> {
-    /// Names decoded, values as written.
-    pairs: Vec<(Cow<'a, [u8]>, &'a str)>,
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
 }
 
-impl<'a> Query<'a> {
-    /// Takes a query apart: `name=value` pairs between `&`, where a `+` is a space.
-    pub fn new(query: Option<&'a str>) -> Query<'a> {
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+impl Query {
+    /// Reads a query: `name=value` pairs between `&`, where a `+` is a space. One that cannot be decoded is refused,
+    /// but for `since`: no cursor is, however foul, so what stands there is taken as well as it can be.
+    pub(crate) fn parse(query: Option<&str>) -> Result<Query, Problem> {
+        let mut pairs = Vec::new();
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name, true).unwrap_or(Cow::Borrowed(name.as_bytes())), value)
-        });
-        Query { pairs: pairs.collect() }
-    }
-
-    fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.pairs.iter().filter(move |(other, _)| **other == *name.as_bytes()).map(|(_, value)| *value)
+            let name = strict("a name in the query", name)?;
+            let value = if name == "since" { lossy(value) } else { strict(&format!("`{name}`"), value)? };
+            pairs.push((name, value));
+        }
+        Ok(Query { pairs })
     }
 
     /// All values of a parameter.
-    pub fn all(&self, name: &str) -> Result<Vec<Cow<'a, str>>, Problem> {
-        self.values(name).map(|value| strict(name, value)).collect()
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter where it was given last.
+    pub(crate) fn last<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.all(name).last()
     }
 
     /// The value of a parameter that may be given once.
-    pub fn one(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
-        let mut values = self.values(name);
-        let Some(value) = values.next() else { return Ok(None) };
-        if values.next().is_some() {
-            return Err(invalid(name, "is given more than once"));
-        }
-        strict(name, value).map(Some)
-    }
-
-    /// The first value of a parameter, whatever it holds: what cannot be decoded stays as written, and what is not
-    /// UTF-8 is replaced.
-    pub fn lossy(&self, name: &str) -> Option<String> {
-        let value = self.values(name).next()?;
-        Some(String::from_utf8_lossy(&decoded(value, true).unwrap_or(Cow::Borrowed(value.as_bytes()))).into_owned())
+    pub(crate) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, Problem> {
+        let mut values = self.all(name);
+        let value = values.next();
+        if values.next().is_some() { Err(invalid(name, "is given more than once")) } else { Ok(value) }
     }
 
     /// A parameter that is `true` or `false`; false where it is not given.
-    pub fn flag(&self, name: &str) -> Result<bool, Problem> {
-        match self.one(name)?.as_deref() {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.one(name)? {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(invalid(name, "is `true` or `false`")),
@@ -71,7 +65,7 @@ impl<'a> Query<'a> {
     }
 
     /// A parameter that is a whole number. One beyond the range counts as its end, but below it is refused.
-    pub fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
+    pub(crate) fn number(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         // Digits that are too many for the type are beyond any range.
@@ -87,14 +81,16 @@ fn invalid(name: &str, why: &str) -> Problem {
     Code::InvalidParameter.because(format!("`{name}` {why}"))
 }
 
-fn strict<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Problem> {
-    match decoded(value, true) {
-        None => Err(invalid(name, "has a `%` that no two hexadecimal digits follow")),
-        Some(Cow::Borrowed(_)) => Ok(Cow::Borrowed(value)),
-        Some(Cow::Owned(bytes)) => {
-            String::from_utf8(bytes).map(Cow::Owned).map_err(|_| invalid(name, "is not UTF-8 once percent-decoded"))
-        }
-    }
+fn strict(what: &str, text: &str) -> Result<String, Problem> {
+    let refused = |why: &str| Code::InvalidParameter.because(format!("{what} {why}"));
+    let bytes = decoded(text, true).ok_or_else(|| refused("has a `%` that no two hexadecimal digits follow"))?;
+    String::from_utf8(bytes.into_owned()).map_err(|_| refused("is not UTF-8 once percent-decoded"))
+}
+
+/// What cannot be decoded stays as written, and what is not UTF-8 is replaced.
+fn lossy(text: &str) -> String {
+    let bytes = decoded(text, true).unwrap_or(Cow::Borrowed(text.as_bytes()));
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The bytes that `text` stands for (RFC 3986 section 2.1), and with `plus` a space for each `+`. `None` if a `%` is
@@ -135,31 +131,47 @@ mod tests {
         ] {
             assert_eq!(channel(path).unwrap().as_str(), name, "{path}");
         }
-        for bad in ["", "/", "a/", "a//b", "a/%2e%2e/b", "*", "a/**", "%", "%2", "%zz", "%+1", "%FF", "%00", "$a", "%24a/b"] {
+        for bad in
+            ["", "/", "a/", "a//b", "a/%2e%2e/b", "*", "a/**", "%", "%2", "%zz", "%+1", "%FF", "%00", "$a", "%24a/b"]
+        {
             assert_eq!(channel(bad).unwrap_err().code, Code::ChannelName, "{bad}");
         }
         assert_eq!(channel("%FF").unwrap_err().detail, BadName::NotUtf8.to_string());
     }
 
+    fn query(text: &str) -> Query {
+        Query::parse(Some(text)).unwrap()
+    }
+
     #[test]
     fn parameters_are_found_by_name() {
-        let query = Query::new(Some("a=1&b=x+y%2Bz&&c&a=2&%64=%C3%BC&e=a=b&bad=%zz&worse=%FF"));
-        assert_eq!(query.all("a").unwrap(), ["1", "2"]);
+        let query = query("a=1&b=x+y%2Bz&&c&a=2&%64=%C3%BC&e=a=b");
+        assert_eq!(query.all("a").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(query.last("a"), Some("2"));
         assert_eq!(query.one("a").unwrap_err().code, Code::InvalidParameter);
-        assert_eq!(query.one("b").unwrap().unwrap(), "x y+z");
-        assert_eq!(query.one("c").unwrap().unwrap(), "");
-        assert_eq!(query.one("d").unwrap().unwrap(), "ü");
-        assert_eq!(query.one("e").unwrap().unwrap(), "a=b");
-        assert_eq!(query.one("f").unwrap(), None);
-        assert!(query.one("bad").is_err() && query.all("worse").is_err());
-        assert_eq!((query.lossy("bad").unwrap(), query.lossy("worse").unwrap()), ("%zz".into(), "\u{fffd}".into()));
-        assert_eq!((query.lossy("a"), query.lossy("f")), (Some("1".into()), None));
-        assert_eq!(Query::new(None).one("a").unwrap(), None);
+        assert_eq!(query.one("b"), Ok(Some("x y+z")));
+        assert_eq!(query.one("c"), Ok(Some("")));
+        assert_eq!(query.one("d"), Ok(Some("ü")));
+        assert_eq!(query.one("e"), Ok(Some("a=b")));
+        assert_eq!((query.one("f"), query.last("f")), (Ok(None), None));
+        assert_eq!(Query::parse(None).unwrap().one("a"), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_refused_unless_it_is_a_cursor() {
+        for bad in ["a=%zz", "a=%F", "%=a", "a=%FF", "%FF"] {
+            assert_eq!(Query::parse(Some(bad)).unwrap_err().code, Code::InvalidParameter, "{bad}");
+        }
+        for (foul, text) in
+            [("since=%zz+", "%zz+"), ("since=%FF", "\u{fffd}"), ("%73ince=%", "%"), ("since=a+b", "a b")]
+        {
+            assert_eq!(query(foul).last("since"), Some(text), "{foul}");
+        }
     }
 
     #[test]
     fn flags_and_numbers_are_checked() {
-        let query = Query::new(Some("t=true&f=false&x=yes&e=&n=5&big=99999999999999999999999&neg=-1&hex=0x1&zero=0"));
+        let query = query("t=true&f=false&x=yes&e=&n=5&big=99999999999999999999999&neg=-1&hex=0x1&zero=0");
         assert_eq!((query.flag("t"), query.flag("f"), query.flag("none")), (Ok(true), Ok(false), Ok(false)));
         assert!(query.flag("x").is_err() && query.flag("e").is_err());
         assert_eq!((query.number("n", 1..=9), query.number("none", 1..=9)), (Ok(Some(5)), Ok(None)));
@@ -171,16 +183,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_query_is_read(query in "[a-b=&%+0-9\\PC]{0,40}") {
-            let query = Query::new(Some(&query));
-            let _ = (query.all("a"), query.lossy("a"), query.number("a", 0..=1));
+        fn any_query_is_read_or_refused(query in "[a-b=&%+0-9\\PC]{0,40}") {
+            let _ = Query::parse(Some(&query));
         }
 
         #[test]
         fn what_is_encoded_reads_back(text in "\\PC{0,30}") {
             let encoded: String = text.bytes().map(|b| format!("%{b:02x}")).collect();
-            let query = format!("a={encoded}");
-            prop_assert_eq!(Query::new(Some(&query)).one("a").unwrap().unwrap(), text);
+            let query = query(&format!("a={encoded}"));
+            prop_assert_eq!(query.one("a"), Ok(Some(text.as_str())));
         }
     }
 }

@@ -4,7 +4,9 @@
 //! has the members `line`, from 1, and `appended`: how many events of this body are in the log. With a key, a line that
 //! was appended before is passed over, so that a retry goes on where it stopped.
 
-use super::{BodySource, Node, Pace, json, problem, refused};
+use super::{PUBLISHER, json, refuse, refused};
+use crate::listen::{BodySource, Pace};
+use crate::node::Node;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -46,7 +48,6 @@ impl Format {
 pub(super) struct Task<'a> {
     pub(super) node: &'a Node,
     pub(super) channel: &'a ChannelName,
-    pub(super) publisher: &'a str,
     pub(super) key: Option<String>,
     /// The channel ends with the stream.
     pub(super) end: bool,
@@ -68,7 +69,7 @@ struct Sum {
 impl Task<'_> {
     pub(super) async fn run(self, format: Format, body: &mut impl BodySource) -> Response<Bytes> {
         let mut writer = Writer {
-            key: self.key.as_deref().map(|key| StreamKey::new(self.publisher, key)),
+            key: self.key.as_deref().map(|key| StreamKey::new(PUBLISHER, key)),
             task: self,
             waiting: Vec::new(),
             lines: Vec::new(),
@@ -81,7 +82,7 @@ impl Task<'_> {
             Err(failure) => Err(failure),
         };
         outcome.unwrap_or_else(|Failure { line, problem }| {
-            problem::extended(&problem, &format!(",\"line\":{line},\"appended\":{}", writer.appended))
+            refuse(writer.task.node, &problem, &format!(",\"line\":{line},\"appended\":{}", writer.appended))
         })
     }
 }
@@ -102,7 +103,7 @@ impl Writer<'_> {
     /// Reads the stream to its clean end and returns the line it ends on. Whatever ends it, what came whole
     /// before that is appended.
     async fn read(&mut self, format: Format, body: &mut impl BodySource) -> Result<u64, Failure> {
-        let message = self.task.node.limits.message;
+        let message = self.task.node.config.limits.message;
         let mut reader = match format {
             // JSON may take three bytes to write one of text that is not ASCII.
             Format::NdJson => Reader::Lines(Lines::new(message.saturating_mul(3).saturating_add(AROUND))),
@@ -142,7 +143,7 @@ impl Writer<'_> {
         let mut count = waiting.len();
         let mut failure = None;
         while count > 0 {
-            match self.task.node.log.append((self.task.node.now)(), &waiting[..count]) {
+            match self.task.node.log.append(self.task.node.now(), &waiting[..count]) {
                 Ok(appended) => {
                     let (first, last) = (appended.first(), appended.last());
                     self.first = self.first.or(first.and_then(|appended| appended.id));
@@ -166,11 +167,11 @@ impl Writer<'_> {
         if end {
             let key = self.key.as_mut().map(|key| key.line(None, true));
             let append = [Append { channel: channel.clone(), draft: None, end: true, key }];
-            node.log.append((node.now)(), &append).map_err(|(_, refusal)| failure(refusal))?;
+            node.log.append(node.now(), &append).map_err(|(_, refusal)| failure(refusal))?;
         }
         let mut sum = (self.appended, self.first, self.last);
         if let Some(key) = &self.key
-            && let Some(known) = node.log.finish((node.now)(), channel, key).map_err(failure)?
+            && let Some(known) = node.log.finish(node.now(), channel, key).map_err(failure)?
         {
             sum = (known.count, known.first, known.last);
         }

@@ -1,4 +1,4 @@
-//! The handlers, driven with bodies from memory against a log in memory.
+//! The handlers, with bodies from memory, on a log in memory.
 
 mod batch;
 mod manage;
@@ -6,13 +6,16 @@ mod publish;
 mod stream;
 
 use super::*;
+use crate::config::Config;
+use crate::listen::BodyError;
+use crate::listen::http1;
+use http::HeaderMap;
 use serde_json::Value;
 use std::collections::VecDeque;
-use switchboard_store::{Budget, Cursor, Policy, Since};
+use switchboard_store::{Budget, Read, Since};
 use switchboard_wire::name::Selection;
-use switchboard_wire::{Epoch, Form};
 
-/// A body from memory, in pieces; then its end, or being cut off.
+/// A body in pieces, and then its end, or what it breaks off with.
 #[derive(Default)]
 struct Body {
     pieces: VecDeque<Bytes>,
@@ -23,12 +26,14 @@ struct Body {
 }
 
 impl Body {
-    fn of(text: &str) -> Body {
-        Body { pieces: VecDeque::from([Bytes::copy_from_slice(text.as_bytes())]), sized: true, ..Body::default() }
+    /// All at once, and of a length that is known.
+    fn of(text: impl AsRef<[u8]>) -> Body {
+        Body { sized: true, ..Body::pieces(&[text.as_ref()]) }
     }
 
-    fn pieces(pieces: &[&str]) -> Body {
-        Body { pieces: pieces.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect(), ..Body::default() }
+    fn pieces<T: AsRef<[u8]>>(pieces: &[T]) -> Body {
+        let pieces = pieces.iter().map(|piece| Bytes::copy_from_slice(piece.as_ref()));
+        Body { pieces: pieces.filter(|piece| !piece.is_empty()).collect(), ..Body::default() }
     }
 
     fn cut_off(self) -> Body {
@@ -37,11 +42,10 @@ impl Body {
 }
 
 impl BodySource for Body {
-    async fn piece(&mut self, pace: Pace) -> Result<Option<Bytes>, crate::listen::BodyError> {
+    async fn piece(&mut self, pace: Pace) -> Result<Option<Bytes>, BodyError> {
         self.paces.push(pace);
-        self.pieces.retain(|piece| !piece.is_empty());
         match self.pieces.pop_front() {
-            None if self.cut_off => Err(crate::listen::BodyError::CutOff),
+            None if self.cut_off => Err(BodyError::CutOff),
             piece => Ok(piece),
         }
     }
@@ -51,9 +55,11 @@ impl BodySource for Body {
     }
 }
 
+/// A node on which a message is at most 100 bytes.
 fn node() -> Node {
-    let limits = Limits { message: 100, batch: 100_000, ..crate::Config::default().limits };
-    Node { log: Arc::new(Memory::new(Epoch::new(1), Policy::default())), limits, now: || 1_000_000 }
+    let mut config = Config::default();
+    config.limits.message = 100;
+    Node::new(config, 1).unwrap()
 }
 
 struct Answer {
@@ -63,44 +69,61 @@ struct Answer {
 }
 
 impl Answer {
+    /// The status, and the code of the problem if it is one.
     fn code(&self) -> (u16, &str) {
-        (self.status, self.json["code"].as_str().unwrap_or("none"))
+        (self.status, self.json["code"].as_str().unwrap_or_default())
+    }
+
+    fn text(&self, member: &str) -> &str {
+        self.json[member].as_str().unwrap_or_else(|| panic!("{member} in {}", self.json))
     }
 }
 
-/// Sends `target` this body, with these header fields, to a server on which channel `read/one` has two readers.
-fn ask(node: &Node, method: &str, target: &str, fields: &[(&'static str, &str)], body: &mut Body) -> Answer {
-    let mut headers = HeaderMap::new();
-    for (name, value) in fields {
-        headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    let method = Method::from_bytes(method.as_bytes()).unwrap();
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let request = Request { method: &method, query, headers: &headers, publisher: "" };
-    let readers = async || Readers::from([(ChannelName::new("read/one").unwrap(), 2)]);
+/// Asks with this request line and these header fields.
+fn ask(node: &Node, request: &str, fields: &[(&str, &str)], body: &mut Body) -> Answer {
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let text = format!("{request} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+    let (head, _) = http1::head::parse(text.as_bytes(), 64 << 10).unwrap().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let response = runtime.block_on(answer(node, &Route::of(path), &request, body, readers));
+    let outcome = runtime.block_on(async {
+        let query = Query::parse(head.query.as_deref())?;
+        answer(node, &head, &query, body).await
+    });
+    let response = outcome.unwrap_or_else(|problem| problem::respond(&problem));
     let json = match response.body().is_empty() {
         true => Value::Null,
         false => serde_json::from_slice(response.body()).unwrap(),
     };
-    assert!(response.status().as_u16() == 204 || response.headers()["cache-control"] == "no-store");
+    if response.status() != StatusCode::NO_CONTENT {
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+    }
     Answer { status: response.status().as_u16(), headers: response.headers().clone(), json }
 }
 
-/// All that the log holds of a channel, as JSON events.
+/// The JSON events that the log holds of a channel.
 fn held(node: &Node, channel: &str) -> Vec<Value> {
     let selection = Selection::one(ChannelName::new(channel).unwrap());
-    let opened = node.log.open((node.now)(), &selection, Since::Earliest, true);
-    let budget = Budget { events: 10_000, bytes: 1 << 30 };
-    let piece = node.log.read((node.now)(), &selection, opened.cursor, node.log.head(), budget);
-    piece.found.iter().map(|found| event_json(found)).collect()
+    let opened = node.log.open(node.now(), &selection, Since::Earliest, true);
+    let budget = Budget { items: 10_000, bytes: 1 << 30 };
+    let piece = node.log.read(node.now(), &selection, opened.cursor, node.log.head(), budget);
+    let events = piece.found.iter().filter_map(|found| match &found.what {
+        Read::Event(entry) => Some(entry.event()),
+        _ => None,
+    });
+    let json = events.map(|event| {
+        let mut json = Vec::new();
+        event.write_json(&mut json);
+        serde_json::from_slice(&json).unwrap()
+    });
+    json.collect()
 }
 
-fn ids(events: &[Value]) -> Vec<&str> {
-    events.iter().map(|event| event["id"].as_str().unwrap()).collect()
+/// Whether the channel has ended.
+fn has_ended(node: &Node, channel: &str) -> bool {
+    node.log.all_ended(&Selection::one(ChannelName::new(channel).unwrap()))
 }
 
-fn data(events: &[Value]) -> Vec<&Value> {
-    events.iter().map(|event| &event["data"]).collect()
+/// The data of what the log holds of a channel.
+fn data(node: &Node, channel: &str) -> Vec<Value> {
+    held(node, channel).into_iter().map(|mut event| event["data"].take()).collect()
 }
