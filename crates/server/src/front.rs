@@ -4,8 +4,8 @@ use crate::api;
 use crate::api::query::{self, Query};
 use crate::console;
 use crate::hold::{self, Hold};
-use crate::listen::http1::{Connection, Head, Next, Settings};
 use crate::listen::Accepted;
+use crate::listen::http1::{Connection, Head, Next, Settings};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
@@ -25,6 +25,8 @@ use tokio::sync::Notify;
 /// Seconds after which a refused client may try again, at the earliest and at the latest.
 const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 1..=5;
 
+const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// What became of a request.
 enum Outcome {
     Respond(Response<Bytes>),
@@ -42,9 +44,8 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     let front = Front { connection: Connection::new(socket, settings), node, shard: shard.clone(), admitted };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
-        let adopted = socket
-            .into_std()
-            .and_then(|socket| shard.borrow_mut().adopt(socket, received.into(), *answer, admission));
+        let adopted =
+            socket.into_std().and_then(|socket| shard.borrow_mut().adopt(socket, received.into(), *answer, admission));
         if let Err(error) = adopted {
             tracing::debug!(%error, "a connection could not be held");
         }
@@ -107,6 +108,9 @@ impl Front {
             (_, true) => Some(Code::Draining),
             _ => None,
         };
+        if head.path == "/healthz" {
+            return get_only(head, || text(PLAIN, "ok\n".into())).map(Outcome::Respond);
+        }
         let reads = head.path == "/channels" || head.path.starts_with("/channels/");
         if let Some(code) = refused {
             // An EventSource stops for good at any status but 200, so it is refused within one.
@@ -125,8 +129,10 @@ impl Front {
         }
         Ok(Outcome::Respond(match &*head.path {
             "/metrics" => get_only(head, || text(metrics::CONTENT_TYPE, metrics::text(&self.node)))?,
-            "/healthz" => get_only(head, || text("text/plain; charset=utf-8", "ok\n".into()))?,
-            "/readyz" => get_only(head, || text("text/plain; charset=utf-8", "ready\n".into()))?,
+            "/readyz" => {
+                self.node.check().await?;
+                get_only(head, || text(PLAIN, "ready\n".into()))?
+            }
             path if console::serves(path) => get_only(head, || console::respond(path))?,
             _ => api::answer(&self.node, head, &query, &mut self.connection).await?,
         }))

@@ -1,7 +1,7 @@
 //! Opening an answer that is held: its head, its first words, and where its reader begins.
 
-use crate::listen::http1::response::{Extent, write_head};
 use crate::listen::http1::Head;
+use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
 use crate::reading::Reading;
 use crate::shard::Answer;
@@ -76,11 +76,7 @@ pub(crate) fn open(
 /// `$open`, and `$gap` if reading opens with one.
 fn first_words(node: &Node, transport: Transport, opened: &Opened) -> Vec<u8> {
     let form = transport.form();
-    let open = Notice::Open {
-        position: opened.position.clone(),
-        recovered: opened.recovered,
-        gap: opened.gap.clone(),
-    };
+    let open = Notice::Open { position: opened.position.clone(), recovered: opened.recovered, gap: opened.gap.clone() };
     let mut words = match form {
         Form::SseRaw | Form::SseEvent => sse::retry(node.config.retry).into_bytes(),
         _ => Vec::new(),

@@ -18,7 +18,6 @@ const BACKLOG: i32 = 4096;
 const TICK: Duration = Duration::from_secs(1);
 
 /// A server that runs, on threads of its own, until it is drained.
-#[derive(Debug)]
 pub struct Running {
     node: Arc<Node>,
     addresses: Vec<SocketAddr>,
@@ -60,8 +59,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         .iter()
         .map(|address| listen_on(*address).map_err(|error| StartError::Listen(*address, error)))
         .collect::<Result<_, _>>()?;
-    let addresses =
-        listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(StartError::Io)?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(StartError::Io)?;
     let shards = config.shards.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     let node = Arc::new(Node::new(config, shards).map_err(StartError::Io)?);
     let threads = spawn(&node, listeners, shards).map_err(StartError::Io)?;
@@ -124,6 +122,12 @@ async fn tick(node: &Node) {
             _ = interval.tick() => node.log.tick(node.now()),
             _ = draining.wait_for(|draining| *draining) => return,
         }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 

@@ -103,7 +103,7 @@ impl Draft {
 }
 
 /// The media type without its parameters, in lower case.
-fn essence(content_type: &str) -> String {
+pub(crate) fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 

@@ -109,8 +109,9 @@ impl Inflate {
     ///
     /// Those of [`Inflate::push`], and [`Code::WsProtocol`] if the message stops within a block.
     pub fn finish(&mut self, limit: usize, out: &mut Vec<u8>) -> Result<(), Problem> {
-        // A sender that ends with a final block should append an empty one to leave out the tail of; some do not.
-        if !self.ended {
+        // A sender that ends with a final block should append an empty one to leave out the tail of, and one that has
+        // nothing to say should send a byte; some do not.
+        if !self.ended && self.inner.total_in() > 0 {
             self.push(&TAIL, limit, out)?;
             let length = out.len();
             self.push(&END, limit, out)?;

@@ -1,6 +1,6 @@
 //! The WebSocket protocol (RFC 6455) with `permessage-deflate` (RFC 7692), for both sides, sans I/O.
 //!
-//! [`handshake`] opens, [`message::Reader`] reads, [`write`] and [`close`] write. Frames that go to many subscribers
+//! [`handshake`] opens, [`message::Reader`] reads, [`mod@write`] and [`close`] write. Frames that go to many subscribers
 //! are written once, by [`form`](crate::form). A whole conversation, without a socket:
 //!
 //! ```
