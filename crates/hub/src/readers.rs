@@ -9,13 +9,21 @@ use switchboard_wire::name::Selection;
 /// The shard's own number for a reader, below the number of readers it ever held at once.
 pub type Token = u32;
 
-/// Where a reader is.
+/// Where a reader is, as the log says it: handed back to the log when it reads on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     /// It has everything up to here.
     pub cursor: u64,
-    /// It did not ask for events up to here, but for the values of `state` channels.
+    /// Up to here it needs to be told of no loss. Above the cursor in a reader that did not ask for events up to here,
+    /// but for the values of `state` channels; below it in one that has yet to come to where a channel lost events.
     pub floor: u64,
+}
+
+impl Place {
+    /// A reader that has everything up to here and was told of every loss.
+    pub fn at(cursor: u64) -> Place {
+        Place { cursor, floor: cursor }
+    }
 }
 
 struct Reader {
@@ -129,6 +137,7 @@ impl Readers {
                 && reader.live
             {
                 reader.cursor = reader.cursor.max(from);
+                reader.floor = reader.cursor;
                 reader.live = reader.cursor >= head;
                 if !reader.live {
                     each(token as Token);
@@ -137,19 +146,19 @@ impl Readers {
         }
     }
 
-    /// The reader's peer took no more than what lies up to `cursor`.
-    pub fn fall_behind(&mut self, token: Token, cursor: u64) {
+    /// The reader's peer took no more than what lies before this place.
+    pub fn fall_behind(&mut self, token: Token, place: Place) {
         if let Some(reader) = self.get_mut(token) {
-            reader.cursor = cursor;
+            (reader.cursor, reader.floor) = (place.cursor, place.floor);
             reader.live = false;
         }
     }
 
-    /// A reader that was behind has everything up to `cursor`. `true` if it is live now.
-    pub fn catch_up(&mut self, token: Token, cursor: u64) -> bool {
+    /// A reader that was behind has everything before this place. `true` if it is live now.
+    pub fn catch_up(&mut self, token: Token, place: Place) -> bool {
         let position = self.position;
         self.get_mut(token).is_some_and(|reader| {
-            reader.cursor = reader.cursor.max(cursor);
+            (reader.cursor, reader.floor) = (reader.cursor.max(place.cursor), place.floor);
             reader.live = reader.cursor >= position;
             reader.live
         })

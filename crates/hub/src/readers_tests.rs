@@ -15,7 +15,7 @@ fn selection(texts: &[&str]) -> Arc<Selection> {
 }
 
 fn at(cursor: u64) -> Place {
-    Place { cursor, floor: 0 }
+    Place::at(cursor)
 }
 
 fn due(readers: &mut Readers, channel: &str, seq: u64) -> Vec<Token> {
@@ -51,13 +51,13 @@ fn a_laggard_is_live_again_at_the_shards_position() {
     let mut readers = Readers::new(0);
     readers.add(0, selection(&["a"]), at(0));
     assert_eq!(due(&mut readers, "a", 1), [0]);
-    readers.fall_behind(0, 0);
+    readers.fall_behind(0, at(0));
     readers.advance(1);
     assert!(due(&mut readers, "a", 2).is_empty());
     readers.advance(2);
     assert_eq!(readers.behind(0), Some(at(0)));
-    assert!(!readers.catch_up(0, 1));
-    assert!(readers.catch_up(0, 2));
+    assert!(!readers.catch_up(0, at(1)));
+    assert!(readers.catch_up(0, at(2)));
     assert_eq!(due(&mut readers, "a", 3), [0]);
 }
 
@@ -108,7 +108,7 @@ proptest! {
                     if let Some(channel) = log.get(seq as usize - 1) {
                         for token in due(&mut readers, channel, seq) {
                             if token % 2 == 1 && y % 3 == 0 {
-                                readers.fall_behind(token, seq - 1);
+                                readers.fall_behind(token, at(seq - 1));
                             } else {
                                 heard[token as usize].2.push(seq);
                             }
@@ -125,7 +125,7 @@ proptest! {
                                 heard[token].2.push(seq);
                             }
                         }
-                        readers.catch_up(token as Token, upto);
+                        readers.catch_up(token as Token, at(upto));
                     }
                 }
                 _ => {

@@ -142,7 +142,7 @@ impl Collector for Snapshot {
         let node = &*self.0;
         let (figures, log) = (&node.figures, node.log.stats());
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let gauges: [(&str, &str, i64); 11] = [
+        let gauges: [(&str, &str, i64); 13] = [
             ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
             ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
             ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
@@ -153,15 +153,20 @@ impl Collector for Snapshot {
             ("channels_limit", "Channels kept at most", node.config.policy.channels as i64),
             ("log_events", "Events held", log.events as i64),
             ("log_bytes", "Bytes held, encodings included", log.bytes as i64),
+            ("idempotency_keys", "Idempotency keys remembered", log.keys as i64),
+            ("idempotency_keys_limit", "Idempotency keys remembered at most", node.config.policy.keys as i64),
             ("log_bytes_limit", "Bytes held at most", node.config.policy.bytes as i64),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let counters: [(&str, &str, u64); 12] = [
+        let counters: [(&str, &str, u64); 15] = [
             ("appended", "Events appended to the log", log.appended),
-            ("dropped", "Events dropped from the log by its limits", log.dropped),
+            ("repeated", "Appends answered from an idempotency key", log.repeated),
+            ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
+            ("expired", "Events removed for their age", log.expired),
+            ("forgotten", "Channels forgotten because there were too many", log.forgotten),
             ("delivered", "Events sent to live readers", figures.sum(|s| &s.delivered)),
             ("recovered", "Events and notices sent to readers that were behind", figures.sum(|s| &s.recovered)),
             ("fell_behind", "Times a reader's socket was full", figures.sum(|s| &s.fell_behind)),

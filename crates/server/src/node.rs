@@ -5,10 +5,15 @@ use crate::listen::Connections;
 use crate::metrics::Figures;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 use switchboard_store::Memory;
-use switchboard_wire::{ChannelName, Epoch};
+use switchboard_wire::code::Problem;
+use switchboard_wire::{ChannelName, Code, Epoch};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+/// How long a shard may take to answer before the server counts as not ready.
+const CHECK: Duration = Duration::from_secs(1);
 
 /// A running server, as its threads see it.
 pub(crate) struct Node {
@@ -78,21 +83,43 @@ impl Node {
         *self.draining.borrow()
     }
 
+    /// Whether the log and every shard really answer.
+    pub(crate) async fn check(&self) -> Result<(), Problem> {
+        // The log answers from under its lock, a shard from its own thread.
+        self.log.stats();
+        let answers = self.ask_shards(&[]);
+        let all = async {
+            for answer in answers {
+                if answer.await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        match tokio::time::timeout(CHECK, all).await {
+            Ok(true) => Ok(()),
+            _ => Err(Code::Overloaded.because("a shard does not answer")),
+        }
+    }
+
     /// Readers of these channels and of all channels selected by name, on all shards.
     pub(crate) async fn count_readers(&self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
-        let mut answers = Vec::new();
-        for shard in self.shards() {
-            let (answer, counted) = oneshot::channel();
-            if shard.commands.send(Command::CountReaders(listed.to_vec(), answer)).is_ok() {
-                answers.push(counted);
-            }
-        }
         let mut total = HashMap::new();
-        for counted in answers {
+        for counted in self.ask_shards(listed) {
             for (channel, readers) in counted.await.unwrap_or_default() {
                 *total.entry(channel).or_default() += readers;
             }
         }
         total
+    }
+
+    fn ask_shards(&self, listed: &[ChannelName]) -> Vec<oneshot::Receiver<HashMap<ChannelName, usize>>> {
+        let ask = |shard: &ShardHandle| {
+            let (answer, counted) = oneshot::channel();
+            // A shard that has stopped drops the question, and with it the answer.
+            let _ = shard.commands.send(Command::CountReaders(listed.to_vec(), answer));
+            counted
+        };
+        self.shards().iter().map(ask).collect()
     }
 }

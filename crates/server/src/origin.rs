@@ -32,9 +32,10 @@ pub(crate) fn check(head: &Head, public: bool) -> Result<(), Problem> {
         return Err(Code::Misdirected.because("in open mode only localhost, 127.0.0.0/8 and [::1] are served"));
     }
     for origin in head.headers.get_all(ORIGIN) {
-        let host = origin.to_str().ok().and_then(|origin| {
-            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
-        });
+        let host = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")));
         if !host.is_some_and(is_loopback) {
             return Err(Code::ForbiddenOrigin.because("in open mode only pages of a loopback origin may ask"));
         }
@@ -84,8 +85,19 @@ mod tests {
             assert!(is_loopback(host), "{host}");
         }
         for host in [
-            "", "example.com", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "[::2]", "[::1]x", "::1",
-            "127.0.0.1:80@example.com", "localhost:80/x", "0.0.0.0", "[::ffff:127.0.0.1]", "2130706433",
+            "",
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "10.0.0.1",
+            "[::2]",
+            "[::1]x",
+            "::1",
+            "127.0.0.1:80@example.com",
+            "localhost:80/x",
+            "0.0.0.0",
+            "[::ffff:127.0.0.1]",
+            "2130706433",
         ] {
             assert!(!is_loopback(host), "{host}");
         }

@@ -21,8 +21,6 @@ const PAGE: usize = 100;
 /// A read, understood.
 pub(crate) struct Reading {
     pub(crate) selection: Arc<Selection>,
-    /// A single channel named in the path.
-    pub(crate) single: bool,
     since: Option<String>,
     pub(crate) how: How,
 }
@@ -31,7 +29,10 @@ pub(crate) struct Reading {
 pub(crate) enum How {
     Page(PageWanted),
     /// Held open. For a WebSocket with what the handshake agreed.
-    Hold { transport: Transport, accepted: Option<handshake::Accepted<'static>> },
+    Hold {
+        transport: Transport,
+        accepted: Option<handshake::Accepted<'static>>,
+    },
 }
 
 /// A page, perhaps after a wait.
@@ -84,7 +85,7 @@ impl Reading {
         };
         let of_stream = matches!(how, How::Hold { .. }).then(|| text(&head.headers, "last-event-id")).flatten();
         let since = of_stream.or_else(|| query.last("since").filter(|since| !since.is_empty()).map(str::to_owned));
-        Ok(Reading { selection: Arc::new(selection), single, since, how })
+        Ok(Reading { selection: Arc::new(selection), since, how })
     }
 
     pub(crate) fn since(&self) -> Since<'_> {
@@ -142,7 +143,7 @@ fn choose(head: &Head, query: &Query) -> Result<Choice, Problem> {
         }
         None => {}
     }
-    if handshake::is_websocket_request(version(head), fields(&head.headers)) {
+    if handshake::is_websocket_request(version(head), fields(&head.headers).into_iter()) {
         return Ok(Choice::WebSocket);
     }
     let accept = Accept::of(&head.headers);
@@ -201,7 +202,7 @@ fn websocket(head: &Head, raw: Option<bool>, single: bool) -> Result<How, Proble
     // The subprotocol means the raw form, so it is not agreed to where the other form was asked for.
     let supported: &[&'static str] = if raw.unwrap_or(single) { &[websocket::RAW] } else { &[] };
     let fields = fields(&head.headers);
-    let accepted = handshake::accept(head.method.as_str(), version(head), fields, supported, true)?;
+    let accepted = handshake::accept(head.method.as_str(), version(head), fields.iter().copied(), supported, true)?;
     let deflated = accepted.deflate.map(|deflate| deflate.window);
     let transport = Transport::WebSocket { raw: raw.unwrap_or(single), deflated };
     Ok(How::Hold { transport, accepted: Some(accepted) })
@@ -248,6 +249,6 @@ fn version(head: &Head) -> (u8, u8) {
     if head.version == Version::HTTP_10 { (1, 0) } else { (1, 1) }
 }
 
-fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> + Clone {
-    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
+fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
 }

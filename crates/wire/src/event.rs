@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn bodies_become_what_their_type_says() {
-        let cases: &[(Option<&str>, &[u8], Result<(Kind, &str), Code>)] = &[
+        type Case = (Option<&'static str>, &'static [u8], Result<(Kind, &'static str), Code>);
+        let cases: &[Case] = &[
             (None, b"hello", Ok((Kind::Text, "text/plain"))),
             (None, b"\xff", Ok((Kind::Binary, "application/octet-stream"))),
             (Some("application/x-www-form-urlencoded"), b"hello", Ok((Kind::Text, "text/plain"))),

@@ -1,6 +1,5 @@
 //! Accepting connections, counting them against the limit, and dealing them out to the shards.
 
-
 use crate::node::{Command, Node};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;

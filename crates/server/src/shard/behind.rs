@@ -4,7 +4,7 @@ use super::{Shard, Slot};
 use crate::transport::Ending;
 use bytes::Bytes;
 use std::mem;
-use switchboard_hub::Token;
+use switchboard_hub::{Place, Token};
 use switchboard_store::{Budget, Cursor, Found, Read};
 use switchboard_wire::{Notice, form};
 
@@ -45,8 +45,9 @@ impl Shard {
         let Some(place) = self.readers.behind(token) else { return };
         let Some(selection) = self.readers.selection(token).cloned() else { return };
         let cursor = Cursor { seq: place.cursor, floor: place.floor };
-        // Up to the shard's position and no further: what comes after it, the ring will bring.
-        let upto = self.readers.position();
+        // Up to the shard's position and no further: what comes after it, the ring will bring. But a reader that
+        // wants no more than states up to its floor is not to be brought anything else up to there.
+        let upto = self.readers.position().max(place.floor);
         let piece = self.node.log.read(self.node.now(), &selection, cursor, upto, PIECE);
 
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
@@ -61,9 +62,9 @@ impl Shard {
         self.node.figures.shard(self.index).recovered(taken);
 
         let reached = match taken {
-            _ if taken == piece.found.len() => piece.cursor,
-            0 => place.cursor,
-            _ => piece.found[taken - 1].seq,
+            _ if taken == piece.found.len() => Place { cursor: piece.cursor.seq, floor: piece.cursor.floor },
+            0 => place,
+            _ => Place { cursor: piece.found[taken - 1].seq, ..place },
         };
         if blocked {
             self.readers.fall_behind(token, reached);

@@ -62,9 +62,8 @@ impl Shard {
         if held.sink.is_blocked() {
             return;
         }
-        if !held.transport.is_websocket() || held.peer_closed {
-            self.remove(token);
-        } else if held.hang_up && held.sink.socket().shutdown(Shutdown::Write).is_err() {
+        let done = !held.transport.is_websocket() || held.peer_closed;
+        if done || (held.hang_up && held.sink.socket().shutdown(Shutdown::Write).is_err()) {
             self.remove(token);
         }
     }

@@ -53,7 +53,7 @@ async fn run(
     let poll = Poll::new()?;
     let registry = poll.registry().try_clone()?;
     let shard: SharedShard = Rc::new(RefCell::new(Shard::new(node.clone(), index, registry)));
-    let mut poll = AsyncFd::with_interest(poll, Interest::READABLE)?;
+    let mut poll = nest(poll)?;
     let mut events = Events::with_capacity(EVENTS);
     let mut draining = node.draining.subscribe();
     let mut give_up: Option<Instant> = None;
@@ -99,6 +99,15 @@ async fn run(
             () = until(deadline), if !more => {}
         }
     }
+}
+
+/// Registers the shard's poll with the runtime's, so that one thread waits for both.
+#[allow(unsafe_code, reason = "there is no safe way to register a descriptor that is not `AsFd`")]
+fn nest(poll: Poll) -> io::Result<AsyncFd<Poll>> {
+    // SAFETY: a `Poll` owns its descriptor, always answers with that one, and closes it only when dropped, which
+    // `AsyncFd` does after it has deregistered it.
+    let nested = unsafe { AsyncFd::register_with_interest(poll, Interest::READABLE) };
+    Ok(nested?)
 }
 
 async fn until(deadline: Option<Instant>) {

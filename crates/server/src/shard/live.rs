@@ -3,7 +3,7 @@
 use super::{Shard, Slot};
 use bytes::Bytes;
 use std::mem;
-use switchboard_hub::Token;
+use switchboard_hub::{Place, Token};
 use switchboard_store::{Item, Taken, What};
 use switchboard_wire::Form;
 
@@ -104,7 +104,7 @@ impl Shard {
         // word on gaps and ends.
         let seq_of = |at: usize| self.batch.items[usize::from(run[at].1)].seq;
         let cursor = if taken < run.len() { seq_of(taken) - 1 } else { seq_of(taken - 1) };
-        self.readers.fall_behind(token, cursor);
+        self.readers.fall_behind(token, Place::at(cursor));
         if blocked {
             self.node.figures.shard(self.index).fell_behind();
         } else {

@@ -21,6 +21,7 @@ mod sink;
 
 pub(crate) use held::{Answer, Held};
 
+use crate::listen::Admission;
 use crate::node::Node;
 use beat::Beats;
 use closing::Closings;
@@ -123,7 +124,13 @@ impl Shard {
 
     /// Takes over a connection whose answer is a stream: sends the head of the answer and holds the rest open.
     /// `received` is what the peer sent after its request.
-    pub(crate) fn adopt(&mut self, socket: TcpStream, mut received: Vec<u8>, answer: Answer) -> std::io::Result<()> {
+    pub(crate) fn adopt(
+        &mut self,
+        socket: TcpStream,
+        mut received: Vec<u8>,
+        answer: Answer,
+        admission: Admission,
+    ) -> std::io::Result<()> {
         let mut socket = mio::net::TcpStream::from_std(socket);
         let token = self.slots.vacant_key();
         self.registry.register(&mut socket, mio::Token(token), Interest::READABLE | Interest::WRITABLE)?;
@@ -133,7 +140,7 @@ impl Shard {
         let ending = answer.ending;
         self.attend();
         let live = self.readers.add(token, answer.selection, answer.place);
-        let mut held = Held::new(socket, answer.transport, answer.chunked, answer.admission, self.serial);
+        let mut held = Held::new(socket, answer.transport, answer.chunked, admission, self.serial);
         let sent = held.sink.send(&[answer.head]);
         self.slots.insert(Slot::Held(held));
         match sent {

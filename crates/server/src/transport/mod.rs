@@ -49,15 +49,6 @@ impl Transport {
         matches!(self, Transport::WebSocket { .. })
     }
 
-    /// The name in metrics, and in `?transport=`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Transport::Sse { .. } => "sse",
-            Transport::Stream { .. } => "stream",
-            Transport::WebSocket { .. } => "websocket",
-        }
-    }
-
     /// What says that the stream lives, where the transport has something that says no more than that.
     pub(crate) fn heartbeat(self) -> Option<form::Encoded> {
         match self {

@@ -81,7 +81,7 @@ fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap
         events: Vec::with_capacity(piece.found.len()),
         gap,
         position: cursor.seq,
-        cursor: Cursor { seq: piece.cursor, ..cursor },
+        cursor: piece.cursor,
         ended: piece.ended,
         cut: !piece.caught_up,
     };
@@ -102,13 +102,7 @@ fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap
     page
 }
 
-fn respond(
-    node: &Node,
-    headers: &HeaderMap,
-    reading: &Reading,
-    wanted: &PageWanted,
-    page: &Page,
-) -> Response<Bytes> {
+fn respond(node: &Node, headers: &HeaderMap, reading: &Reading, wanted: &PageWanted, page: &Page) -> Response<Bytes> {
     let position = node.log.position(page.position);
     let tag = format!("W/\"{position}{}\"", if page.ended { ".ended" } else { "" });
     let matches = matches_tag(headers, &tag);

@@ -23,8 +23,3 @@ pub(crate) fn farewell(wait: Duration, closing: &[u8]) -> Bytes {
 pub(crate) fn refusal(code: Code, wait: Duration) -> Bytes {
     farewell(wait, &form::notice(&Notice::Closing(code), form::Form::SseRaw).payload())
 }
-
-/// What opens a stream: the time to wait before connecting again, and `$open`.
-pub(crate) fn opening(wait: Duration, open: &Notice) -> Bytes {
-    Bytes::from([retry(wait).as_bytes(), &form::notice(open, form::Form::SseRaw).payload()].concat())
-}
