@@ -123,6 +123,19 @@ impl Response {
         self
     }
 
+    /// Checks that this is a problem (RFC 9457) with this status, whose `code` is a row of the one table of errors
+    /// with that status.
+    ///
+    /// # Panics
+    /// If it is anything else.
+    #[track_caller]
+    pub fn expect_refusal(self, status: u16) -> Response {
+        let code = self.clone().expect(status).json()["code"].as_str().unwrap_or_default().to_owned();
+        let row = switchboard_wire::code::TABLE.iter().map(|(_, row)| row).find(|row| row.name == code);
+        assert!(row.is_some_and(|row| row.http == status), "{self}");
+        self.expect_problem(status, &code)
+    }
+
     /// Checks that this is a problem (RFC 9457) with this status and this `code`.
     ///
     /// # Panics

@@ -19,6 +19,7 @@ pub mod follow;
 pub mod head;
 pub mod lines;
 pub mod prometheus;
+pub mod reach;
 pub mod server;
 pub mod sse;
 pub mod wait;

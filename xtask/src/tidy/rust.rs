@@ -49,13 +49,16 @@ fn says_invariant(lines: &[Line], at: usize) -> bool {
         .any(|line| line.comment.contains("Invariant:"))
 }
 
-/// The beginnings of the paths of files that are compiled for tests only.
+/// The beginnings of the paths of files that are compiled for tests only: by folder, by who declares them, or by name.
 pub(crate) fn test_files(sources: &[Source]) -> Vec<String> {
     // The test kit is linked by tests alone, and a panic is how a test fails.
     let mut prefixes = vec!["crates/testkit/".to_owned()];
     for source in sources {
         for folder in ["/tests/", "/benches/"] {
             prefixes.extend(source.path.find(folder).map(|at| source.path[..at + folder.len()].to_owned()));
+        }
+        if source.path.ends_with("/tests.rs") || source.path.ends_with("_tests.rs") {
+            prefixes.push(source.path.clone());
         }
         let folder = folder_of_modules(&source.path);
         for module in &source.test_modules {
@@ -110,6 +113,7 @@ mod tests {
             read("crates/hub/tests/resume/main.rs", ""),
             read("crates/hub/src/lib.rs", "#[cfg(test)]\nmod twin;"),
             read("crates/hub/src/ring.rs", "#[cfg(test)]\nmod tests;"),
+            read("crates/hub/src/readers_tests.rs", ""),
         ];
         let files = test_files(&sources);
         for path in [
@@ -117,6 +121,7 @@ mod tests {
             "crates/hub/src/twin.rs",
             "crates/hub/src/twin/deep.rs",
             "crates/hub/src/ring/tests.rs",
+            "crates/hub/src/readers_tests.rs",
             "crates/testkit/src/lib.rs",
         ] {
             assert!(files.iter().any(|prefix| path.starts_with(prefix)), "{path}: {files:?}");

@@ -56,6 +56,9 @@ const sse = {
   },
 };
 
+// Close codes after which the same request may succeed: going away, no close at all, and the table's rows that say so.
+const CLOSED_FOR_NOW = new Set([1001, 1006, 1011, 1012, 1013, 4408, 4410]);
+
 const websocket = {
   key: "websocket",
   name: "WebSocket",
@@ -68,8 +71,8 @@ const websocket = {
     socket.onmessage = (message) => hear.item(JSON.parse(message.data));
     socket.onclose = (close) => {
       if (close.code === 1000) hear.ended();
-      else if (close.code >= 4000 && close.code !== 4408 && close.code !== 4410) hear.refused(close.reason || `code ${close.code}`);
-      else hear.lost(close.reason || `code ${close.code}`);
+      else if (CLOSED_FOR_NOW.has(close.code)) hear.lost(close.reason || `code ${close.code}`);
+      else hear.refused(close.reason || `code ${close.code}`);
     };
     return () => {
       socket.onclose = socket.onmessage = null;
@@ -264,6 +267,7 @@ class Reader {
 
   /** `wait` null: the transport comes back by itself. */
   lost(why, wait) {
+    this.openedAt = Infinity;
     if (wait === null) return this.show("waiting", this.cursor ? `${why}; resumes from ${this.cursor}` : why);
     this.disconnect();
     const milliseconds = Math.min(15000, 500 * 2 ** this.tries++) * (0.5 + Math.random());
@@ -279,6 +283,8 @@ class Reader {
   }
 
   notice(name, data, cursor) {
+    // A reader that begins now is not behind on what was there before it.
+    if (!this.cursor && data.position) for (const column of columns) column.marks[this.transport.key] ??= "none";
     if (name === "$open") {
       if (!data.gap) this.cursor = data.position;
       if (data.recovered) this.row("notice recovered", "resumed: nothing was lost");

@@ -51,11 +51,11 @@ pub struct Arguments {
     /// Where to begin: a position, `earliest` or `latest` [default: latest, and the newest event of a state channel]
     #[arg(long, value_name = "POSITION")]
     since: Option<String>,
-    /// How the events travel
-    #[arg(long, value_enum, default_value_t = Transport::Stream)]
+    /// How the events travel: sse, stream, poll or websocket [default: stream]
+    #[arg(long, value_enum, default_value_t = Transport::Stream, hide_possible_values = true, hide_default_value = true)]
     transport: Transport,
-    /// How they are printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    /// How they are printed: text, json or data [default: text]
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true, hide_default_value = true)]
     format: Format,
     /// Print the data alone, as --format data does
     #[arg(long, conflicts_with = "format")]
@@ -191,7 +191,7 @@ impl Link<'_> {
     async fn open(&self, accept: &str, since: Option<&str>) -> Result<Option<Response<Incoming>>, Cut> {
         let request = Request::get(self.target(since, &[])).header(header::ACCEPT, accept);
         let request = request.body(Empty::<Bytes>::new()).map_err(|error| bad_request(&error))?;
-        let response = http::send(self.server, request).await?;
+        let response = timeout(SILENCE, http::send(self.server, request)).await.map_err(|_| silent())??;
         match response.status().as_u16() {
             200 => Ok(Some(response)),
             204 => Ok(None),
