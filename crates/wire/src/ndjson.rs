@@ -50,6 +50,10 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<(u64, &[u8])>, TooLong> {
         loop {
             let Some(at) = self.buf[self.searched..].iter().position(|b| *b == b'\n') else {
+                if self.start == self.buf.len() {
+                    // Between lines, which may be for long, there is nothing to keep.
+                    (self.buf, self.start) = (Vec::new(), 0);
+                }
                 self.searched = self.buf.len();
                 let is_long = self.buf.len() - self.start > self.limit;
                 return if is_long { Err(TooLong { line: self.count + 1 }) } else { Ok(None) };

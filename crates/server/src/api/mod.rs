@@ -34,6 +34,8 @@ enum Route {
     Publish,
     /// `/api/channels`
     List,
+    /// `*`, which the front lets through with OPTIONS only.
+    Server,
 }
 
 impl Route {
@@ -43,6 +45,7 @@ impl Route {
             "/channels" => Ok(Route::Channels),
             "/api/publish" => Ok(Route::Publish),
             "/api/channels" => Ok(Route::List),
+            "*" => Ok(Route::Server),
             _ => match path.strip_prefix("/channels/") {
                 Some(name) => query::channel(name).map(Route::Channel),
                 None => Err(Code::NotFound.into()),
@@ -53,7 +56,7 @@ impl Route {
     /// The methods that the route answers, as `Allow` lists them.
     fn allow(&self) -> &'static str {
         match self {
-            Route::Channel(_) => "GET, HEAD, POST, DELETE, OPTIONS",
+            Route::Channel(_) | Route::Server => "GET, HEAD, POST, DELETE, OPTIONS",
             Route::Channels | Route::List => "GET, HEAD, OPTIONS",
             Route::Publish => "POST, OPTIONS",
         }

@@ -89,11 +89,10 @@ impl Decoder {
             if self.partial.is_empty() {
                 self.take_line(text, events);
             } else {
+                // Between lines, which may be for long, there is nothing to keep.
                 let mut partial = std::mem::take(&mut self.partial);
                 partial.extend_from_slice(text);
                 self.take_line(&partial, events);
-                partial.clear();
-                self.partial = partial;
             }
         }
         Ok(())

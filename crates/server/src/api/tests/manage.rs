@@ -10,6 +10,7 @@ fn every_address_says_what_it_answers() {
         ("/channels", "GET, HEAD, OPTIONS", &["POST", "DELETE"]),
         ("/api/publish", "POST, OPTIONS", &["GET", "HEAD", "PUT"]),
         ("/api/channels", "GET, HEAD, OPTIONS", &["POST", "DELETE"]),
+        ("*", "GET, HEAD, POST, DELETE, OPTIONS", &[]),
     ];
     for (path, allow, refused) in cases {
         let options = ask(&node, &format!("OPTIONS {path}"), &[], &mut Body::default());
