@@ -186,7 +186,7 @@ fn channels_are_listed_with_what_they_hold() {
     let said = run(&["channels", "--server", &server.url]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let rows: Vec<Vec<&str>> = said.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["NAME", "CLASS", "READERS", "EVENTS", "BYTES"]);
+    assert_eq!(rows[0], ["CHANNEL", "CLASS", "READERS", "EVENTS", "BYTES"]);
     assert_eq!(rows[1][..4], ["c/1", "history", "0", "1"]);
     assert_eq!(rows[2][..4], ["c/2", "history", "0", "2"]);
     let said = run(&["channels", "--json", "--server", &server.url]);
