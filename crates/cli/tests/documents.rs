@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::Stdio;
-use support::{Said, run, switchboard};
+use support::{finish, run, switchboard};
 
 fn document(name: &str) -> String {
     std::fs::read_to_string(format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -42,7 +42,7 @@ fn the_examples_of_a_configuration_are_fine() {
             let mut child =
                 switchboard(&["serve", "--config", "/dev/stdin", "--check"]).stdin(Stdio::piped()).spawn().unwrap();
             child.stdin.take().unwrap().write_all(example.as_bytes()).unwrap();
-            let said: Said = child.wait_with_output().unwrap().into();
+            let said = finish(child);
             assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{name}: {example}");
         }
     }

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::Write as _;
 use std::sync::mpsc;
-use support::{PATIENCE, Peer, Said, run, run_with, scripted, switchboard};
+use support::{PATIENCE, Peer, finish, run, run_with, scripted, switchboard};
 use switchboard_wire::websocket::header::{Opcode, write_server_header};
 use switchboard_wire::websocket::{close, handshake};
 
@@ -85,7 +85,7 @@ fn lines_go_out_as_they_come_and_survive_a_lost_connection() {
     lost.recv_timeout(PATIENCE).unwrap();
     input.write_all(b"two\n").unwrap();
     drop(input);
-    let said: Said = child.wait_with_output().unwrap().into();
+    let said = finish(child);
     assert_eq!((said.code, said.out.as_str()), (Some(0), "2 events: p1 to p2\n"), "{said:?}");
     assert!(said.err.contains("trying again") && said.err.contains("nothing was lost or doubled"), "{said:?}");
     script.join().unwrap();
