@@ -1,1 +1,45 @@
-fn main() {}
+//! The project's own commands. `cargo xtask` alone lists them.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
+
+mod needs;
+mod program;
+mod steps;
+mod suite;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The project's own commands:
+
+  cargo xtask test    everything a change must pass; what CI runs
+  cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
+  cargo xtask tidy    the project's own style rules
+  cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["test"] => suite::test(),
+        ["lint"] => suite::lint(),
+        ["tidy"] => suite::tidy(),
+        ["deny"] => suite::deny(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("cargo xtask {}: there is no such command.\n\n{HELP}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

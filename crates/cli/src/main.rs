@@ -1,1 +1,30 @@
-fn main() {}
+//! The `switchboard` command.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks on both")]
+#![allow(unreachable_pub, reason = "nothing of a program can be reached from outside")]
+
+mod arguments;
+mod backoff;
+mod command;
+mod config;
+mod failure;
+mod http;
+mod log;
+mod units;
+mod url;
+
+use arguments::Command;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = match arguments::read(std::env::args_os()) {
+        Command::Serve(arguments) => command::serve::run(&arguments),
+        Command::Publish(arguments) => command::publish::run(arguments),
+        Command::Tail(arguments) => command::tail::run(arguments),
+        Command::Channels(arguments) => command::channels::run(&arguments),
+        Command::Completions(arguments) => command::completions::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}

@@ -1,1 +1,16 @@
+//! Decides who hears what, and touches nothing: no sockets, no clock, no log.
+//!
+//! Each shard of a server has one [`Readers`]: its readers' cursors, and for each channel the list of those to hand
+//! an event to. What a shard does with a reader follows from one number:
+//!
+//! ```text
+//!              cursor >= the shard's position          cursor < the shard's position
+//!   reader:    LIVE, gets what the ring brings   <-->  BEHIND, reads the log in pieces
+//!                     |                                        ^
+//!                     '--- its socket did not take it all -----'
+//! ```
 
+mod patterns;
+mod readers;
+
+pub use readers::{Place, Readers, Token};

@@ -34,7 +34,7 @@ pub struct Limits {
     /// The data of one event, and one WebSocket message.
     pub message: usize,
     /// Frames of one WebSocket message (a count).
-    pub fragments: usize,
+    pub fragments: u32,
     /// Request line and header fields together.
     pub head: usize,
     /// A whole batch of `POST /api/publish`.

@@ -1,39 +1,29 @@
-//! Switchboard as a library.
+//! Switchboard as a library: a realtime delivery server to start inside a program of one's own.
+//!
+//! ```no_run
+//! let running = switchboard::start(switchboard::Config::default())?;
+//! println!("listening on http://{}", running.addresses()[0]);
+//! running.drain();
+//! # Ok::<(), switchboard::StartError>(())
+//! ```
+//!
+//! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
+//! `reading` understands what a read asks for; `api` writes and manages; `shard` is where subscribers live.
 
+mod api;
 pub mod config;
+mod console;
+mod front;
+mod hold;
+#[doc(hidden)]
+pub mod listen;
+mod metrics;
+mod node;
+mod origin;
+mod reading;
+mod shard;
+mod start;
+mod transport;
 
 pub use config::Config;
-
-use std::net::SocketAddr;
-
-/// A server that runs, on threads of its own.
-#[derive(Debug)]
-pub struct Running {
-    addresses: Vec<SocketAddr>,
-}
-
-/// Why a server did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    Listen(SocketAddr, std::io::Error),
-    /// Open mode refuses an address that others could reach.
-    Public(SocketAddr),
-    /// The system refused something else.
-    Io(std::io::Error),
-}
-
-/// Starts a server.
-pub fn start(_config: Config) -> Result<Running, StartError> {
-    Ok(Running { addresses: Vec::new() })
-}
-
-impl Running {
-    /// The addresses listened on, in the order they were asked for, with the ports that were chosen.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// Stops: tells every client, waits for them within `drain`, and joins the threads.
-    pub fn drain(self) {}
-}
+pub use start::{Running, StartError, start};

@@ -103,7 +103,7 @@ impl Draft {
 }
 
 /// The media type without its parameters, in lower case.
-fn essence(content_type: &str) -> String {
+pub(crate) fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn bodies_become_what_their_type_says() {
-        let cases: &[(Option<&str>, &[u8], Result<(Kind, &str), Code>)] = &[
+        type Case = (Option<&'static str>, &'static [u8], Result<(Kind, &'static str), Code>);
+        let cases: &[Case] = &[
             (None, b"hello", Ok((Kind::Text, "text/plain"))),
             (None, b"\xff", Ok((Kind::Binary, "application/octet-stream"))),
             (Some("application/x-www-form-urlencoded"), b"hello", Ok((Kind::Text, "text/plain"))),

@@ -10,6 +10,8 @@ use crate::websocket::deflate::Deflate;
 use crate::websocket::header::{Opcode, write_server_header};
 use crate::{json, sse};
 use bytes::Bytes;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// How an event is framed on its way to a subscriber.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -154,7 +156,7 @@ pub fn verbatim(bytes: &[u8]) -> Encoded {
 
 /// Appends one unmasked WebSocket message, compressed if that makes it smaller.
 fn frame(opcode: Opcode, payload: &[u8], deflated: Option<u8>, out: &mut Vec<u8>) {
-    let compressed = deflated.and_then(|window| Deflate::new(window).message(payload));
+    let compressed = deflated.and_then(|window| compress(window, payload));
     match compressed.filter(|compressed| compressed.len() < payload.len()) {
         Some(compressed) => {
             write_server_header(opcode, true, compressed.len(), out);
@@ -165,6 +167,15 @@ fn frame(opcode: Opcode, payload: &[u8], deflated: Option<u8>, out: &mut Vec<u8>
             out.extend_from_slice(payload);
         }
     }
+}
+
+/// Compresses a message on its own. Setting a compressor up costs as much as a small message, so each thread keeps
+/// one for each window.
+fn compress(window: u8, payload: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static COMPRESSORS: RefCell<HashMap<u8, Deflate>> = RefCell::default();
+    }
+    COMPRESSORS.with_borrow_mut(|kept| kept.entry(window).or_insert_with(|| Deflate::new(window)).message(payload))
 }
 
 impl Form {

@@ -1,1 +1,377 @@
-//! Newline-delimited JSON.
+//! Newline-delimited JSON, and the JSON in which events are published: one to a line, or several in a batch.
+//!
+//! An event is `{"data"|"base64","event"?,"type"?}`. A string in `data` is `text/plain`, any other value
+//! `application/json`, kept as written; `base64` is binary. `type` names another content type.
+
+use crate::code::{Code, Problem};
+use crate::event::{Draft, Kind, essence, from_base64};
+use crate::name::{BadName, ChannelName};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Cuts a body into lines as it arrives. Lines end in LF; those that are blank are counted and passed over.
+#[derive(Debug)]
+pub struct Lines {
+    buf: Vec<u8>,
+    /// Where the next line begins in `buf`.
+    start: usize,
+    /// Up to where `buf` was searched for a line's end in vain.
+    searched: usize,
+    /// Lines found.
+    count: u64,
+    limit: usize,
+}
+
+/// A line has more bytes than the limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooLong {
+    /// The line's number, from 1.
+    pub line: u64,
+}
+
+impl Lines {
+    /// `limit`: the longest line, in bytes.
+    pub fn new(limit: usize) -> Lines {
+        Lines { buf: Vec::new(), start: 0, searched: 0, count: 0, limit }
+    }
+
+    /// Takes the next bytes of the body. All lines are to be taken off with [`Lines::next_line`] before more is fed.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buf.drain(..self.start);
+        self.searched -= self.start;
+        self.start = 0;
+        self.buf.extend_from_slice(bytes);
+    }
+
+    /// The next whole line that is not blank, without its end, and its number from 1.
+    pub fn next_line(&mut self) -> Result<Option<(u64, &[u8])>, TooLong> {
+        loop {
+            let Some(at) = self.buf[self.searched..].iter().position(|b| *b == b'\n') else {
+                if self.start == self.buf.len() {
+                    // Between lines, which may be for long, there is nothing to keep.
+                    (self.buf, self.start) = (Vec::new(), 0);
+                }
+                self.searched = self.buf.len();
+                let is_long = self.buf.len() - self.start > self.limit;
+                return if is_long { Err(TooLong { line: self.count + 1 }) } else { Ok(None) };
+            };
+            let (start, end) = (self.start, self.searched + at);
+            (self.start, self.searched) = (end + 1, end + 1);
+            self.count += 1;
+            if end - start > self.limit {
+                return Err(TooLong { line: self.count });
+            }
+            if !is_blank(&self.buf[start..end]) {
+                return Ok(Some((self.count, &self.buf[start..end])));
+            }
+        }
+    }
+
+    /// What is left at the clean end of the body: a last line that nothing ended, unless it is blank.
+    pub fn last_line(&mut self) -> Option<(u64, &[u8])> {
+        let start = std::mem::replace(&mut self.start, self.buf.len());
+        self.searched = self.buf.len();
+        let rest = &self.buf[start..];
+        (!is_blank(rest)).then_some((self.count + 1, rest))
+    }
+
+    /// The number of the line that is being read, from 1.
+    pub fn line(&self) -> u64 {
+        self.count + 1
+    }
+
+    /// Whether the body is in the midst of a line, once all whole lines are taken off.
+    pub fn is_within_line(&self) -> bool {
+        !is_blank(&self.buf[self.start..])
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// One line: an event.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with `data` or `base64`")]
+struct Line<'a> {
+    #[serde(borrow, default, deserialize_with = "as_written")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    base64: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    content_type: Option<Cow<'a, str>>,
+}
+
+/// One item of a batch: an event and where it goes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with `channels` and `data` or `base64`")]
+struct BatchItem<'a> {
+    channels: Vec<String>,
+    #[serde(borrow, default, deserialize_with = "as_written")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    base64: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    content_type: Option<Cow<'a, str>>,
+    key: Option<String>,
+}
+
+/// Tells a `null` from a member that is not there.
+fn as_written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// An item of a batch: one event, published to each of these channels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// At least one, none of them twice, and none the system's own.
+    pub channels: Vec<ChannelName>,
+    pub draft: Draft,
+    /// The idempotency key, as given.
+    pub key: Option<String>,
+}
+
+/// Reads one line of a stream of events: `{"data"|"base64","event"?,"type"?}`. Members it does not know are refused.
+pub fn parse_line(line: &[u8]) -> Result<Draft, Problem> {
+    let line: Line<'_> = from_json(utf8(line)?)?;
+    draft(line.data, line.base64.as_deref(), line.event.as_deref(), line.content_type.as_deref())
+}
+
+/// Cuts a batch into its items, as written.
+pub fn parse_batch(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
+    serde_json::from_str(utf8(body)?)
+        .map_err(|error| Code::InvalidJson.because(format!("the batch is no JSON array: {error}")))
+}
+
+/// Reads one item of a batch: `{"channels":[…],"data"|"base64","event"?,"type"?,"key"?}`. Members it does not know are
+/// refused.
+pub fn parse_item(item: &RawValue) -> Result<Item, Problem> {
+    let item: BatchItem<'_> = from_json(item.get())?;
+    if item.channels.is_empty() {
+        return Err(Code::InvalidItem.because("`channels` names no channel"));
+    }
+    let mut channels: Vec<ChannelName> = Vec::with_capacity(item.channels.len());
+    for text in &item.channels {
+        let name = ChannelName::new(text).and_then(|name| match name.is_reserved() {
+            true => Err(BadName::Reserved),
+            false => Ok(name),
+        });
+        channels.push(name.map_err(|bad| Code::ChannelName.because(format!("{text:?}: {bad}")))?);
+    }
+    let mut sorted: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
+    sorted.sort_unstable();
+    if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Code::InvalidItem.because(format!("`channels` names {:?} twice", twice[0])));
+    }
+    let draft = draft(item.data, item.base64.as_deref(), item.event.as_deref(), item.content_type.as_deref())?;
+    Ok(Item { channels, draft, key: item.key })
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Problem> {
+    simdutf8::basic::from_utf8(text).map_err(|_| Code::InvalidText.because("JSON is UTF-8, and this is not"))
+}
+
+fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    serde_json::from_str(text).map_err(|error| {
+        // The reader names lines itself, and those of the body: a line within this one would mislead.
+        let text = error.to_string();
+        Code::InvalidItem.because(text.replace(" at line 1 column", " at column"))
+    })
+}
+
+fn owned<T: DeserializeOwned>(value: &RawValue) -> Result<T, Problem> {
+    serde_json::from_str(value.get()).map_err(|error| Code::InvalidItem.because(error.to_string()))
+}
+
+fn draft(
+    data: Option<&RawValue>,
+    base64: Option<&str>,
+    event: Option<&str>,
+    content_type: Option<&str>,
+) -> Result<Draft, Problem> {
+    let content_type = content_type.map(str::trim);
+    if content_type.is_some_and(str::is_empty) {
+        return Err(Code::InvalidItem.because("`type` is empty; leave it out instead"));
+    }
+    match (data, base64) {
+        (Some(value), None) if value.get().starts_with('"') => text(event, content_type, owned(value)?),
+        (Some(value), None) => {
+            if content_type.is_some_and(|text| essence(text).starts_with("text/")) {
+                return Err(Code::InvalidItem.because("`type` is a text, and `data` is no string"));
+            }
+            Draft::new(event, Kind::Json, content_type, Bytes::copy_from_slice(value.get().as_bytes()))
+        }
+        (None, Some(encoded)) => {
+            let data = from_base64(encoded)
+                .ok_or_else(|| Code::InvalidItem.because("`base64` is not base64 with padding (RFC 4648 section 4)"))?;
+            match content_type {
+                None => Draft::new(event, Kind::Binary, None, data),
+                Some(_) => Draft::from_body(event, content_type, data),
+            }
+        }
+        (None, None) => Err(Code::InvalidItem.because("neither `data` nor `base64` is there")),
+        (Some(_), Some(_)) => Err(Code::InvalidItem.because("`data` and `base64` are both there")),
+    }
+}
+
+/// A string is text whatever its type is called, except that as JSON it must parse.
+fn text(event: Option<&str>, content_type: Option<&str>, data: String) -> Result<Draft, Problem> {
+    let is_json = content_type.is_some_and(|text| essence(text) == "application/json");
+    Draft::new(event, if is_json { Kind::Json } else { Kind::Text }, content_type, data.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lines(body: &[u8], cuts: &[usize], limit: usize) -> (Vec<(u64, Vec<u8>)>, Option<TooLong>) {
+        let mut lines = Lines::new(limit);
+        let mut found = Vec::new();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).chain([0, body.len()]).collect();
+        cuts.sort_unstable();
+        for piece in cuts.windows(2) {
+            lines.feed(&body[piece[0]..piece[1]]);
+            loop {
+                match lines.next_line() {
+                    Ok(Some((number, line))) => found.push((number, line.to_vec())),
+                    Ok(None) => break,
+                    Err(long) => return (found, Some(long)),
+                }
+            }
+        }
+        found.extend(lines.last_line().map(|(number, line)| (number, line.to_vec())));
+        assert!(!lines.is_within_line());
+        (found, None)
+    }
+
+    #[test]
+    fn blank_lines_count_and_are_passed_over() {
+        let line = |number, text: &str| (number, text.as_bytes().to_vec());
+        let (found, long) = lines(b"\n1\r\n \t\n2\n\n3", &[], 9);
+        assert_eq!((found, long), (vec![line(2, "1\r"), line(4, "2"), line(6, "3")], None));
+        assert_eq!(lines(b"", &[], 9), (vec![], None));
+        let (found, long) = lines(b"12345\n123456\n1", &[], 5);
+        assert_eq!((found, long), (vec![line(1, "12345")], Some(TooLong { line: 2 })));
+        assert_eq!(lines(b"1\n123456", &[], 5).1, Some(TooLong { line: 2 }));
+    }
+
+    #[test]
+    fn a_line_that_has_begun_is_known() {
+        let mut lines = Lines::new(9);
+        for (bytes, within) in [(&b" "[..], false), (b"\n{", true), (b"}", true), (b"\n", false)] {
+            lines.feed(bytes);
+            while lines.next_line().unwrap().is_some() {}
+            assert_eq!(lines.is_within_line(), within);
+        }
+    }
+
+    #[test]
+    fn lines_become_what_they_say() {
+        let cases = [
+            (r#"{"data":"a\nb"}"#, Kind::Text, "text/plain", &b"a\nb"[..]),
+            (r#" {"data": {"a" : 1.50} } "#, Kind::Json, "application/json", br#"{"a" : 1.50}"#),
+            (r#"{"data":null}"#, Kind::Json, "application/json", b"null"),
+            (r#"{"data":1e400}"#, Kind::Json, "application/json", b"1e400"),
+            (r#"{"data":"{}","type":"application/json"}"#, Kind::Json, "application/json", b"{}"),
+            (r#"{"data":{},"type":"application/ld+json"}"#, Kind::Json, "application/ld+json", b"{}"),
+            (r#"{"data":"<a/>","type":"text/html; charset=utf-8"}"#, Kind::Text, "text/html; charset=utf-8", b"<a/>"),
+            (r#"{"data":"<a/>","type":"image/svg+xml"}"#, Kind::Text, "image/svg+xml", b"<a/>"),
+            (r#"{"base64":"AP8="}"#, Kind::Binary, "application/octet-stream", b"\x00\xff"),
+            (r#"{"base64":"","type":"image/png"}"#, Kind::Binary, "image/png", b""),
+            (r#"{"base64":"e30=","type":"application/json"}"#, Kind::Json, "application/json", b"{}"),
+            (r#"{"base64":"YQ==","type":"text/plain"}"#, Kind::Text, "text/plain", b"a"),
+        ];
+        for (line, kind, content_type, data) in cases {
+            let draft = parse_line(line.as_bytes()).unwrap();
+            assert_eq!((draft.kind(), draft.content_type()), (kind, content_type), "{line}");
+            assert_eq!(draft.data(), data, "{line}");
+        }
+        assert_eq!(parse_line(br#"{"event":"\u0061","data":1}"#).unwrap().event(), Some("a"));
+        assert_eq!(parse_line(br#"{"event":null,"data":1}"#).unwrap().event(), None);
+    }
+
+    #[test]
+    fn lines_that_are_no_event_are_refused() {
+        let cases: &[(&[u8], Code)] = &[
+            (b"{}", Code::InvalidItem),
+            (b"[1]", Code::InvalidItem),
+            (b"1", Code::InvalidItem),
+            (b"{", Code::InvalidItem),
+            (br#"{"data":1} x"#, Code::InvalidItem),
+            (br#"{"data":1,"base64":""}"#, Code::InvalidItem),
+            (br#"{"data":1,"data":2}"#, Code::InvalidItem),
+            (br#"{"data":1,"id":"x"}"#, Code::InvalidItem),
+            (br#"{"data":tru}"#, Code::InvalidItem),
+            (br#"{"data":"\ud800"}"#, Code::InvalidItem),
+            (br#"{"base64":"AP8"}"#, Code::InvalidItem),
+            (br#"{"base64":1}"#, Code::InvalidItem),
+            (br#"{"data":1,"type":"text/plain"}"#, Code::InvalidItem),
+            (br#"{"data":1,"type":" "}"#, Code::InvalidItem),
+            (br#"{"data":1,"type":"a\nb"}"#, Code::InvalidParameter),
+            (br#"{"data":1,"event":"$end"}"#, Code::EventType),
+            (br#"{"data":1,"event":""}"#, Code::EventType),
+            (br#"{"data":"{","type":"application/json"}"#, Code::InvalidJson),
+            (br#"{"base64":"/w==","type":"text/plain"}"#, Code::InvalidText),
+            (b"{\"data\":\"\xff\"}", Code::InvalidText),
+        ];
+        for (line, code) in cases {
+            assert_eq!(parse_line(line).unwrap_err().code, *code, "{}", line.escape_ascii());
+        }
+        let unknown = parse_line(br#"{"data":1,"id":"x"}"#).unwrap_err();
+        assert!(unknown.detail.contains("unknown field `id`") && !unknown.detail.contains("line"), "{unknown}");
+    }
+
+    #[test]
+    fn items_name_their_channels() {
+        let item = |text: &str| parse_item(parse_batch(format!("[{text}]").as_bytes()).unwrap()[0]);
+        let good = item(r#"{"channels":["a","b/c"],"data":1,"key":"k","event":"e"}"#).unwrap();
+        assert_eq!(good.channels, ["a", "b/c"].map(|name| ChannelName::new(name).unwrap()));
+        assert_eq!((good.key.as_deref(), good.draft.event()), (Some("k"), Some("e")));
+        for (text, code) in [
+            (r#"{"channels":[],"data":1}"#, Code::InvalidItem),
+            (r#"{"data":1}"#, Code::InvalidItem),
+            (r#"{"channels":["a","b","a"],"data":1}"#, Code::InvalidItem),
+            (r#"{"channels":"a","data":1}"#, Code::InvalidItem),
+            (r#"{"channels":["a"]}"#, Code::InvalidItem),
+            (r#"{"channels":["a"],"data":1,"end":true}"#, Code::InvalidItem),
+            (r#"{"channels":["a*/*"],"data":1}"#, Code::ChannelName),
+            (r#"{"channels":["$a"],"data":1}"#, Code::ChannelName),
+            (r#"{"channels":["a"],"data":1,"event":"$a"}"#, Code::EventType),
+            ("1", Code::InvalidItem),
+        ] {
+            assert_eq!(item(text).unwrap_err().code, code, "{text}");
+        }
+        assert!(parse_batch(b"[1, {}").is_err() && parse_batch(b"{}").is_err() && parse_batch(b"\xff").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_the_lines_are_the_same(
+            body in "([a-c ]{0,6}\r?\n){0,8}[a-c ]{0,6}",
+            cuts in prop::collection::vec(any::<usize>(), 0..12),
+            limit in 0..8usize,
+        ) {
+            prop_assert_eq!(lines(body.as_bytes(), &cuts, limit), lines(body.as_bytes(), &[], limit));
+        }
+
+        #[test]
+        fn any_line_is_read_or_refused(line in "\\PC{0,40}|\\{\"(data|base64)\":\\PC{0,20}\\}") {
+            let _ = parse_line(line.as_bytes());
+        }
+
+        #[test]
+        fn text_survives(text in "\\PC{0,40}") {
+            let line = serde_json::json!({ "data": &text }).to_string();
+            let draft = parse_line(line.as_bytes()).unwrap();
+            prop_assert_eq!(draft.data(), text.as_bytes());
+        }
+    }
+}

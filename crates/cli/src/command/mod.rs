@@ -1,0 +1,7 @@
+//! One file for each command.
+
+pub mod channels;
+pub mod completions;
+pub mod publish;
+pub mod serve;
+pub mod tail;

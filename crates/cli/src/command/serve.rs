@@ -1,0 +1,314 @@
+//! `switchboard serve`: runs the server until it is told to stop.
+
+use crate::config::{self, meant::Meant, written};
+use crate::failure::{Failure, note, plain};
+use crate::log;
+use clap::Args;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use switchboard::{Running, StartError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use written::{Origin, Problem, SETTINGS, Written};
+
+const MORE: &str = "\
+Sizes are written 65536, 64KiB or 8MB; durations 500ms, 15s, 10m or 1h.
+
+Every setting is also a key of the file and a variable of the environment: `heartbeat` and SWITCHBOARD_HEARTBEAT; \
+`message` in [limits] and SWITCHBOARD_LIMITS_MESSAGE. Flags go before the environment, the environment before the \
+file. --print-config lists them all, with what holds and why; what it prints is a file that --config reads.
+
+SIGTERM and Ctrl-C stop the server within --drain: every client is told and connects again elsewhere or later. A second \
+one stops it at once. Exit codes: 0 stopped as told, 1 could not start, 2 wrong flags or configuration.
+
+Examples:
+  switchboard serve
+  switchboard serve --listen 127.0.0.1:9000 --listen '[::1]:9000'
+  switchboard serve --config switchboard.toml --check
+  switchboard serve --print-config > switchboard.toml";
+
+/// Run the server
+#[derive(Debug, Default, Args)]
+#[command(after_help = MORE)]
+pub struct Arguments {
+    /// Address to listen on; give it again for more [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// Read settings from a TOML file; none is read unless named
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Allow public addresses although everyone who reaches them may read and publish everything
+    #[arg(long)]
+    insecure: bool,
+    /// Threads that hold connections [default: one for each CPU]
+    #[arg(long, value_name = "N")]
+    shards: Option<String>,
+    /// Connections held at most [default: the limit of open files, less 64]
+    #[arg(long, value_name = "N")]
+    connections: Option<String>,
+    /// How long a stop may take [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    drain: Option<String>,
+    /// How often a quiet stream says that it lives [default: 15s]
+    #[arg(long, value_name = "TIME")]
+    heartbeat: Option<String>,
+    /// Largest data of one event [default: 1MiB]
+    #[arg(long, value_name = "SIZE")]
+    message_limit: Option<String>,
+    /// How the log is written: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log: Option<String>,
+    /// What is logged: off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Check the configuration and exit: 0 if it is fine, 2 with all that is wrong
+    #[arg(long)]
+    check: bool,
+    /// Print the configuration that holds, with where each value was said, and exit
+    #[arg(long, conflicts_with = "check")]
+    print_config: bool,
+}
+
+impl Arguments {
+    /// The flags as written, and what is wrong with them.
+    fn written(&self) -> (Written, Vec<Problem>) {
+        let listen = (!self.listen.is_empty()).then(|| self.listen.join(","));
+        let insecure = self.insecure.then(|| "true".to_owned());
+        let flags: [(&'static str, &str, &Option<String>); 9] = [
+            ("--listen", "listen", &listen),
+            ("--insecure", "insecure", &insecure),
+            ("--shards", "shards", &self.shards),
+            ("--connections", "connections", &self.connections),
+            ("--drain", "drain", &self.drain),
+            ("--heartbeat", "heartbeat", &self.heartbeat),
+            ("--message-limit", "limits.message", &self.message_limit),
+            ("--log", "log", &self.log),
+            ("--log-level", "log_level", &self.log_level),
+        ];
+        let mut written = Written::default();
+        let mut problems = Vec::new();
+        for (flag, key, text) in flags {
+            let setting = SETTINGS.iter().find(|setting| setting.key == key);
+            let (Some(setting), Some(text)) = (setting, text) else { continue };
+            let origin = Origin::Flag(flag);
+            if let Err(why) = (setting.read_text)(&mut written, text, origin.clone()) {
+                problems.push(Problem::at(&origin, why));
+            }
+        }
+        (written, problems)
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let read = config::read(arguments.written(), std::env::vars_os(), arguments.config.as_deref());
+    let (written, meant) = read.map_err(|problems| Failure::Usage(list(&problems)))?;
+    if arguments.print_config {
+        return Ok(std::io::stdout().write_all(config::print(&written).as_bytes())?);
+    }
+    if arguments.check {
+        return Ok(writeln!(std::io::stdout(), "configuration is fine")?);
+    }
+    serve(meant)
+}
+
+/// One problem in a sentence, several in a list.
+fn list(problems: &[Problem]) -> String {
+    match problems {
+        [one] => one.to_string(),
+        several => {
+            several.iter().fold(format!("{} problems with the configuration:", several.len()), |mut out, problem| {
+                let _ = write!(out, "\n  {problem}");
+                out
+            })
+        }
+    }
+}
+
+fn serve(meant: Meant) -> Result<(), Failure> {
+    log::start(meant.log, &meant.level);
+    let open_to_all = meant.server.insecure;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
+    // Signals are listened for before anything is announced, so that whoever acts on the announcement is heard.
+    let signals = runtime.block_on(async { Signals::listen() });
+    let mut signals = signals.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
+    let running = switchboard::start(meant.server).map_err(|error| Failure::Refused(explain(&error)))?;
+    announce(running.addresses(), open_to_all);
+    runtime.block_on(async {
+        signals.next().await;
+        tracing::info!("stopping: clients are told, a second signal stops at once");
+        tokio::select! {
+            () = drained(running) => Ok(()),
+            second = signals.next() => Err(Failure::Interrupted(second)),
+        }
+    })
+}
+
+/// Drains on a thread of its own: it blocks, and a second signal must be heard meanwhile.
+async fn drained(running: Running) {
+    let (done, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        running.drain();
+        // Nobody waits where a second signal came first.
+        let _ = done.send(());
+    });
+    let _ = wait.await;
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The number of the next signal.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.terminate.recv() => 15,
+            _ = self.interrupt.recv() => 2,
+        }
+    }
+}
+
+/// Says where the server is and what to type next. That nobody reads it is no reason to stop.
+fn announce(addresses: &[SocketAddr], open_to_all: bool) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(greeting(addresses).as_bytes()).and_then(|()| out.flush());
+    if open_to_all && addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
+        note("--insecure: everyone who reaches this server may read and publish everything");
+    }
+}
+
+fn greeting(addresses: &[SocketAddr]) -> String {
+    let mut out = format!("switchboard {}\n", env!("CARGO_PKG_VERSION"));
+    for address in addresses {
+        let _ = writeln!(out, "listening on http://{address}");
+    }
+    if let Some(address) = addresses.first() {
+        let url = format!("http://{}", reachable(*address));
+        let _ = write!(
+            out,
+            "\n  subscribe  curl -N -H 'Accept: text/event-stream' {url}/channels/hello\
+             \n  publish    curl -d 'hello, world' {url}/channels/hello\
+             \n  look       {url}/\n\nCtrl-C stops it.\n"
+        );
+    }
+    out
+}
+
+/// The address to type for one that means all addresses of this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Why the server did not start, and what to do about it.
+fn explain(error: &StartError) -> String {
+    match error {
+        StartError::Public(address) => config::public_address(*address),
+        StartError::Listen(address, error) => explain_listen(*address, error),
+        StartError::Io(error) => format!("the server could not start: {}", plain(error)),
+    }
+}
+
+fn explain_listen(address: SocketAddr, error: &std::io::Error) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    let other = |port: u16| SocketAddr::new(ip, port);
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "port {port} on {ip} is in use: another switchboard, or another program, listens there\n  \
+             to see which:            ss -ltnp 'sport = :{port}'\n  \
+             to listen elsewhere:     switchboard serve --listen {}\n  \
+             or on any free port:     switchboard serve --listen {}",
+            other(port.checked_add(1).unwrap_or(8000)),
+            other(0),
+        ),
+        std::io::ErrorKind::PermissionDenied if port < 1024 => format!(
+            "port {port} may not be listened on: ports below 1024 are for root, or for programs that were given \
+             CAP_NET_BIND_SERVICE\n  \
+             to listen elsewhere:     switchboard serve --listen {}",
+            other(8000),
+        ),
+        std::io::ErrorKind::AddrNotAvailable => {
+            format!("{ip} is not an address of this machine\n  to see which it has:     ip -brief address")
+        }
+        _ => format!("{address} cannot be listened on: {}", plain(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Only {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn flags(words: &[&str]) -> (Written, Vec<Problem>) {
+        Only::try_parse_from(["serve"].iter().chain(words)).unwrap().arguments.written()
+    }
+
+    #[test]
+    fn flags_are_settings() {
+        let (written, problems) = flags(&[
+            "--listen",
+            "127.0.0.1:1",
+            "--listen",
+            "[::1]:2",
+            "--insecure",
+            "--message-limit",
+            "2 MiB",
+            "--shards",
+            "3",
+        ]);
+        assert_eq!(problems, []);
+        assert_eq!(written.listen.unwrap().value.0.len(), 2);
+        assert_eq!(written.limits_message.unwrap().value.0, 2 << 20);
+        assert_eq!(written.insecure.unwrap().origin, Origin::Flag("--insecure"));
+        assert_eq!(written.drain, None);
+    }
+
+    #[test]
+    fn a_wrong_flag_is_named() {
+        let (_, problems) = flags(&["--drain", "10", "--log", "xml"]);
+        let list = list(&problems);
+        assert!(list.starts_with("2 problems with the configuration:\n  --drain: `10` has no unit"), "{list}");
+    }
+
+    #[test]
+    fn the_greeting_is_ready_to_paste() {
+        let text = greeting(&["127.0.0.1:8000".parse().unwrap()]);
+        for line in [
+            "listening on http://127.0.0.1:8000",
+            "  subscribe  curl -N -H 'Accept: text/event-stream' http://127.0.0.1:8000/channels/hello",
+            "  publish    curl -d 'hello, world' http://127.0.0.1:8000/channels/hello",
+            "  look       http://127.0.0.1:8000/",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        assert!(greeting(&["0.0.0.0:80".parse().unwrap()]).contains("http://127.0.0.1:80/channels/hello"));
+        assert!(greeting(&["[::]:80".parse().unwrap()]).contains("http://[::1]:80/channels/hello"));
+    }
+
+    #[test]
+    fn a_port_in_use_is_explained() {
+        let in_use = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let text = explain(&StartError::Listen("127.0.0.1:8000".parse().unwrap(), in_use));
+        for hint in ["port 8000", "ss -ltnp 'sport = :8000'", "--listen 127.0.0.1:8001", "--listen 127.0.0.1:0"] {
+            assert!(text.contains(hint), "{hint}: {text}");
+        }
+        assert!(explain(&StartError::Public("0.0.0.0:80".parse().unwrap())).contains("--insecure"));
+    }
+}

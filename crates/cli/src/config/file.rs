@@ -1,0 +1,192 @@
+//! Settings from a TOML file. Every key must be known: a slip of the finger is told with its line, never ignored.
+
+use super::suggest::nearest;
+use super::value::{Value, kind};
+use super::written::{Origin, Problem, RULE_KEYS, Rule, SETTINGS, Said, Written};
+use std::ops::Range;
+use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
+
+/// Reads the text of a file, `path` in its messages.
+pub fn read(path: &str, text: &str) -> (Written, Vec<Problem>) {
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
+    let mut reader = Reader { path: path.into(), text, written: Written::default(), problems: Vec::new() };
+    for error in &errors {
+        let origin = reader.origin(error.span().unwrap_or_default());
+        reader.problems.push(Problem::at(&origin, format!("this is not TOML: {}", error.message())));
+    }
+    // What follows a syntax error may be read wrongly, and complaints about it would mislead.
+    if errors.is_empty() {
+        reader.table("", table.get_ref());
+    }
+    (reader.written, reader.problems)
+}
+
+struct Reader<'a> {
+    path: Arc<str>,
+    text: &'a str,
+    written: Written,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn origin(&self, span: Range<usize>) -> Origin {
+        let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
+        Origin::File(self.path.clone(), 1 + before.iter().filter(|b| **b == b'\n').count())
+    }
+
+    fn table(&mut self, within: &str, table: &DeTable<'_>) {
+        // The parser sorts keys; a person reads from the top.
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (name, value) in entries {
+            let origin = self.origin(name.span());
+            let key =
+                if within.is_empty() { name.get_ref().to_string() } else { format!("{within}.{}", name.get_ref()) };
+            let inner = value.get_ref();
+            if let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) {
+                if let Err(why) = (setting.read_toml)(&mut self.written, inner, origin.clone()) {
+                    self.problems.push(Problem::at(&origin, format!("`{key}`: {why}")));
+                }
+            } else if key == "channel" {
+                self.rules(inner, &origin);
+            } else if let (true, DeValue::Table(table)) = (is_table(&key), inner) {
+                self.table(&key, table);
+            } else {
+                self.problems.push(unknown(&key, &origin, inner));
+            }
+        }
+    }
+
+    fn rules(&mut self, value: &DeValue<'_>, origin: &Origin) {
+        let DeValue::Array(items) = value else {
+            let sentence = format!("`channel` is {}: rules for channels are written [[channel]]", kind(value));
+            return self.problems.push(Problem::at(origin, sentence));
+        };
+        for item in items.iter() {
+            match item.get_ref() {
+                DeValue::Table(table) => self.rule(table, &self.origin(item.span())),
+                other => {
+                    let sentence = format!("`channel` holds {}: rules are written [[channel]]", kind(other));
+                    self.problems.push(Problem::at(origin, sentence));
+                }
+            }
+        }
+    }
+
+    fn rule(&mut self, table: &DeTable<'_>, origin: &Origin) {
+        let mut rule = Rule::default();
+        let mut missing = vec!["pattern", "class"];
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (name, value) in entries {
+            let (key, value) = (name.get_ref().as_ref(), value.get_ref());
+            let origin = self.origin(name.span());
+            missing.retain(|needed| *needed != key);
+            let result = match key {
+                "pattern" => said(string(value), &origin, &mut rule.pattern),
+                "class" => said(string(value), &origin, &mut rule.class),
+                "events" => said(Value::from_toml(value), &origin, &mut rule.events),
+                "age" => said(Value::from_toml(value), &origin, &mut rule.age),
+                "bytes" => said(Value::from_toml(value), &origin, &mut rule.bytes),
+                unknown => {
+                    let sentence =
+                        format!("unknown key `{unknown}` in [[channel]]{}", did_you_mean(unknown, RULE_KEYS));
+                    self.problems.push(Problem::at(&origin, sentence));
+                    Ok(())
+                }
+            };
+            if let Err(why) = result {
+                self.problems.push(Problem::at(&origin, format!("`{key}`: {why}")));
+            }
+        }
+        for key in missing {
+            self.problems.push(Problem::at(origin, format!("this [[channel]] lacks `{key}`")));
+        }
+        self.written.rules.push(rule);
+    }
+}
+
+fn said<T>(read: Result<T, String>, origin: &Origin, slot: &mut Option<Said<T>>) -> Result<(), String> {
+    *slot = Some(Said { value: read?, origin: origin.clone() });
+    Ok(())
+}
+
+fn string(value: &DeValue<'_>) -> Result<String, String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| format!("expected a string, not {}", kind(value)))
+}
+
+fn is_table(key: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.key.split_once('.').is_some_and(|(table, _)| table == key))
+}
+
+fn unknown(key: &str, origin: &Origin, value: &DeValue<'_>) -> Problem {
+    if is_table(key) {
+        return Problem::at(origin, format!("`{key}` is {}: it is a table, written [{key}]", kind(value)));
+    }
+    let tables = SETTINGS.iter().filter_map(|setting| setting.key.split_once('.').map(|(table, _)| table));
+    if let (DeValue::Table(_), Some(table)) = (value, nearest(key, tables.chain(["channel"]))) {
+        let written = if table == "channel" { "[[channel]]".to_owned() } else { format!("[{table}]") };
+        return Problem::at(origin, format!("unknown table [{key}]; did you mean {written}?"));
+    }
+    Problem::at(origin, format!("unknown key `{key}`{}", did_you_mean(key, SETTINGS.iter().map(|setting| setting.key))))
+}
+
+fn did_you_mean(written: &str, keys: impl IntoIterator<Item = &'static str>) -> String {
+    match nearest(written, keys).map(|key| (key, key.split_once('.'))) {
+        Some((_, Some((table, key)))) => format!("; did you mean `{key}` in [{table}]?"),
+        Some((key, None)) => format!("; did you mean `{key}`?"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        read("s.toml", text).1.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_file_is_read_with_the_line_of_each_value() {
+        let text = "listen = [\"127.0.0.1:1\", \"[::1]:2\"]\nshards = 2\n[limits]\n# why\nmessage = 65536\n\
+                    [[channel]]\npattern = \"a/**\"\nclass = \"state\"\n";
+        let (written, problems) = read("s.toml", text);
+        assert_eq!(problems, []);
+        assert_eq!(written.listen.unwrap().value.0.len(), 2);
+        let message = written.limits_message.unwrap();
+        assert_eq!((message.value.0, message.origin.to_string()), (65536, "s.toml:5".to_owned()));
+        assert_eq!(written.rules.len(), 1);
+    }
+
+    #[test]
+    fn what_is_unknown_is_refused_with_its_line_and_a_suggestion() {
+        let cases = [
+            ("\n\nhartbeat = \"1s\"", "s.toml:3: unknown key `hartbeat`; did you mean `heartbeat`?"),
+            ("message = 1", "s.toml:1: unknown key `message`; did you mean `message` in [limits]?"),
+            ("[limit]\nmessage = 1", "s.toml:1: unknown table [limit]; did you mean [limits]?"),
+            ("[channels]\n", "s.toml:1: unknown table [channels]; did you mean [[channel]]?"),
+            ("[limits]\nmesage = 1", "s.toml:2: unknown key `limits.mesage`; did you mean `message` in [limits]?"),
+            ("zzz = 1", "s.toml:1: unknown key `zzz`"),
+            ("limits = 3", "s.toml:1: `limits` is a number: it is a table, written [limits]"),
+            ("[channel]\npattern = 1", "s.toml:1: `channel` is a table: rules for channels are written [[channel]]"),
+            ("drain = 10", "s.toml:1: `drain`: `10` has no unit: write `10s` for seconds, or `ms`, `m` or `h`"),
+            ("insecure = \"true\"", "s.toml:1: `insecure`: expected true or false, not a string"),
+            (
+                "[[channel]]\npatern = \"a\"\npattern = \"b\"\nclass = \"state\"",
+                "s.toml:2: unknown key `patern` in [[channel]]; did you mean `pattern`?",
+            ),
+            ("\n[[channel]]\npattern = \"b\"", "s.toml:2: this [[channel]] lacks `class`"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(problems(text), [expected], "{text}");
+        }
+        assert!(
+            problems("a = \nb = [")[0].starts_with("s.toml:1: this is not TOML: "),
+            "{:?}",
+            problems("a = \nb = [")
+        );
+    }
+}

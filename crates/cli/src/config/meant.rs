@@ -1,0 +1,286 @@
+//! Settings as meant: checked against each other and resolved into what the server takes.
+
+use super::value::{Count, Format, Level, Listen, Size, Span};
+use super::written::{Origin, Problem, Rule, Said, Written};
+use std::time::Duration;
+use switchboard::Config;
+use switchboard_store::{Class, Retention};
+use switchboard_wire::Pattern;
+
+/// What the settings come to.
+#[derive(Clone, Debug)]
+pub struct Meant {
+    pub server: Config,
+    pub log: Format,
+    pub level: Level,
+}
+
+/// What holds where nobody says otherwise, as if it had been written.
+pub fn defaults() -> Written {
+    fn said<T>(value: T) -> Option<Said<T>> {
+        Some(Said { value, origin: Origin::Default })
+    }
+    let Config { listen, insecure, shards, connections, drain, heartbeat, retry, limits, timeouts, policy } =
+        Config::default();
+    let history = retention(&policy);
+    Written {
+        listen: said(Listen(listen)),
+        insecure: said(insecure),
+        shards: said(shards.map(Count)),
+        connections: said(connections.map(Count)),
+        drain: said(Span(drain)),
+        heartbeat: said(Span(heartbeat)),
+        retry: said(Span(retry)),
+        log: said(Format::Text),
+        log_level: said(Level("info".to_owned())),
+        limits_message: said(Size(limits.message)),
+        limits_fragments: said(Count(limits.fragments as usize)),
+        limits_head: said(Size(limits.head)),
+        limits_batch: said(Size(limits.batch)),
+        limits_page: said(Count(limits.page)),
+        timeouts_head: said(Span(timeouts.head)),
+        timeouts_idle: said(Span(timeouts.idle)),
+        timeouts_body: said(Span(timeouts.body)),
+        timeouts_wait: said(Span(timeouts.wait)),
+        timeouts_close: said(Span(timeouts.close)),
+        history_events: said(Count(history.events)),
+        history_age: said(Span(Duration::from_millis(history.age))),
+        history_bytes: said(Size(history.bytes)),
+        memory_bytes: said(Size(policy.bytes)),
+        memory_channels: said(Count(policy.channels)),
+        idempotency_keys: said(Count(policy.keys)),
+        idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
+        rules: Vec::new(),
+    }
+}
+
+fn retention(policy: &switchboard_store::Policy) -> Retention {
+    match policy.default {
+        Class::History(retention) => retention,
+        Class::Ephemeral | Class::State => Retention::default(),
+    }
+}
+
+/// Resolves what was written. Every problem is found, not only the first.
+pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut config = Config::default();
+    check_nothing_is_zero(written, &mut problems);
+    apply(written, &mut config);
+    apply_policy(written, &mut config, &mut problems);
+    check_addresses(written, &config, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let log = written.log.as_ref().map_or(Format::Text, |said| said.value);
+    let level = written.log_level.as_ref().map_or_else(|| Level("info".to_owned()), |said| said.value.clone());
+    Ok(Meant { server: config, log, level })
+}
+
+/// Puts `$said`, if it was, in `$place`.
+macro_rules! put {
+    ($($place:expr, $said:expr, $of:expr;)*) => {
+        $(if let Some(said) = &$said { $place = $of(said.value.clone()); })*
+    };
+}
+
+fn apply(written: &Written, config: &mut Config) {
+    put! {
+        config.listen, written.listen, |listen: Listen| listen.0;
+        config.insecure, written.insecure, |insecure| insecure;
+        config.shards, written.shards, |shards: Option<Count>| shards.map(|count| count.0);
+        config.connections, written.connections, |most: Option<Count>| most.map(|count| count.0);
+        config.drain, written.drain, |span: Span| span.0;
+        config.heartbeat, written.heartbeat, |span: Span| span.0;
+        config.retry, written.retry, |span: Span| span.0;
+        config.limits.message, written.limits_message, |size: Size| size.0;
+        config.limits.fragments, written.limits_fragments, |count: Count| u32::try_from(count.0).unwrap_or(u32::MAX);
+        config.limits.head, written.limits_head, |size: Size| size.0;
+        config.limits.batch, written.limits_batch, |size: Size| size.0;
+        config.limits.page, written.limits_page, |count: Count| count.0;
+        config.timeouts.head, written.timeouts_head, |span: Span| span.0;
+        config.timeouts.idle, written.timeouts_idle, |span: Span| span.0;
+        config.timeouts.body, written.timeouts_body, |span: Span| span.0;
+        config.timeouts.wait, written.timeouts_wait, |span: Span| span.0;
+        config.timeouts.close, written.timeouts_close, |span: Span| span.0;
+    }
+}
+
+fn apply_policy(written: &Written, config: &mut Config, problems: &mut Vec<Problem>) {
+    let policy = &mut config.policy;
+    let mut history = retention(policy);
+    put! {
+        history.events, written.history_events, |count: Count| count.0;
+        history.age, written.history_age, milliseconds;
+        history.bytes, written.history_bytes, |size: Size| size.0;
+        policy.bytes, written.memory_bytes, |size: Size| size.0;
+        policy.channels, written.memory_channels, |count: Count| count.0;
+        policy.keys, written.idempotency_keys, |count: Count| count.0;
+        policy.key_age, written.idempotency_age, milliseconds;
+    }
+    policy.default = Class::History(history);
+    for rule in &written.rules {
+        // A rule that lacks one of the two was complained of where it was read.
+        let (Some(pattern), Some(class)) = (&rule.pattern, &rule.class) else { continue };
+        let class = class_of(rule, class, history).map_err(|problem| problems.push(problem));
+        let pattern = Pattern::new(&pattern.value)
+            .map_err(|bad| problems.push(Problem::at(&pattern.origin, format!("pattern `{}`: {bad}", pattern.value))));
+        if let (Ok(pattern), Ok(class)) = (pattern, class) {
+            policy.rules.push((pattern, class));
+        }
+    }
+}
+
+fn class_of(rule: &Rule, class: &Said<String>, history: Retention) -> Result<Class, Problem> {
+    let class = match class.value.as_str() {
+        "history" => {
+            let mut own = history;
+            put! {
+                own.events, rule.events, |count: Count| count.0;
+                own.age, rule.age, milliseconds;
+                own.bytes, rule.bytes, |size: Size| size.0;
+            }
+            return Ok(Class::History(own));
+        }
+        "ephemeral" => Class::Ephemeral,
+        "state" => Class::State,
+        "durable" => {
+            let sentence = "class `durable` does not exist yet: this version keeps events in memory alone, and would \
+                            lose what it promised to keep; `history` is the nearest";
+            return Err(Problem::at(&class.origin, sentence));
+        }
+        unknown => {
+            let known = ["history", "ephemeral", "state"];
+            let hint = match super::suggest::nearest(unknown, known) {
+                Some(near) => format!("; did you mean `{near}`?"),
+                None => format!("; there are {}", known.join(", ")),
+            };
+            return Err(Problem::at(&class.origin, format!("unknown class `{unknown}`{hint}")));
+        }
+    };
+    let limits = [
+        ("events", rule.events.as_ref().map(|said| &said.origin)),
+        ("age", rule.age.as_ref().map(|said| &said.origin)),
+        ("bytes", rule.bytes.as_ref().map(|said| &said.origin)),
+    ];
+    match limits.into_iter().find_map(|(key, origin)| Some((key, origin?))) {
+        Some((key, origin)) => {
+            let name = rule.class.as_ref().map_or("", |said| &said.value);
+            Err(Problem::at(origin, format!("`{key}` says how much history to hold, and class `{name}` holds none")))
+        }
+        None => Ok(class),
+    }
+}
+
+fn milliseconds(span: Span) -> u64 {
+    u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
+    let mut check = |key: &str, zero: Option<&Origin>| {
+        if let Some(origin) = zero {
+            problems.push(Problem::at(origin, format!("`{key}` is 0, and the server could do nothing with that")));
+        }
+    };
+    fn count(said: &Option<Said<Count>>) -> Option<&Origin> {
+        said.as_ref().filter(|said| said.value.0 == 0).map(|said| &said.origin)
+    }
+    fn auto(said: &Option<Said<Option<Count>>>) -> Option<&Origin> {
+        said.as_ref().filter(|said| said.value == Some(Count(0))).map(|said| &said.origin)
+    }
+    fn size(said: &Option<Said<Size>>) -> Option<&Origin> {
+        said.as_ref().filter(|said| said.value.0 == 0).map(|said| &said.origin)
+    }
+    fn span(said: &Option<Said<Span>>) -> Option<&Origin> {
+        said.as_ref().filter(|said| said.value.0.is_zero()).map(|said| &said.origin)
+    }
+    check("shards", auto(&written.shards));
+    check("connections", auto(&written.connections));
+    check("heartbeat", span(&written.heartbeat));
+    check("limits.message", size(&written.limits_message));
+    check("limits.fragments", count(&written.limits_fragments));
+    check("limits.head", size(&written.limits_head));
+    check("limits.batch", size(&written.limits_batch));
+    check("limits.page", count(&written.limits_page));
+    check("timeouts.head", span(&written.timeouts_head));
+    check("timeouts.idle", span(&written.timeouts_idle));
+    check("timeouts.body", span(&written.timeouts_body));
+    check("timeouts.close", span(&written.timeouts_close));
+    check("history.events", count(&written.history_events));
+    check("history.age", span(&written.history_age));
+    check("history.bytes", size(&written.history_bytes));
+    check("memory.bytes", size(&written.memory_bytes));
+    check("memory.channels", count(&written.memory_channels));
+    for rule in &written.rules {
+        check("events", count(&rule.events));
+        check("age", span(&rule.age));
+        check("bytes", size(&rule.bytes));
+    }
+}
+
+/// Nothing about authentication can be configured yet, so every server runs in open mode, and open mode listens on
+/// loopback addresses alone unless told.
+fn check_addresses(written: &Written, config: &Config, problems: &mut Vec<Problem>) {
+    if config.insecure {
+        return;
+    }
+    let origin = written.listen.as_ref().map_or(Origin::Default, |said| said.origin.clone());
+    for address in config.listen.iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
+        problems.push(Problem::at(&origin, super::public_address(*address)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file;
+
+    fn of(text: &str) -> Result<Meant, Vec<String>> {
+        let (written, problems) = file::read("s.toml", text);
+        assert_eq!(problems, []);
+        resolve(&written.over(defaults())).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_defaults_are_the_servers_own() {
+        let meant = resolve(&defaults()).unwrap();
+        assert_eq!(format!("{:?}", meant.server), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn rules_take_what_they_do_not_say_from_the_default_history() {
+        let text = "[history]\nevents = 5\n[[channel]]\npattern = \"a/**\"\nclass = \"history\"\nage = \"1h\"\n\
+                    [[channel]]\npattern = \"b/*\"\nclass = \"ephemeral\"\n";
+        let policy = of(text).unwrap().server.policy;
+        let expected = Retention { events: 5, age: 3_600_000, ..Retention::default() };
+        assert_eq!(policy.rules[0], (Pattern::new("a/**").unwrap(), Class::History(expected)));
+        assert_eq!(policy.rules[1], (Pattern::new("b/*").unwrap(), Class::Ephemeral));
+        assert_eq!(policy.default, Class::History(Retention { events: 5, ..Retention::default() }));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_where_it_stands() {
+        let cases = [
+            ("listen = \"0.0.0.0:80\"", "s.toml:1: ", "--insecure"),
+            ("shards = 0", "s.toml:1: `shards` is 0", ""),
+            ("\n[[channel]]\npattern = \"a\"\nclass = \"durable\"", "s.toml:4: class `durable` does not exist yet", ""),
+            ("[[channel]]\npattern = \"a\"\nclass = \"stat\"", "s.toml:3: ", "did you mean `state`?"),
+            ("[[channel]]\npattern = \"a//b\"\nclass = \"state\"", "s.toml:2: pattern `a//b`", "empty"),
+            ("[[channel]]\npattern = \"a\"\nclass = \"state\"\nevents = 3", "s.toml:4: `events`", "holds none"),
+        ];
+        for (text, begins, holds) in cases {
+            let problems = of(text).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with(begins) && problems[0].contains(holds), "{problems:?}");
+        }
+        assert_eq!(of("shards = 0\nconnections = 0\nlisten = [\"0.0.0.0:1\", \"[::]:1\"]").unwrap_err().len(), 4);
+    }
+
+    #[test]
+    fn public_addresses_need_insecure_and_loopback_ones_do_not() {
+        assert!(of("listen = \"0.0.0.0:80\"\ninsecure = true").is_ok());
+        for loopback in ["127.8.9.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+            assert!(of(&format!("listen = \"{loopback}\"")).is_ok(), "{loopback}");
+        }
+    }
+}

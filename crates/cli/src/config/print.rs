@@ -1,0 +1,142 @@
+//! `--print-config`: what holds, as a file that says the same when it is read, and where each value was said.
+
+use super::value::{Value, quoted};
+use super::written::{Origin, Rule, SETTINGS, Said, Written};
+use std::fmt::Write as _;
+
+/// The settings as TOML.
+pub fn print(written: &Written) -> String {
+    let mut out = format!(
+        "# The configuration of switchboard {}, as it holds now. Saved to a file, it can be read with --config.\n\
+         # Flags go before the environment, the environment before the file. The variable of a key is the key in\n\
+         # capitals: SWITCHBOARD_LIMITS_MESSAGE is `message` in [limits].\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let mut open = "";
+    for setting in SETTINGS {
+        let Some((value, origin)) = (setting.show)(written) else { continue };
+        let (table, key) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if table != open {
+            let _ = write!(out, "\n[{table}]");
+            open = table;
+        }
+        let _ = write!(out, "\n# {}\n{key} = {value}  # {}\n", setting.about, from(origin));
+    }
+    for rule in &written.rules {
+        print_rule(rule, &mut out);
+    }
+    out
+}
+
+fn print_rule(rule: &Rule, out: &mut String) {
+    out.push_str("\n[[channel]]\n");
+    let text = |said: &Said<String>| (quoted(&said.value), said.origin.clone());
+    let entries = [
+        ("pattern", rule.pattern.as_ref().map(text)),
+        ("class", rule.class.as_ref().map(text)),
+        ("events", rule.events.as_ref().map(|said| (said.value.to_toml(), said.origin.clone()))),
+        ("age", rule.age.as_ref().map(|said| (said.value.to_toml(), said.origin.clone()))),
+        ("bytes", rule.bytes.as_ref().map(|said| (said.value.to_toml(), said.origin.clone()))),
+    ];
+    for (key, entry) in entries {
+        if let Some((value, origin)) = entry {
+            let _ = writeln!(out, "{key} = {value}  # {}", from(&origin));
+        }
+    }
+}
+
+/// The origin as a comment: on one line, whatever the file is called.
+fn from(origin: &Origin) -> String {
+    let text = match origin {
+        Origin::Flag(flag) => format!("flag {flag}"),
+        Origin::Environment(variable) => format!("environment {variable}"),
+        Origin::File(path, line) => format!("file {path}:{line}"),
+        Origin::Default => "default".to_owned(),
+    };
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{file, meant};
+    use proptest::prelude::*;
+
+    fn reread(written: &Written) -> Written {
+        let text = print(written);
+        let (read, problems) = file::read("printed.toml", &text);
+        assert_eq!(problems, [], "{text}");
+        read
+    }
+
+    #[test]
+    fn each_value_says_where_it_comes_from() {
+        let (mut written, _) =
+            file::read("a\nb.toml", "drain = \"3s\"\n[[channel]]\npattern = \"x\"\nclass = \"state\"");
+        (SETTINGS[1].read_text)(&mut written, "true", Origin::Flag("--insecure")).unwrap();
+        let text = print(&written.over(meant::defaults()));
+        for line in [
+            "listen = \"127.0.0.1:8000\"  # default",
+            "insecure = true  # flag --insecure",
+            "shards = \"auto\"  # default",
+            "drain = \"3s\"  # file a?b.toml:1",
+            "message = \"1MiB\"  # default",
+            "pattern = \"x\"  # file a?b.toml:3",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+    }
+
+    fn setting_text() -> impl Strategy<Value = Vec<(usize, String)>> {
+        let texts = prop::sample::select(vec![
+            "1",
+            "7",
+            "4096",
+            "auto",
+            "1s",
+            "90s",
+            "1500ms",
+            "2h",
+            "64KiB",
+            "8MB",
+            "12345B",
+            "true",
+            "false",
+            "text",
+            "json",
+            "debug",
+            "warn,switchboard=trace",
+            "127.0.0.1:0",
+            "[::1]:9,0.0.0.0:1",
+        ]);
+        prop::collection::vec((0..SETTINGS.len(), texts.prop_map(str::to_owned)), 0..60)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_as_the_same_configuration(
+            texts in setting_text(),
+            rules in prop::collection::vec(("[a-z\"\\\\ é]{1,5}(/[a-z]{1,3}){0,2}(/\\*\\*)?", 1..9usize, any::<bool>()), 0..4),
+        ) {
+            let mut written = Written::default();
+            for (i, text) in &texts {
+                let _ = (SETTINGS[*i].read_text)(&mut written, text, Origin::Environment("X".to_owned()));
+            }
+            written.insecure = Some(Said { value: true, origin: Origin::Flag("--insecure") });
+            for (pattern, events, history) in rules {
+                let origin = Origin::Flag("--test");
+                let said = |value: &str| Some(Said { value: value.to_owned(), origin: origin.clone() });
+                written.rules.push(Rule {
+                    pattern: said(&pattern),
+                    class: said(if history { "history" } else { "state" }),
+                    events: history.then(|| Said { value: crate::config::value::Count(events), origin: origin.clone() }),
+                    ..Rule::default()
+                });
+            }
+            let written = written.over(meant::defaults());
+            let before = meant::resolve(&written).unwrap();
+            let after = meant::resolve(&reread(&written)).unwrap();
+            prop_assert_eq!(format!("{before:?}"), format!("{after:?}"));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Settings as written: what the flags, the environment or the file said, each as the same struct of options, and
+//! where it was said. One table holds every setting; the file, the environment and `--print-config` all follow it.
+
+use super::value::{Count, Format, Level, Listen, Size, Span, Value};
+use std::fmt;
+use std::sync::Arc;
+use toml::de::DeValue;
+
+/// Where a value was said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A flag, with its dashes.
+    Flag(&'static str),
+    /// An environment variable.
+    Environment(String),
+    /// A line of the file, counted from 1.
+    File(Arc<str>, usize),
+    /// Nowhere.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag(flag) => f.write_str(flag),
+            Origin::Environment(variable) => f.write_str(variable),
+            Origin::File(path, line) => write!(f, "{path}:{line}"),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it was said.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Said<T> {
+    pub value: T,
+    pub origin: Origin,
+}
+
+/// Something wrong with the configuration, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// `None` where it cannot be pinned to one place.
+    pub origin: Option<Origin>,
+    pub sentence: String,
+}
+
+impl Problem {
+    pub fn at(origin: &Origin, sentence: impl Into<String>) -> Problem {
+        Problem { origin: Some(origin.clone()), sentence: sentence.into() }
+    }
+
+    pub fn anywhere(sentence: impl Into<String>) -> Problem {
+        Problem { origin: None, sentence: sentence.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            Some(origin) => write!(f, "{origin}: {}", self.sentence),
+            None => f.write_str(&self.sentence),
+        }
+    }
+}
+
+/// One `[[channel]]`, as written.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Rule {
+    pub pattern: Option<Said<String>>,
+    pub class: Option<Said<String>>,
+    pub events: Option<Said<Count>>,
+    pub age: Option<Said<Span>>,
+    pub bytes: Option<Said<Size>>,
+}
+
+/// Keys of a `[[channel]]`.
+pub const RULE_KEYS: [&str; 5] = ["pattern", "class", "events", "age", "bytes"];
+
+/// A row of the table of settings.
+pub struct Setting {
+    /// The key in the file, tables before it: `limits.message`.
+    pub key: &'static str,
+    /// One sentence for `--print-config`.
+    pub about: &'static str,
+    /// Takes a value from a flag or the environment.
+    pub read_text: fn(&mut Written, &str, Origin) -> Result<(), String>,
+    /// Takes a value from the file.
+    pub read_toml: fn(&mut Written, &DeValue<'_>, Origin) -> Result<(), String>,
+    /// The value as TOML, and where it was said, if it was.
+    pub show: fn(&Written) -> Option<(String, &Origin)>,
+}
+
+impl Setting {
+    /// The environment variable: the key in capitals, after `SWITCHBOARD_`.
+    pub fn variable(&self) -> String {
+        format!("SWITCHBOARD_{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+macro_rules! settings {
+    ($($field:ident: $type:ty = $key:literal, $about:literal;)*) => {
+        /// What one source said.
+        #[derive(Clone, PartialEq, Debug, Default)]
+        pub struct Written {
+            $(#[doc = $about] pub $field: Option<Said<$type>>,)*
+            /// `[[channel]]`, in order; only a file has them.
+            pub rules: Vec<Rule>,
+        }
+
+        impl Written {
+            /// This source before another: what this one did not say, the other may.
+            #[must_use]
+            pub fn over(self, weaker: Written) -> Written {
+                Written {
+                    $($field: self.$field.or(weaker.$field),)*
+                    rules: if self.rules.is_empty() { weaker.rules } else { self.rules },
+                }
+            }
+        }
+
+        /// Every setting, in the order of `--print-config`: keys without a table first, then table by table.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: $key,
+            about: $about,
+            read_text: |written, text, origin| {
+                written.$field = Some(Said { value: <$type>::from_text(text)?, origin });
+                Ok(())
+            },
+            read_toml: |written, value, origin| {
+                written.$field = Some(Said { value: <$type>::from_toml(value)?, origin });
+                Ok(())
+            },
+            show: |written| written.$field.as_ref().map(|said| (said.value.to_toml(), &said.origin)),
+        }),*];
+    };
+}
+
+settings! {
+    listen: Listen = "listen", "Addresses to listen on, each ADDR:PORT; port 0 takes any free one.";
+    insecure: bool = "insecure", "Listen on public addresses although everyone who reaches them may do everything.";
+    shards: Option<Count> = "shards", "Threads that hold connections; \"auto\" is one for each CPU.";
+    connections: Option<Count> = "connections",
+        "Connections held at most; \"auto\" is the limit of open files less a reserve of 64.";
+    drain: Span = "drain", "How long a stop may take: every client is told, and the rest is waited for.";
+    heartbeat: Span = "heartbeat", "How often a quiet stream says that it lives.";
+    retry: Span = "retry", "What clients are told to wait before they connect again.";
+    log: Format = "log", "How the log is written: \"text\" for people, \"json\" for machines.";
+    log_level: Level = "log_level",
+        "What is logged: off, error, warn, info, debug or trace; or by part, such as \"info,switchboard=debug\".";
+    limits_message: Size = "limits.message", "The data of one event, and one WebSocket message, in bytes.";
+    limits_fragments: Count = "limits.fragments", "Frames that one WebSocket message may be cut into.";
+    limits_head: Size = "limits.head", "Request line and header fields together, in bytes.";
+    limits_batch: Size = "limits.batch", "A whole body of POST /api/publish, in bytes.";
+    limits_page: Count = "limits.page", "Events on one page, whatever `limit` asks for.";
+    timeouts_head: Span = "timeouts.head", "To send a request head once it has begun.";
+    timeouts_idle: Span = "timeouts.idle", "Between the requests of one connection.";
+    timeouts_body: Span = "timeouts.body", "Without a byte of a body, within an event.";
+    timeouts_wait: Span = "timeouts.wait", "The longest long poll, whatever `wait` asks for.";
+    timeouts_close: Span = "timeouts.close", "To answer a WebSocket close.";
+    history_events: Count = "history.events", "Events a channel holds, unless a [[channel]] below says otherwise.";
+    history_age: Span = "history.age", "How old an event that is held may become.";
+    history_bytes: Size = "history.bytes", "Bytes a channel holds.";
+    memory_bytes: Size = "memory.bytes", "Bytes that all channels hold together; beyond it the oldest events go first.";
+    memory_channels: Count = "memory.channels", "Channels kept; beyond it the longest unused go first.";
+    idempotency_keys: Count = "idempotency.keys", "Idempotency keys kept; beyond it a publish with a new key is refused.";
+    idempotency_age: Span = "idempotency.age", "How long an idempotency key is kept.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stronger_wins_setting_by_setting() {
+        let said = |text: &str, origin: Origin| Some(Said { value: Span::from_text(text).unwrap(), origin });
+        let strong = Written { drain: said("1s", Origin::Flag("--drain")), ..Written::default() };
+        let weak =
+            Written { drain: said("2s", Origin::Default), retry: said("3s", Origin::Default), ..Written::default() };
+        let merged = strong.over(weak);
+        assert_eq!(merged.drain.unwrap().origin, Origin::Flag("--drain"));
+        assert_eq!(merged.retry.unwrap().origin, Origin::Default);
+    }
+
+    #[test]
+    fn keys_and_variables_are_unique_and_tables_stand_together() {
+        let mut seen: Vec<&str> = Vec::new();
+        for setting in SETTINGS {
+            let table = setting.key.split_once('.').map_or("", |(table, _)| table);
+            if seen.last() != Some(&table) {
+                assert!(!seen.contains(&table), "{} stands apart from its table", setting.key);
+                seen.push(table);
+            }
+            assert!(setting.about.ends_with('.'), "{}", setting.key);
+        }
+        let mut variables: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+        variables.sort();
+        variables.dedup();
+        assert_eq!(variables.len(), SETTINGS.len());
+    }
+}

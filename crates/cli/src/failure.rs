@@ -1,0 +1,90 @@
+//! How a command fails: a sentence for a person, a code for a script.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// Why a command ends badly.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The server answered, and the answer was no; or it told something that ends the command. Exit code 1.
+    Refused(String),
+    /// The command, its input or its configuration is wrong. Exit code 2, as for an unknown flag.
+    Usage(String),
+    /// No server answered. Exit code 3.
+    Unreachable(String),
+    /// Interrupted: 128 and the signal's number, as shells count.
+    Interrupted(u8),
+    /// Whoever read the output went away (`| head`): nothing to say, and nobody to say it to.
+    Closed,
+}
+
+impl Failure {
+    /// Tells the person, and says how to exit.
+    pub fn tell(&self) -> ExitCode {
+        match self {
+            Failure::Refused(sentence) => say(sentence, 1),
+            Failure::Usage(sentence) => say(sentence, 2),
+            Failure::Unreachable(sentence) => say(sentence, 3),
+            Failure::Interrupted(signal) => ExitCode::from(128 + signal),
+            Failure::Closed => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// What writing to standard output came to.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::Refused(format!("standard output cannot be written to: {}", plain(&error))),
+        }
+    }
+}
+
+fn say(sentence: &str, code: u8) -> ExitCode {
+    note(sentence);
+    ExitCode::from(code)
+}
+
+/// Tells the person something on standard error. The text may come from the network, so that what would steer a
+/// terminal is made visible.
+pub fn note(sentence: &str) {
+    eprintln!("switchboard: {}", visible(sentence));
+}
+
+/// The text with its control characters written out, but for line breaks and tabs.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && !matches!(c, '\n' | '\t') {
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// An error of the system as a person reads it: without its number.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    // Sentences go on with it after a colon.
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_read_as_words() {
+        assert_eq!(plain(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
+    }
+
+    #[test]
+    fn nothing_from_the_network_steers_the_terminal() {
+        assert_eq!(visible("a\x1b[2Jb\n\tc\u{9b}"), "a\\u{1b}[2Jb\n\tc\\u{9b}");
+    }
+}

@@ -1,0 +1,226 @@
+//! Lets requests in: one connection's, one after the other, until one of them turns it into a stream.
+
+use crate::api;
+use crate::api::query::{self, Query};
+use crate::console;
+use crate::hold::{self, Hold};
+use crate::listen::Accepted;
+use crate::listen::http1::{Connection, Head, Next};
+use crate::metrics;
+use crate::node::Node;
+use crate::origin;
+use crate::reading::{How, Reading, is_event_stream};
+use crate::shard::{Answer, SharedShard};
+use crate::transport::{poll, sse};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, RETRY_AFTER, VARY};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// Seconds after which a refused client may try again, at the earliest and at the latest.
+const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 1..=5;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// What became of a request.
+enum Outcome {
+    Respond(Response<Bytes>),
+    /// The connection becomes a stream.
+    Hold(Box<Answer>),
+    /// The client went away meanwhile.
+    Gone,
+}
+
+/// Serves a connection until it closes or becomes a stream.
+pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
+    let Accepted { socket, admission, admitted } = accepted;
+    let Ok(socket) = TcpStream::from_std(socket) else { return };
+    let front = Front { connection: Connection::new(socket, node.http1.clone()), node, shard: shard.clone(), admitted };
+    if let Some((answer, connection)) = front.run().await {
+        let (socket, received) = connection.into_parts();
+        let adopted =
+            socket.into_std().and_then(|socket| shard.borrow_mut().adopt(socket, received.into(), *answer, admission));
+        if let Err(error) = adopted {
+            tracing::debug!(%error, "a connection could not be held");
+        }
+        bell.notify_one();
+    }
+}
+
+/// A connection that reads requests.
+struct Front {
+    connection: Connection<TcpStream>,
+    node: Arc<Node>,
+    shard: SharedShard,
+    /// Whether the connection is within the limit.
+    admitted: bool,
+}
+
+impl Front {
+    /// Answers requests until one is to be held open, or there are no more.
+    async fn run(mut self) -> Option<(Box<Answer>, Connection<TcpStream>)> {
+        let mut draining = self.node.draining.subscribe();
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = self.connection.next_request() => next,
+                _ = draining.wait_for(|draining| *draining) => return None,
+            };
+            let mut response = match next {
+                Next::Closed | Next::Idle => return None,
+                Next::Refused(problem) => self.problem(&problem),
+                Next::Request(head) => {
+                    self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
+                    match self.answer(&head).await {
+                        Outcome::Respond(response) => {
+                            // The path alone: a query may hold a token.
+                            tracing::debug!(method = %head.method, path = head.path, status = %response.status());
+                            self.dress(&head, response)
+                        }
+                        Outcome::Hold(answer) => {
+                            tracing::debug!(path = head.path, transport = ?answer.transport, "held");
+                            return Some((answer, self.connection));
+                        }
+                        Outcome::Gone => return None,
+                    }
+                }
+            };
+            if !self.admitted || self.node.is_draining() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if !self.connection.respond(response).await.unwrap_or(false) {
+                return None;
+            }
+        }
+    }
+
+    async fn answer(&mut self, head: &Head) -> Outcome {
+        match self.route(head).await {
+            Ok(outcome) => outcome,
+            Err(problem) => Outcome::Respond(self.problem(&problem)),
+        }
+    }
+
+    async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
+        origin::check(head, self.node.config.insecure)?;
+        let query = Query::parse(head.query.as_deref())?;
+        let refused = match (self.admitted, self.node.is_draining()) {
+            (false, _) => Some(Code::Overloaded),
+            (_, true) => Some(Code::Draining),
+            _ => None,
+        };
+        if head.path == "/healthz" {
+            return get_only(head, || text(PLAIN, "ok\n".into())).map(Outcome::Respond);
+        }
+        let reads = head.path == "/channels" || head.path.starts_with("/channels/");
+        if let Some(code) = refused {
+            // An EventSource stops for good at any status but 200, so it is refused within one.
+            let lasting = reads && is_event_stream(head, &query);
+            return if lasting { Ok(Outcome::Respond(self.refuse_event_stream(code))) } else { Err(code.into()) };
+        }
+        if origin::is_preflight(head) {
+            return Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)));
+        }
+        if reads && matches!(head.method, Method::GET | Method::HEAD) {
+            let channel = match head.path.strip_prefix("/channels/") {
+                Some(name) => Some(query::channel(name)?),
+                None => None,
+            };
+            return self.read(head, &query, channel).await;
+        }
+        Ok(Outcome::Respond(match &*head.path {
+            "/metrics" => get_only(head, || text(metrics::CONTENT_TYPE, metrics::text(&self.node)))?,
+            "/readyz" => {
+                self.node.check().await?;
+                get_only(head, || text(PLAIN, "ready\n".into()))?
+            }
+            path if console::serves(path) => get_only(head, || console::respond(path))?,
+            _ => api::answer(&self.node, head, &query, &mut self.connection).await?,
+        }))
+    }
+
+    async fn read(
+        &mut self,
+        head: &Head,
+        query: &Query,
+        channel: Option<switchboard_wire::ChannelName>,
+    ) -> Result<Outcome, Problem> {
+        let reading = Reading::of(head, query, channel, &self.node.config)?;
+        match &reading.how {
+            How::Page(wanted) => {
+                let gone = self.connection.gone();
+                let page = poll::answer(&self.node, &self.shard, &head.headers, &reading, wanted, gone).await;
+                Ok(page.map_or(Outcome::Gone, Outcome::Respond))
+            }
+            How::Hold { transport, accepted } => {
+                let dress = |headers: &mut HeaderMap| origin::allow(head.headers.get(ORIGIN), false, headers);
+                Ok(match hold::open(&self.node, head, &reading, *transport, accepted.as_ref(), dress) {
+                    Hold::Answer(answer) => Outcome::Hold(answer),
+                    Hold::Finished => {
+                        let mut response = empty(StatusCode::NO_CONTENT);
+                        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+                        Outcome::Respond(response)
+                    }
+                })
+            }
+        }
+    }
+
+    fn problem(&self, problem: &Problem) -> Response<Bytes> {
+        self.node.figures.problems.fetch_add(1, Ordering::Relaxed);
+        let mut response = api::problem::respond(problem);
+        if problem.code.row().http == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = fastrand::u32(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    fn refuse_event_stream(&self, code: Code) -> Response<Bytes> {
+        let mut response = Response::new(sse::refusal(code, self.node.config.retry));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    /// Adds what is due to a browser.
+    fn dress(&self, head: &Head, mut response: Response<Bytes>) -> Response<Bytes> {
+        let allowed = origin::check(head, self.node.config.insecure).is_ok();
+        let origin = head.headers.get(ORIGIN).filter(|_| allowed);
+        origin::allow(origin, origin::is_preflight(head), response.headers_mut());
+        response
+    }
+}
+
+fn get_only(head: &Head, respond: impl FnOnce() -> Response<Bytes>) -> Result<Response<Bytes>, Problem> {
+    match head.method {
+        Method::GET | Method::HEAD => Ok(respond()),
+        Method::OPTIONS => Ok(api::problem::with_allow(empty(StatusCode::NO_CONTENT), "GET, HEAD, OPTIONS")),
+        _ => {
+            let refusal = api::problem::respond(&Code::MethodNotAllowed.into());
+            Ok(api::problem::with_allow(refusal, "GET, HEAD, OPTIONS"))
+        }
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+fn text(content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,131 @@
+//! Opening an answer that is held: its head, its first words, and where its reader begins.
+
+use crate::listen::http1::Head;
+use crate::listen::http1::response::{Extent, write_head};
+use crate::node::Node;
+use crate::reading::Reading;
+use crate::shard::Answer;
+use crate::transport::{Ending, Transport, sse, stream};
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Response, StatusCode, Version};
+use switchboard_hub::Place;
+use switchboard_store::Opened;
+use switchboard_wire::websocket::handshake::Accepted;
+use switchboard_wire::{Form, Notice, form};
+
+/// Proxies that buffer answers are told not to.
+const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What became of a read that was to be held open.
+pub(crate) enum Hold {
+    Answer(Box<Answer>),
+    /// There is nothing more to read, ever: 204, at which an EventSource stops.
+    Finished,
+}
+
+/// Opens a stream. `dress` adds the header fields that are due to the client whatever it asked for.
+pub(crate) fn open(
+    node: &Node,
+    head: &Head,
+    reading: &Reading,
+    transport: Transport,
+    accepted: Option<&Accepted<'_>>,
+    dress: impl FnOnce(&mut http::HeaderMap),
+) -> Hold {
+    let opened = node.log.open(node.now(), &reading.selection, reading.since(), false);
+    if opened.finished && !transport.is_websocket() {
+        return Hold::Finished;
+    }
+    let chunked = !transport.is_websocket() && head.version != Version::HTTP_10;
+    let mut response = match accepted {
+        Some(accepted) => switching(accepted),
+        None => streaming(node, reading, transport),
+    };
+    dress(response.headers_mut());
+    let (parts, ()) = response.into_parts();
+    let (extent, connection) = match (transport.is_websocket(), chunked) {
+        (true, _) => (Extent::Unsaid, None),
+        (false, true) => (Extent::Chunked, Some("close")),
+        (false, false) => (Extent::Unsaid, Some("close")),
+    };
+    let mut bytes = Vec::with_capacity(512);
+    write_head(&parts, extent, connection, &mut bytes);
+    let form = transport.form();
+    let ending = match &opened {
+        _ if opened.finished => Some(Ending::Complete),
+        Opened { gap: Some(_), .. } if !form.says_gaps() => Some(Ending::Broken),
+        _ => None,
+    };
+    if !opened.finished {
+        let words = form::verbatim(&first_words(node, transport, &opened));
+        bytes.extend_from_slice(&if chunked { words.chunk() } else { words.payload() });
+    }
+    Hold::Answer(Box::new(Answer {
+        head: Bytes::from(bytes),
+        transport,
+        chunked,
+        selection: reading.selection.clone(),
+        place: Place { cursor: opened.cursor.seq, floor: opened.cursor.floor },
+        ending,
+    }))
+}
+
+/// `$open`, and `$gap` if reading opens with one.
+fn first_words(node: &Node, transport: Transport, opened: &Opened) -> Vec<u8> {
+    let form = transport.form();
+    let open = Notice::Open { position: opened.position.clone(), recovered: opened.recovered, gap: opened.gap.clone() };
+    let mut words = match form {
+        Form::SseRaw | Form::SseEvent => sse::retry(node.config.retry).into_bytes(),
+        _ => Vec::new(),
+    };
+    words.extend_from_slice(&form::notice(&open, form).payload());
+    if let Some(gap) = &opened.gap {
+        words.extend_from_slice(&form::notice(&Notice::Gap(gap.clone()), form).payload());
+    }
+    words
+}
+
+fn switching(accepted: &Accepted<'_>) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    for (name, value) in accepted.fields() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn streaming(node: &Node, reading: &Reading, transport: Transport) -> Response<()> {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    let content_type = match transport {
+        Transport::Sse { .. } => HeaderValue::from_static("text/event-stream"),
+        Transport::Stream { raw: false } | Transport::WebSocket { .. } => HeaderValue::from_static(stream::NDJSON),
+        Transport::Stream { raw: true } => {
+            // What others published is not to be taken for a page of this server.
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+            body_type(node, reading)
+        }
+    };
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// The content type of the channel's newest event, which stands for the channel's.
+fn body_type(node: &Node, reading: &Reading) -> HeaderValue {
+    let newest = reading.selection.channels.first().and_then(|channel| node.log.content_type(channel));
+    let named = match newest.as_deref() {
+        Some("text/plain") => "text/plain; charset=utf-8",
+        Some(named) => named,
+        None => "application/octet-stream",
+    };
+    HeaderValue::from_str(named).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}

@@ -1,0 +1,143 @@
+//! Accepting connections, counting them against the limit, and dealing them out to the shards.
+
+use crate::node::{Command, Node};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+/// Descriptors kept for everything but held connections.
+const RESERVE: usize = 64;
+/// Connections beyond the limit that are being refused at once: they live off the reserve.
+const REFUSALS: usize = 32;
+/// Unacknowledged bytes or keep-alive probes are given up on after this: it finds peers that vanished.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Unsent bytes the kernel keeps for one connection before the socket counts as full.
+const NOT_SENT_LOWAT: u32 = 128 << 10;
+
+/// Counts connections against the limit.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    open: AtomicUsize,
+    limit: usize,
+    released: Notify,
+}
+
+/// A connection's place in the count, given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Admission(Arc<Connections>);
+
+/// A connection that was accepted. Without `admitted` it is beyond the limit, to be told so and closed.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) socket: TcpStream,
+    pub(crate) admission: Admission,
+    pub(crate) admitted: bool,
+}
+
+impl Connections {
+    pub(crate) fn new(limit: Option<usize>) -> Connections {
+        let limit = limit.unwrap_or_else(default_limit);
+        Connections { open: AtomicUsize::new(0), limit, released: Notify::new() }
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl Admission {
+    fn new(connections: &Arc<Connections>) -> (Admission, usize) {
+        let before = connections.open.fetch_add(1, Ordering::Relaxed);
+        (Admission(connections.clone()), before)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.released.notify_one();
+    }
+}
+
+/// The limit of open files, raised as far as it may be, less the reserve; half of it if it is too low for that.
+fn default_limit() -> usize {
+    let mut files = getrlimit(Resource::Nofile);
+    if files.current < files.maximum {
+        let raised = Rlimit { current: files.maximum, maximum: files.maximum };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            files = raised;
+        }
+    }
+    let files = files.current.map_or(1 << 20, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    if files > 2 * RESERVE { files - RESERVE } else { (files / 2).max(1) }
+}
+
+/// Accepts connections and deals them out to the shards in turn, until the server drains.
+pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>) {
+    let mut draining = node.draining.subscribe();
+    let mut next = 0;
+    loop {
+        let open = node.connections.open();
+        if open >= node.connections.limit() + REFUSALS {
+            // Accepting more would take descriptors from those who are in.
+            tokio::select! {
+                () = node.connections.released.notified() => continue,
+                () = tokio::time::sleep(Duration::from_millis(100)) => continue,
+                _ = draining.wait_for(|draining| *draining) => return,
+            }
+        }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = draining.wait_for(|draining| *draining) => return,
+        };
+        match accepted.and_then(|(socket, _)| prepare(socket)) {
+            Ok(socket) => {
+                let (admission, before) = Admission::new(&node.connections);
+                let admitted = before < node.connections.limit();
+                let counter = if admitted { &node.figures.accepted } else { &node.figures.refused };
+                counter.fetch_add(1, Ordering::Relaxed);
+                let shards = node.shards();
+                next = (next + 1) % shards.len().max(1);
+                let _ = shards[next].commands.send(Command::Serve(Accepted { socket, admission, admitted }));
+            }
+            Err(error) if out_of_resources(&error) => pause(&node, &error).await,
+            // The peer went away before it was accepted: nothing to do.
+            Err(error) => tracing::debug!(%error, "a connection failed while it was accepted"),
+        }
+    }
+}
+
+fn prepare(socket: tokio::net::TcpStream) -> io::Result<TcpStream> {
+    let socket = socket.into_std()?;
+    let options = socket2::SockRef::from(&socket);
+    options.set_tcp_nodelay(true)?;
+    options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    options.set_tcp_notsent_lowat(NOT_SENT_LOWAT)?;
+    options.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 3))?;
+    Ok(socket)
+}
+
+fn out_of_resources(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// Out of descriptors: those who are in stay in, and accepting goes on when one of them leaves.
+async fn pause(node: &Node, error: &io::Error) {
+    node.figures.accept_pauses.fetch_add(1, Ordering::Relaxed);
+    tracing::warn!(%error, connections = node.connections.open(), "accepting pauses");
+    tokio::select! {
+        () = node.connections.released.notified() => {}
+        () = tokio::time::sleep(Duration::from_millis(250)) => {}
+    }
+}

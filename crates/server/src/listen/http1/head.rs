@@ -1,0 +1,229 @@
+//! The request head: what a peer asks for, and where its request ends.
+//!
+//! Strict wherever two parsers could disagree (RFC 9112): a request that could be read in two ways is refused, and the
+//! connection closed.
+
+use super::target;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use std::mem::MaybeUninit;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+
+/// Most header fields of one request.
+pub const FIELDS_MAX: usize = 100;
+
+/// A request head that keeps every rule.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub method: Method,
+    /// As written, percent-encoding and all: `/…`, or `*` with OPTIONS.
+    pub path: String,
+    /// What follows the first `?`, as written.
+    pub query: Option<String>,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    pub headers: HeaderMap,
+    /// `host [ ":" port ]`: of the target's absolute form, else of `Host`. Always there in HTTP/1.1.
+    pub host: Option<String>,
+    pub framing: Framing,
+    /// Whether the peer would send another request on this connection.
+    pub keep_alive: bool,
+    /// Whether the peer waits for `100 Continue` before it sends the body.
+    pub expect_continue: bool,
+}
+
+/// How the body is delimited (RFC 9112 section 6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    None,
+    /// `Content-Length`, in bytes.
+    Length(u64),
+    Chunked,
+}
+
+/// Reads one head from the front of `buf`: the head and the bytes it takes up, or `None` if it is not all there. A head
+/// of more than `max` bytes is refused (431, or 414 if its first line alone is longer). Empty lines in front are
+/// skipped. However the bytes arrive, the head is the same.
+pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    let outcome = httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut request, buf, &mut fields);
+    let length = match outcome {
+        Ok(httparse::Status::Complete(length)) if length <= max => length,
+        Ok(httparse::Status::Complete(_)) => return Err(too_large(&buf[..max])),
+        Ok(httparse::Status::Partial) if buf.len() < max => return Ok(None),
+        Ok(httparse::Status::Partial) => return Err(too_large(&buf[..max])),
+        Err(httparse::Error::Version) => return bad_version(buf),
+        Err(error) => return Err(malformed(error)),
+    };
+    let text = &buf[..length];
+    if text.iter().enumerate().any(|(i, b)| *b == b'\n' && (i == 0 || text[i - 1] != b'\r')) {
+        return Err(Code::BadRequest.because("a line of the head ends in a bare LF"));
+    }
+    let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| Code::BadRequest.because("the method is no token"))?;
+    let target = target::parse(&method, path)?;
+    let version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    let headers = collect(text, request.headers)?;
+    let head = Head {
+        path: target.path.to_owned(),
+        query: target.query.map(str::to_owned),
+        host: host(&headers, version, target.authority)?,
+        framing: framing(&headers, version)?,
+        keep_alive: keep_alive(&headers, version),
+        expect_continue: expects_continue(&headers, version)?,
+        method,
+        version,
+        headers,
+    };
+    Ok(Some((head, length)))
+}
+
+/// 414 if not even the first line fits, else 431. `buf` is all that would have been allowed.
+fn too_large(buf: &[u8]) -> Problem {
+    let start = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(buf.len());
+    if start < buf.len() && !buf[start..].contains(&b'\n') { Code::TargetTooLong } else { Code::HeadTooLarge }.into()
+}
+
+/// 505 for a version that has the right shape, and patience for one that may yet get it.
+fn bad_version(buf: &[u8]) -> Result<Option<(Head, usize)>, Problem> {
+    let line = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).map_or(&[][..], |start| &buf[start..]);
+    let version = line.splitn(3, |b| *b == b' ').nth(2).unwrap_or_default();
+    let shape = b"HTTP/0.0".iter().zip(version);
+    let fits = shape.clone().all(|(want, b)| if *want == b'0' { b.is_ascii_digit() } else { want == b });
+    match shape.len() {
+        8 if fits => Err(Code::VersionNotSupported.into()),
+        0..8 if fits => Ok(None),
+        _ => Err(Code::BadRequest.because("the request line does not end in a version of HTTP")),
+    }
+}
+
+fn malformed(error: httparse::Error) -> Problem {
+    let why = match error {
+        httparse::Error::TooManyHeaders => return Code::HeadTooLarge.because("the head has more than 100 fields"),
+        httparse::Error::HeaderName => "a field name is not a token that a colon follows",
+        httparse::Error::HeaderValue => "a field value holds a control character or is folded",
+        httparse::Error::NewLine => "a line of the head holds a bare CR or does not end in CRLF",
+        _ => "the request line is not `method target version`",
+    };
+    Code::BadRequest.because(why)
+}
+
+/// Copies the fields. The values share one copy of the head, which costs one allocation and not one for each.
+fn collect(text: &[u8], fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Problem> {
+    let unfit = |_| Code::BadRequest.because("a header field is malformed");
+    let shared = Bytes::copy_from_slice(text);
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Code::BadRequest.because("a field name is malformed"))?;
+        let start = field.value.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+        // Values lie within the head, but an empty one may be given as a slice from anywhere.
+        let value = match text.get(start..start.wrapping_add(field.value.len())) {
+            Some(_) => shared.slice(start..start + field.value.len()),
+            None => Bytes::copy_from_slice(field.value),
+        };
+        headers.append(name, HeaderValue::from_maybe_shared(value).map_err(unfit)?);
+    }
+    Ok(headers)
+}
+
+/// The comma-separated elements of all fields of one name, empty ones left out (RFC 9110 section 5.6.1).
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let lists = headers.get_all(name).into_iter();
+    lists
+        .flat_map(|list| list.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+/// RFC 9112 section 3.2: HTTP/1.1 has exactly one `Host`, even where the target names the host.
+fn host(headers: &HeaderMap, version: Version, authority: Option<&str>) -> Result<Option<String>, Problem> {
+    let mut fields = headers.get_all(HOST).iter();
+    let first = fields.next();
+    if fields.next().is_some() {
+        return Err(Code::BadRequest.because("the request has more than one Host"));
+    }
+    let named = match first {
+        Some(value) => match value.to_str() {
+            Ok(text) if target::is_host(text) => Some(text),
+            _ => return Err(Code::BadRequest.because("the Host is malformed")),
+        },
+        None if version == Version::HTTP_11 => return Err(Code::BadRequest.because("the request has no Host")),
+        None => None,
+    };
+    Ok(authority.or(named).map(str::to_owned))
+}
+
+/// RFC 9112 section 6.3, without its leniencies.
+fn framing(headers: &HeaderMap, version: Version) -> Result<Framing, Problem> {
+    let length = length(headers)?;
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(length.map_or(Framing::None, Framing::Length));
+    }
+    if length.is_some() {
+        return Err(Code::BadRequest.because("the request has both Content-Length and Transfer-Encoding"));
+    }
+    if version != Version::HTTP_11 {
+        return Err(Code::BadRequest.because("HTTP/1.0 has no Transfer-Encoding"));
+    }
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let codings: Vec<&[u8]> = elements(headers, TRANSFER_ENCODING).collect();
+    match codings.split_last() {
+        None => Err(Code::BadRequest.because("the Transfer-Encoding is empty")),
+        Some((last, [])) if is_chunked(last) => Ok(Framing::Chunked),
+        Some((_, front)) if front.iter().any(|coding| is_chunked(coding)) => {
+            Err(Code::BadRequest.because("`chunked` stands once, at the end of the Transfer-Encoding"))
+        }
+        Some(_) => Err(Code::NotImplemented.because("the only transfer coding taken is `chunked`")),
+    }
+}
+
+/// The one length that all `Content-Length` fields give.
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    if !headers.contains_key(CONTENT_LENGTH) {
+        return Ok(None);
+    }
+    let malformed = || Code::BadRequest.because("the Content-Length is malformed");
+    let mut agreed: Option<&[u8]> = None;
+    // Unlike in other lists an empty element is refused here: what is left out could be meant.
+    let lists = headers.get_all(CONTENT_LENGTH).into_iter();
+    for element in lists.flat_map(|list| list.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
+        if element.is_empty() || !element.iter().all(u8::is_ascii_digit) {
+            return Err(malformed());
+        }
+        if agreed.is_some_and(|agreed| agreed != element) {
+            return Err(Code::BadRequest.because("the request has unlike lengths in Content-Length"));
+        }
+        agreed = Some(element);
+    }
+    let text = agreed.and_then(|text| std::str::from_utf8(text).ok());
+    text.and_then(|text| text.parse().ok()).map(Some).ok_or_else(malformed)
+}
+
+/// RFC 9112 section 9.3.
+fn keep_alive(headers: &HeaderMap, version: Version) -> bool {
+    let says = |word: &str| elements(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case(word.as_bytes()));
+    !says("close") && (version == Version::HTTP_11 || says("keep-alive"))
+}
+
+/// RFC 9110 section 10.1.1. HTTP/1.0 knows no expectations.
+fn expects_continue(headers: &HeaderMap, version: Version) -> Result<bool, Problem> {
+    if version != Version::HTTP_11 {
+        return Ok(false);
+    }
+    let mut expected = false;
+    for expectation in elements(headers, EXPECT) {
+        if !expectation.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Code::ExpectationFailed.into());
+        }
+        expected = true;
+    }
+    Ok(expected)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! How bytes arrive. Nothing in here knows what a request is for.
+
+mod accept;
+pub mod http1;
+mod source;
+
+pub(crate) use accept::{Accepted, Admission, Connections, accept};
+pub use source::{BodyError, BodySource, Pace};

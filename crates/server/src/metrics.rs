@@ -1,0 +1,193 @@
+//! What the server counts, and `/metrics`.
+//!
+//! Each shard counts into a block of its own, so that counting is never shared between threads on the fast path; the
+//! sums are made when they are asked for.
+
+use crate::node::Node;
+use crate::transport::Transport;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+/// The content type of the text that [`text`] makes.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything counted.
+pub(crate) struct Figures {
+    shards: Vec<ShardFigures>,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) accept_pauses: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) problems: AtomicU64,
+}
+
+/// What one shard counts. Padded to cache lines of its own.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct ShardFigures {
+    attends: AtomicBool,
+    sse: AtomicI64,
+    stream: AtomicI64,
+    websocket: AtomicI64,
+    waiting: AtomicI64,
+    delivered: AtomicU64,
+    recovered: AtomicU64,
+    fell_behind: AtomicU64,
+    overruns: AtomicU64,
+    unresponsive: AtomicU64,
+    paused: AtomicU64,
+}
+
+impl Figures {
+    pub(crate) fn new(shards: usize) -> Figures {
+        Figures {
+            shards: (0..shards).map(|_| ShardFigures::default()).collect(),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            accept_pauses: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            problems: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn shard(&self, index: usize) -> &ShardFigures {
+        &self.shards[index]
+    }
+
+    fn sum(&self, of: impl Fn(&ShardFigures) -> &AtomicU64) -> u64 {
+        self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
+    }
+
+    fn gauge(&self, of: impl Fn(&ShardFigures) -> &AtomicI64) -> i64 {
+        self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl ShardFigures {
+    /// Whether appends ring the shard. Ordered with the log's head, see [`crate::shard::Shard`].
+    pub(crate) fn attend(&self, attends: bool) {
+        self.attends.store(attends, Ordering::SeqCst);
+    }
+
+    pub(crate) fn attends(&self) -> bool {
+        self.attends.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn opened(&self, transport: Transport) {
+        self.held(transport).fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn closed(&self, transport: Transport) {
+        self.held(transport).fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn held(&self, transport: Transport) -> &AtomicI64 {
+        match transport {
+            Transport::Sse { .. } => &self.sse,
+            Transport::Stream { .. } => &self.stream,
+            Transport::WebSocket { .. } => &self.websocket,
+        }
+    }
+
+    pub(crate) fn waiting(&self, change: i64) {
+        self.waiting.fetch_add(change, Ordering::Relaxed);
+    }
+
+    pub(crate) fn delivered(&self, events: usize) {
+        self.delivered.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn recovered(&self, events: usize) {
+        self.recovered.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fell_behind(&self) {
+        self.fell_behind.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn overrun(&self) {
+        self.overruns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn paused(&self) {
+        self.paused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unresponsive(&self) {
+        self.unresponsive.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The metrics in the OpenMetrics text format.
+pub(crate) fn text(node: &Arc<Node>) -> String {
+    let mut registry = Registry::with_prefix("switchboard");
+    registry.register_collector(Box::new(Snapshot(node.clone())));
+    let mut out = String::new();
+    // Invariant: writing into a `String` has no way to fail.
+    let _ = encode(&mut out, &registry);
+    out
+}
+
+struct Snapshot(Arc<Node>);
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Snapshot")
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let node = &*self.0;
+        let (figures, log) = (&node.figures, node.log.stats());
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let gauges: [(&str, &str, i64); 13] = [
+            ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
+            ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
+            ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
+            ("readers_poll", "Long polls waiting", figures.gauge(|s| &s.waiting)),
+            ("connections", "Connections open", node.connections.open() as i64),
+            ("connections_limit", "Connections held at most", node.connections.limit() as i64),
+            ("channels", "Channels kept", log.channels as i64),
+            ("channels_limit", "Channels kept at most", node.config.policy.channels as i64),
+            ("log_events", "Events held", log.events as i64),
+            ("log_bytes", "Bytes held, encodings included", log.bytes as i64),
+            ("idempotency_keys", "Idempotency keys remembered", log.keys as i64),
+            ("idempotency_keys_limit", "Idempotency keys remembered at most", node.config.policy.keys as i64),
+            ("log_bytes_limit", "Bytes held at most", node.config.policy.bytes as i64),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let counters: [(&str, &str, u64); 16] = [
+            ("appended", "Events appended to the log", log.appended),
+            ("repeated", "Appends answered from an idempotency key", log.repeated),
+            ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
+            ("expired", "Events removed for their age", log.expired),
+            ("forgotten", "Channels forgotten because there were too many", log.forgotten),
+            ("delivered", "Events sent to live readers", figures.sum(|s| &s.delivered)),
+            ("recovered", "Events and notices sent to readers that were behind", figures.sum(|s| &s.recovered)),
+            ("fell_behind", "Times a reader's socket was full", figures.sum(|s| &s.fell_behind)),
+            ("ring_overruns", "Times a shard was too slow for the ring", figures.sum(|s| &s.overruns)),
+            ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
+            ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
+            ("accepted", "Connections accepted", of(&figures.accepted)),
+            ("refused", "Connections refused at the limit", of(&figures.refused)),
+            ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
+            ("requests", "Requests read", of(&figures.requests)),
+            ("problems", "Requests answered with a problem", of(&figures.problems)),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

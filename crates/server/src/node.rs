@@ -1,0 +1,129 @@
+//! What all threads of a server share.
+
+use crate::config::Config;
+use crate::listen::Connections;
+use crate::listen::http1::Settings;
+use crate::metrics::Figures;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
+use switchboard_store::Memory;
+use switchboard_wire::code::Problem;
+use switchboard_wire::{ChannelName, Code, Epoch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+/// How long a shard may take to answer before the server counts as not ready.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// A running server, as its threads see it.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) log: Arc<Memory>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) connections: Arc<Connections>,
+    /// How HTTP/1.1 connections are read.
+    pub(crate) http1: Arc<Settings>,
+    /// Turns true, once, when the server begins to stop.
+    pub(crate) draining: watch::Sender<bool>,
+    shards: OnceLock<Vec<ShardHandle>>,
+}
+
+/// How other threads reach a shard.
+pub(crate) struct ShardHandle {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) bell: Arc<Notify>,
+}
+
+/// What other threads ask of a shard. Its queue is bounded by the connections and requests the server admits.
+pub(crate) enum Command {
+    /// Serve this connection.
+    Serve(crate::listen::Accepted),
+    /// Count the readers of these channels, and of all channels selected by name.
+    CountReaders(Vec<ChannelName>, oneshot::Sender<HashMap<ChannelName, usize>>),
+}
+
+impl Node {
+    pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+        let log = Arc::new(Memory::new(Epoch::new(u64::from_ne_bytes(seed)), config.policy.clone()));
+        let connections = Arc::new(Connections::new(config.connections));
+        Ok(Node {
+            figures: Arc::new(Figures::new(shards)),
+            log,
+            connections,
+            http1: Arc::new(Settings::from(&config)),
+            draining: watch::Sender::new(false),
+            shards: OnceLock::new(),
+            config,
+        })
+    }
+
+    /// Makes the shards known, and rings their bells at every append.
+    pub(crate) fn attach(&self, shards: Vec<ShardHandle>) {
+        for (index, shard) in shards.iter().enumerate() {
+            let (bell, figures) = (shard.bell.clone(), self.figures.clone());
+            self.log.on_append(Box::new(move || {
+                if figures.shard(index).attends() {
+                    bell.notify_one();
+                }
+            }));
+        }
+        // Attached once, at the start.
+        let _ = self.shards.set(shards);
+    }
+
+    pub(crate) fn shards(&self) -> &[ShardHandle] {
+        self.shards.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub(crate) fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Whether the log and every shard really answer.
+    pub(crate) async fn check(&self) -> Result<(), Problem> {
+        // The log answers from under its lock, a shard from its own thread.
+        self.log.stats();
+        let answers = self.ask_shards(&[]);
+        let all = async {
+            for answer in answers {
+                if answer.await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        match tokio::time::timeout(CHECK, all).await {
+            Ok(true) => Ok(()),
+            _ => Err(Code::Overloaded.because("a shard does not answer")),
+        }
+    }
+
+    /// Readers of these channels and of all channels selected by name, on all shards.
+    pub(crate) async fn count_readers(&self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
+        let mut total = HashMap::new();
+        for counted in self.ask_shards(listed) {
+            for (channel, readers) in counted.await.unwrap_or_default() {
+                *total.entry(channel).or_default() += readers;
+            }
+        }
+        total
+    }
+
+    fn ask_shards(&self, listed: &[ChannelName]) -> Vec<oneshot::Receiver<HashMap<ChannelName, usize>>> {
+        let ask = |shard: &ShardHandle| {
+            let (answer, counted) = oneshot::channel();
+            // A shard that has stopped drops the question, and with it the answer.
+            let _ = shard.commands.send(Command::CountReaders(listed.to_vec(), answer));
+            counted
+        };
+        self.shards().iter().map(ask).collect()
+    }
+}

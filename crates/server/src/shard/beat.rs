@@ -1,0 +1,90 @@
+//! Heartbeats: that a stream lives, where its cursor is, and whether its peer is still there.
+
+use super::{Shard, Slot};
+use crate::transport::Transport;
+use std::time::{Duration, Instant};
+use switchboard_hub::Token;
+use switchboard_wire::{Notice, form};
+
+/// The phases over which heartbeats are spread. A connection's phase is its token's remainder.
+const PHASES: usize = 32;
+
+/// When the next phase is due, and where the shard was when each was last served.
+pub(super) struct Beats {
+    step: Duration,
+    next: Instant,
+    phase: usize,
+    served_at: [u64; PHASES],
+}
+
+impl Beats {
+    pub(super) fn new(period: Duration, position: u64) -> Beats {
+        let step = (period / PHASES as u32).max(Duration::from_millis(1));
+        Beats { step, next: Instant::now() + step, phase: 0, served_at: [position; PHASES] }
+    }
+
+    pub(super) fn next(&self) -> Instant {
+        self.next
+    }
+}
+
+impl Shard {
+    /// Serves the phases that are due.
+    pub(super) fn beat(&mut self, now: Instant) {
+        if self.slots.is_empty() {
+            // Nobody to serve: no phase is overdue when the next connection comes.
+            self.beats.next = self.beats.next.max(now);
+            return;
+        }
+        // One phase a turn, so that a shard that was late does not serve all at once.
+        if now < self.beats.next {
+            return;
+        }
+        let phase = self.beats.phase;
+        self.beats.phase = (phase + 1) % PHASES;
+        self.beats.next = (self.beats.next + self.beats.step).max(now);
+        let position = self.readers.position();
+        let moved = std::mem::replace(&mut self.beats.served_at[phase], position) != position;
+        let tokens = (phase..).step_by(PHASES).take_while(|token| *token < self.slots.capacity());
+        for token in tokens.collect::<Vec<usize>>() {
+            self.beat_one(token as Token, moved);
+        }
+    }
+
+    fn beat_one(&mut self, token: Token, moved: bool) {
+        let cursor = self.readers.cursor(token);
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        let active = std::mem::take(&mut held.active);
+        let heard = std::mem::take(&mut held.heard);
+        if held.closing || held.sink.is_blocked() {
+            return;
+        }
+        let transport = held.transport;
+        let mut words = Vec::new();
+        // A stream that events keep moving tells its cursor by them.
+        if let Some(cursor) = cursor
+            && moved
+            && !active
+            && transport.form().says_gaps()
+        {
+            let notice = Notice::Position(self.node.log.position(cursor));
+            words.push(form::notice(&notice, transport.form()));
+        }
+        match transport {
+            Transport::WebSocket { .. } if heard => held.pinged = false,
+            Transport::WebSocket { .. } if held.pinged => return self.unresponsive(token),
+            Transport::WebSocket { .. } => {
+                held.pinged = true;
+                words.extend(transport.heartbeat());
+            }
+            _ if active || !words.is_empty() => {}
+            _ => words.extend(transport.heartbeat()),
+        }
+        for word in words {
+            let bytes = held.wrap(&word);
+            if held.sink.control(&bytes).is_err() {
+                return self.remove(token);
+            }
+        }
+    }
+}

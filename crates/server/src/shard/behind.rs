@@ -1,0 +1,92 @@
+//! From the log to the sockets of those who lag, resume or begin in the past: one piece of code for all of them.
+
+use super::{Shard, Slot};
+use crate::transport::Ending;
+use bytes::Bytes;
+use std::mem;
+use switchboard_hub::{Place, Token};
+use switchboard_store::{Budget, Cursor, Found, Read};
+use switchboard_wire::{Notice, form};
+
+/// What one laggard may read at once.
+const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
+/// Laggards served in one turn: their share of it, whatever the ring brings.
+const LAGGARDS_PER_TURN: usize = 256;
+
+impl Shard {
+    /// Serves the laggards' share of a turn.
+    pub(super) fn serve_laggards(&mut self) {
+        for _ in 0..self.laggards.len().min(LAGGARDS_PER_TURN) {
+            let Some(token) = self.laggards.pop_front() else { return };
+            self.serve_laggard(token);
+        }
+    }
+
+    fn serve_laggard(&mut self, token: Token) {
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        held.queued = false;
+        match held.sink.flush() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_) => return self.remove(token),
+        }
+        held.active = true;
+        if mem::take(&mut held.paused) {
+            self.unread.push_back(token);
+        }
+        if held.closing {
+            return self.said_farewell(token);
+        }
+        self.catch_up(token);
+    }
+
+    /// Sends a reader that is behind the next piece of the log.
+    fn catch_up(&mut self, token: Token) {
+        let Some(place) = self.readers.behind(token) else { return };
+        let Some(selection) = self.readers.selection(token).cloned() else { return };
+        let cursor = Cursor { seq: place.cursor, floor: place.floor };
+        // Up to the shard's position and no further: what comes after it, the ring will bring. But a reader that
+        // wants no more than states up to its floor is not to be brought anything else up to there.
+        let upto = self.readers.position().max(place.floor);
+        let piece = self.node.log.read(self.node.now(), &selection, cursor, upto, PIECE);
+
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        let says_gaps = held.transport.form().says_gaps();
+        let broken = |found: &Found| matches!(found.what, Read::Gap(_)) && !says_gaps;
+        let sendable = piece.found.iter().position(broken).unwrap_or(piece.found.len());
+        let out: Vec<Bytes> = piece.found[..sendable].iter().map(|found| held.wrap(&encode(found, held))).collect();
+        let sent = held.sink.send(&out);
+        held.active |= !out.is_empty();
+        let blocked = held.sink.is_blocked();
+        let Ok(taken) = sent else { return self.remove(token) };
+        self.node.figures.shard(self.index).recovered(taken);
+
+        let reached = match taken {
+            _ if taken == piece.found.len() => at(piece.cursor),
+            0 => place,
+            _ => at(piece.found[taken - 1].cursor),
+        };
+        if blocked {
+            self.readers.fall_behind(token, reached);
+        } else if sendable < piece.found.len() {
+            self.begin_close(token, Ending::Broken);
+        } else if piece.ended {
+            self.begin_close(token, Ending::Complete);
+        } else if !self.readers.catch_up(token, reached) {
+            self.queue(token);
+        }
+    }
+}
+
+fn at(cursor: Cursor) -> Place {
+    Place { cursor: cursor.seq, floor: cursor.floor }
+}
+
+fn encode(found: &Found, held: &super::Held) -> form::Encoded {
+    let form = held.transport.form();
+    match &found.what {
+        Read::Event(entry) => entry.encoded(form),
+        Read::Gap(gap) => form::notice(&Notice::Gap(gap.clone()), form),
+        Read::End(channel) => form::notice(&Notice::End { channel: channel.clone() }, form),
+    }
+}

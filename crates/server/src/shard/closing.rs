@@ -1,0 +1,101 @@
+//! Endings: the last words of a stream, and the drain.
+
+use super::{Shard, Slot};
+use crate::transport::Ending;
+use std::collections::VecDeque;
+use std::net::Shutdown;
+use std::time::Instant;
+use switchboard_hub::Token;
+use switchboard_wire::{Code, form};
+
+/// The end of a body in the chunked coding (RFC 9112 section 7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Connections whose last words were said, and when to give up on their peers' answer.
+#[derive(Default)]
+pub(super) struct Closings {
+    due: VecDeque<(Instant, Token, u32)>,
+}
+
+impl Closings {
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.front().map(|(at, _, _)| *at)
+    }
+}
+
+impl Shard {
+    /// Ends a stream: says its last words. The connection goes once they were sent and, for a WebSocket, answered.
+    pub(super) fn begin_close(&mut self, token: Token, ending: Ending) {
+        let retry = self.node.config.retry;
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        if held.closing {
+            return;
+        }
+        let (words, clean) = held.transport.farewell(ending, retry);
+        let mut bytes = held.wrap(&form::verbatim(&words)).to_vec();
+        if held.chunked && clean {
+            bytes.extend_from_slice(LAST_CHUNK);
+        }
+        self.say_farewell(token, &bytes);
+    }
+
+    /// Sends the last bytes of a connection.
+    pub(super) fn say_farewell(&mut self, token: Token, bytes: &[u8]) {
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        held.closing = true;
+        let sent = held.sink.control(bytes);
+        let blocked = held.sink.is_blocked();
+        let due = Instant::now() + self.node.config.timeouts.close;
+        self.closings.due.push_back((due, token, held.serial));
+        self.forget(token);
+        match sent {
+            Err(_) => self.remove(token),
+            Ok(()) if blocked => {}
+            Ok(()) => self.said_farewell(token),
+        }
+    }
+
+    /// The last bytes have left. A WebSocket waits for its peer's close frame, or, if it failed, for the peer to
+    /// hang up: closing a socket with unread bytes in it would reset it, and the reset could overtake the last words.
+    pub(super) fn said_farewell(&mut self, token: Token) {
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        if held.sink.is_blocked() {
+            return;
+        }
+        let done = !held.transport.is_websocket() || held.peer_closed;
+        if done || (held.hang_up && held.sink.socket().shutdown(Shutdown::Write).is_err()) {
+            self.remove(token);
+        }
+    }
+
+    /// Gives up on peers that did not take or answer the last words in time.
+    pub(super) fn close_overdue(&mut self, now: Instant) {
+        while self.closings.next().is_some_and(|at| at <= now) {
+            let Some((_, token, serial)) = self.closings.due.pop_front() else { return };
+            if let Some(Slot::Held(held)) = self.slots.get(token as usize)
+                && held.serial == serial
+            {
+                self.remove(token);
+            }
+        }
+    }
+
+    /// The peer answered no ping.
+    pub(super) fn unresponsive(&mut self, token: Token) {
+        self.node.figures.shard(self.index).unresponsive();
+        self.begin_close(token, Ending::Closing(Code::Unresponsive));
+        self.remove(token);
+    }
+
+    /// Tells every client that the server stops.
+    pub(crate) fn drain(&mut self) {
+        let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();
+        for token in tokens {
+            match self.slots.get(token as usize) {
+                Some(Slot::Waiting(_)) => self.wake(token),
+                Some(Slot::Held(_)) => self.begin_close(token, Ending::Closing(Code::Draining)),
+                None => {}
+            }
+        }
+    }
+}

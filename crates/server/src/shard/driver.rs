@@ -1,0 +1,137 @@
+//! The thread of a shard: a current-thread runtime whose tasks read requests, and the shard's own poll beside it.
+
+use super::{Shard, SharedShard};
+use crate::front;
+use crate::node::{Command, Node};
+use mio::{Events, Poll};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::LocalSet;
+
+/// Events taken from the poll at once.
+const EVENTS: usize = 1024;
+
+/// Starts a shard's thread.
+pub(crate) fn spawn(
+    node: Arc<Node>,
+    index: usize,
+    commands: mpsc::UnboundedReceiver<Command>,
+    bell: Arc<Notify>,
+) -> io::Result<JoinHandle<()>> {
+    Builder::new().name(format!("shard-{index}")).spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "a shard cannot start"),
+        };
+        let tasks = LocalSet::new();
+        if let Err(error) = runtime.block_on(tasks.run_until(run(node, index, commands, bell))) {
+            tracing::error!(%error, "a shard stopped");
+        }
+    })
+}
+
+/// The shard's requests in progress.
+#[derive(Default)]
+struct Requests {
+    count: Cell<usize>,
+    done: Notify,
+}
+
+async fn run(
+    node: Arc<Node>,
+    index: usize,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    bell: Arc<Notify>,
+) -> io::Result<()> {
+    let poll = Poll::new()?;
+    let registry = poll.registry().try_clone()?;
+    let shard: SharedShard = Rc::new(RefCell::new(Shard::new(node.clone(), index, registry)));
+    let mut poll = nest(poll)?;
+    let mut events = Events::with_capacity(EVENTS);
+    let mut draining = node.draining.subscribe();
+    let mut give_up: Option<Instant> = None;
+    let requests = Rc::new(Requests::default());
+    loop {
+        let more = shard.borrow_mut().turn(Instant::now());
+        if give_up.is_none() && *draining.borrow_and_update() {
+            give_up = Some(Instant::now() + node.config.drain);
+            shard.borrow_mut().drain();
+        }
+        let left = shard.borrow().len() + requests.count.get();
+        if give_up.is_some_and(|at| left == 0 || at <= Instant::now()) {
+            return Ok(());
+        }
+        let deadline = [shard.borrow().deadline(), give_up].into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            ready = poll.readable_mut() => {
+                let mut ready = ready?;
+                ready.clear_ready();
+                take_events(ready.get_inner_mut(), &mut events, &shard)?;
+            }
+            Some(command) = commands.recv() => match command {
+                Command::Serve(accepted) => {
+                    let (node, shard, requests, bell) =
+                        (node.clone(), shard.clone(), requests.clone(), bell.clone());
+                    requests.count.set(requests.count.get() + 1);
+                    tokio::task::spawn_local(async move {
+                        front::serve(accepted, node, shard, bell).await;
+                        requests.count.set(requests.count.get() - 1);
+                        requests.done.notify_one();
+                    });
+                }
+                Command::CountReaders(listed, answer) => {
+                    // Who asked may have gone.
+                    let _ = answer.send(shard.borrow_mut().count_readers(&listed));
+                }
+            },
+            () = bell.notified() => {}
+            _ = draining.changed() => {}
+            () = requests.done.notified(), if give_up.is_some() => {}
+            () = tokio::task::yield_now(), if more => {}
+            () = until(deadline), if !more => {}
+        }
+    }
+}
+
+/// Registers the shard's poll with the runtime's, so that one thread waits for both.
+#[allow(unsafe_code, reason = "there is no safe way to register a descriptor that is not `AsFd`")]
+fn nest(poll: Poll) -> io::Result<AsyncFd<Poll>> {
+    // SAFETY: a `Poll` owns its descriptor, always answers with that one, and closes it only when dropped, which
+    // `AsyncFd` does after it has deregistered it.
+    let nested = unsafe { AsyncFd::register_with_interest(poll, Interest::READABLE) };
+    Ok(nested?)
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Hands the poll's events to the shard. The poll's own descriptor is edge-triggered, so it is emptied.
+fn take_events(poll: &mut Poll, events: &mut Events, shard: &SharedShard) -> io::Result<()> {
+    loop {
+        match poll.poll(events, Some(Duration::ZERO)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        }
+        let mut shard = shard.borrow_mut();
+        let mut count = 0;
+        for event in events.iter() {
+            shard.on_event(event);
+            count += 1;
+        }
+        if count < EVENTS {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What peers say, and that they went away.
+
+use super::sink::CONTROL_LIMIT;
+use super::{Shard, Slot};
+use crate::transport::Transport;
+use bytes::Bytes;
+use std::io::{ErrorKind, Read};
+use std::mem;
+use switchboard_hub::Token;
+use switchboard_store::Append;
+use switchboard_wire::code::Problem;
+use switchboard_wire::event::Draft;
+use switchboard_wire::websocket::message::{Incoming, Limits, Reader};
+use switchboard_wire::websocket::{Role, close, write};
+use switchboard_wire::{Code, Kind};
+
+/// Sockets read in one turn, and reads of each.
+const SOCKETS_PER_TURN: usize = 256;
+const READS_PER_SOCKET: usize = 4;
+
+impl Shard {
+    /// Reads on from the sockets that have more.
+    pub(super) fn read_on(&mut self) {
+        for _ in 0..self.unread.len().min(SOCKETS_PER_TURN) {
+            let Some(token) = self.unread.pop_front() else { return };
+            let mut scratch = mem::take(&mut self.scratch);
+            self.read_one(token, &mut scratch);
+            self.scratch = scratch;
+        }
+    }
+
+    /// Reads until the socket is empty, which an edge-triggered one must be, or has had its share of the turn.
+    fn read_one(&mut self, token: Token, scratch: &mut [u8]) {
+        for _ in 0..READS_PER_SOCKET {
+            let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+            if held.paused {
+                return;
+            }
+            match held.sink.socket().read(scratch) {
+                // A peer that closes its side is gone: there is no half-closed subscriber.
+                Ok(0) => return self.remove(token),
+                Ok(length) => self.hear(token, &mut scratch[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.remove(token),
+            }
+        }
+        self.unread.push_back(token);
+    }
+
+    /// Takes in what a peer sent. Only a WebSocket has anything to say; what else arrives is a sign of life.
+    pub(super) fn hear(&mut self, token: Token, mut received: &mut [u8]) {
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        held.heard |= !received.is_empty();
+        let Transport::WebSocket { deflated, .. } = held.transport else { return };
+        let limits = &self.node.config.limits;
+        let limits = Limits { message: limits.message, fragments: limits.fragments };
+        // Between messages there is no reader, and one that is idle again goes: an idle peer costs nothing.
+        let fresh = || Reader::new(Role::Server, deflated.is_some(), limits);
+        let mut reader = held.inbox.take().map_or_else(fresh, |reader| *reader);
+        loop {
+            match reader.read(&mut received, &mut self.inflaters) {
+                Ok(Some(incoming)) => self.on_incoming(token, incoming),
+                Ok(None) => break,
+                Err(problem) => self.fail(token, &problem),
+            }
+        }
+        if !reader.is_idle()
+            && let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
+        {
+            held.inbox = Some(Box::new(reader));
+        }
+    }
+
+    fn on_incoming(&mut self, token: Token, incoming: Incoming) {
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        let raw = matches!(held.transport, Transport::WebSocket { raw: true, .. });
+        match incoming {
+            Incoming::Pong(_) => {}
+            Incoming::Close(received) => {
+                held.peer_closed = true;
+                if held.closing {
+                    return self.said_farewell(token);
+                }
+                let mut answer = Vec::new();
+                close::write_answer(&received, None, &mut answer);
+                self.say_farewell(token, &answer);
+            }
+            // After the last words nothing more is answered or taken.
+            _ if held.closing => {}
+            Incoming::Ping(payload) => {
+                let mut pong = Vec::new();
+                write::write_pong(&payload, None, &mut pong);
+                if held.sink.control(&pong).is_err() {
+                    return self.remove(token);
+                }
+                if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
+                    self.node.figures.shard(self.index).paused();
+                }
+            }
+            Incoming::Text(data) if raw => self.publish(token, Kind::Text, data),
+            Incoming::Binary(data) if raw => self.publish(token, Kind::Binary, data),
+            Incoming::Text(_) | Incoming::Binary(_) => {
+                let why = "in event form the server talks and the client listens; publish with POST, or in raw form";
+                self.fail(token, &Code::WsUnsupported.because(why));
+            }
+        }
+    }
+
+    /// What a client says in raw form is published to the channel it reads, and it hears itself.
+    fn publish(&mut self, token: Token, kind: Kind, data: Bytes) {
+        let selection = self.readers.selection(token);
+        let Some(channel) = selection.and_then(|selection| selection.channels.first()).cloned() else { return };
+        let published = Draft::new(None, kind, None, data).and_then(|draft| {
+            let append = Append { channel, draft: Some(draft), end: false, key: None };
+            self.node.log.append(self.node.now(), &[append]).map_err(|(_, refusal)| refusal.code().into())
+        });
+        if let Err(problem) = published {
+            self.fail(token, &problem);
+        }
+    }
+
+    /// Closes a WebSocket for something its peer did.
+    fn fail(&mut self, token: Token, problem: &Problem) {
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
+            && !held.closing
+        {
+            held.hang_up = true;
+            let mut words = Vec::new();
+            close::write_failure(problem, None, &mut words);
+            self.say_farewell(token, &words);
+        }
+    }
+}

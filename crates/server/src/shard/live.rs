@@ -1,0 +1,127 @@
+//! From the ring to the sockets: the fast path.
+
+use super::{Shard, Slot};
+use bytes::Bytes;
+use std::mem;
+use switchboard_hub::{Place, Token};
+use switchboard_store::{Item, Taken, What};
+use switchboard_wire::Form;
+
+/// Items taken from the ring at once: all that is due to one connection among them leaves in one write.
+const BATCH: usize = 64;
+/// Batches in one turn, so that laggards, heartbeats and new connections get theirs.
+const BATCHES_PER_TURN: usize = 16;
+
+/// The items in hand, who is due what, and the bytes of each item, looked up once per form.
+#[derive(Default)]
+pub(super) struct Batch {
+    items: Vec<Item>,
+    due: Vec<(Token, u16)>,
+    encoded: Vec<Vec<(Form, bool, Bytes)>>,
+    out: Vec<Bytes>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.due.clear();
+        self.encoded.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The bytes of an event in a form; `None` for an item that is not an event.
+    fn bytes(&mut self, item: u16, form: Form, chunked: bool) -> Option<Bytes> {
+        let index = usize::from(item);
+        if self.encoded.len() <= index {
+            self.encoded.resize_with(index + 1, Vec::new);
+        }
+        let known = &mut self.encoded[index];
+        if let Some((_, _, bytes)) = known.iter().find(|(f, c, _)| (*f, *c) == (form, chunked)) {
+            return Some(bytes.clone());
+        }
+        let What::Event(entry) = &self.items[index].what else { return None };
+        let encoded = entry.encoded(form);
+        let bytes = if chunked { encoded.chunk() } else { encoded.payload() };
+        known.push((form, chunked, bytes.clone()));
+        Some(bytes)
+    }
+}
+
+impl Shard {
+    /// Hands the ring's next items to the live readers. `true` if the ring may hold more.
+    pub(super) fn deliver_live(&mut self) -> bool {
+        for _ in 0..BATCHES_PER_TURN {
+            self.batch.clear();
+            match self.node.log.take(self.readers.position(), BATCH, &mut self.batch.items) {
+                Taken::Upto(position) => {
+                    if self.batch.items.is_empty() {
+                        return false;
+                    }
+                    self.fan_out();
+                    self.readers.advance(position);
+                }
+                Taken::Overrun { head } => self.overrun(head),
+            }
+        }
+        true
+    }
+
+    fn fan_out(&mut self) {
+        let Batch { items, due, .. } = &mut self.batch;
+        for (i, item) in items.iter().enumerate() {
+            self.readers.fan_out(&item.channel, item.seq, |token| due.push((token, i as u16)));
+        }
+        if items.len() > 1 {
+            due.sort_unstable();
+        }
+        let due = mem::take(&mut self.batch.due);
+        for run in due.chunk_by(|a, b| a.0 == b.0) {
+            self.deliver(run[0].0, run);
+        }
+        self.batch.due = due;
+    }
+
+    /// Sends one reader its share of the batch, in one write.
+    fn deliver(&mut self, token: Token, run: &[(Token, u16)]) {
+        let held = match self.slots.get_mut(token as usize) {
+            Some(Slot::Held(held)) => held,
+            Some(Slot::Waiting(_)) => return self.wake(token),
+            None => return,
+        };
+        let mut out = mem::take(&mut self.batch.out);
+        let form = held.transport.form();
+        out.extend(run.iter().map_while(|(_, item)| self.batch.bytes(*item, form, held.chunked)));
+        let sent = held.sink.send(&out);
+        held.active = true;
+        let blocked = held.sink.is_blocked();
+        out.clear();
+        self.batch.out = out;
+        let Ok(taken) = sent else { return self.remove(token) };
+        self.node.figures.shard(self.index).delivered(taken);
+        if taken == run.len() && !blocked {
+            return;
+        }
+        // What was not taken, and what is not an event, is read from the log: by the peer's pace, and with the log's
+        // word on gaps and ends.
+        let seq_of = |at: usize| self.batch.items[usize::from(run[at].1)].seq;
+        let cursor = if taken < run.len() { seq_of(taken) - 1 } else { seq_of(taken - 1) };
+        self.readers.fall_behind(token, Place::at(cursor));
+        if blocked {
+            self.node.figures.shard(self.index).fell_behind();
+        } else {
+            self.queue(token);
+        }
+    }
+
+    /// The ring has gone on without the shard: its readers lag like any other.
+    fn overrun(&mut self, head: u64) {
+        let mut fallen = Vec::new();
+        self.readers.overrun(head, |token| fallen.push(token));
+        self.node.figures.shard(self.index).overrun();
+        for token in fallen {
+            match self.slots.get(token as usize) {
+                Some(Slot::Waiting(_)) => self.wake(token),
+                _ => self.queue(token),
+            }
+        }
+    }
+}

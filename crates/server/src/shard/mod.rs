@@ -1,0 +1,260 @@
+//! A shard: one thread's subscribers, and the loop that serves them.
+//!
+//! A shard consumes the node's ring of recent items from a cursor of its own and writes each event's shared bytes
+//! straight to the sockets of its live readers: no task is woken and no buffer is filled per subscriber. A reader
+//! whose socket did not take all falls behind, and reads the log in bounded pieces until it is live again.
+//!
+//! - [`live`]: from the ring to the sockets;
+//! - [`behind`]: from the log to the sockets of those who lag, resume or begin in the past;
+//! - [`inbound`]: what peers say, and that they went away;
+//! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
+//! - [`sink`]: the write side of a socket; [`driver`]: the thread.
+
+mod beat;
+mod behind;
+mod closing;
+pub(crate) mod driver;
+mod held;
+mod inbound;
+mod live;
+mod sink;
+
+pub(crate) use held::{Answer, Held};
+
+use crate::listen::Admission;
+use crate::node::Node;
+use beat::Beats;
+use closing::Closings;
+use live::Batch;
+use mio::{Interest, Registry};
+use slab::Slab;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use switchboard_hub::{Place, Readers, Token};
+use switchboard_wire::ChannelName;
+use switchboard_wire::name::Selection;
+use switchboard_wire::websocket::deflate::Inflaters;
+use tokio::sync::oneshot;
+
+/// Shared by the tasks of one thread; never borrowed across an await.
+pub(crate) type SharedShard = Rc<RefCell<Shard>>;
+
+/// Room for what one read of a socket brings, shared by all connections.
+const SCRATCH: usize = 64 << 10;
+
+/// One thread's subscribers.
+pub(crate) struct Shard {
+    node: Arc<Node>,
+    index: usize,
+    registry: Registry,
+    slots: Slab<Slot>,
+    readers: Readers,
+    /// Readers that are behind and whose sockets may take more.
+    laggards: VecDeque<Token>,
+    /// Sockets with more to read than one turn took.
+    unread: VecDeque<Token>,
+    batch: Batch,
+    beats: Beats,
+    closings: Closings,
+    scratch: Box<[u8]>,
+    inflaters: Inflaters,
+    /// Tells connections apart that had the same token.
+    serial: u32,
+}
+
+/// What a reader's token stands for.
+enum Slot {
+    /// A subscriber's connection, written by the shard.
+    Held(Held),
+    /// A task that is woken by the first thing due, and reads the log itself.
+    Waiting(oneshot::Sender<()>),
+}
+
+impl Shard {
+    pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry) -> Shard {
+        let position = node.log.head();
+        let beats = Beats::new(node.config.heartbeat, position);
+        Shard {
+            node,
+            index,
+            registry,
+            slots: Slab::new(),
+            readers: Readers::new(position),
+            laggards: VecDeque::new(),
+            unread: VecDeque::new(),
+            batch: Batch::default(),
+            beats,
+            closings: Closings::default(),
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            inflaters: Inflaters::new(),
+            serial: 0,
+        }
+    }
+
+    /// One round of everything there is to do. `true` if there is more.
+    pub(crate) fn turn(&mut self, now: Instant) -> bool {
+        self.read_on();
+        let more_live = self.deliver_live();
+        self.serve_laggards();
+        self.beat(now);
+        self.close_overdue(now);
+        more_live || !self.laggards.is_empty() || !self.unread.is_empty()
+    }
+
+    /// When the shard wants a turn though nothing happened.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let beat = (!self.slots.is_empty()).then(|| self.beats.next());
+        [beat, self.closings.next()].into_iter().flatten().min()
+    }
+
+    /// What the poll said of a socket.
+    pub(crate) fn on_event(&mut self, event: &mio::event::Event) {
+        let token = event.token().0 as Token;
+        if event.is_writable() {
+            self.queue(token);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.unread.push_back(token);
+        }
+    }
+
+    /// Takes over a connection whose answer is a stream: sends the head of the answer and holds the rest open.
+    /// `received` is what the peer sent after its request.
+    pub(crate) fn adopt(
+        &mut self,
+        socket: TcpStream,
+        mut received: Vec<u8>,
+        answer: Answer,
+        admission: Admission,
+    ) -> std::io::Result<()> {
+        let mut socket = mio::net::TcpStream::from_std(socket);
+        let token = self.slots.vacant_key();
+        self.registry.register(&mut socket, mio::Token(token), Interest::READABLE | Interest::WRITABLE)?;
+        self.serial = self.serial.wrapping_add(1);
+        self.node.figures.shard(self.index).opened(answer.transport);
+        let token = token as Token;
+        let ending = answer.ending;
+        self.attend();
+        let live = self.readers.add(token, answer.selection, answer.place);
+        let mut held = Held::new(socket, answer.transport, answer.chunked, admission, self.serial);
+        let sent = held.sink.send(&[answer.head]);
+        self.slots.insert(Slot::Held(held));
+        match sent {
+            // A fresh socket takes a head; one that does not is not worth waiting for.
+            Ok(0) | Err(_) => self.remove(token),
+            Ok(_) => {
+                if !live {
+                    self.queue(token);
+                }
+                if let Some(ending) = ending {
+                    self.begin_close(token, ending);
+                }
+                self.hear(token, &mut received);
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers a task to be woken by the first thing due to a reader at this place.
+    fn wait(&mut self, selection: Arc<Selection>, place: Place) -> (Token, oneshot::Receiver<()>) {
+        let (wake, woken) = oneshot::channel();
+        self.attend();
+        let token = self.slots.insert(Slot::Waiting(wake)) as Token;
+        self.node.figures.shard(self.index).waiting(1);
+        if !self.readers.add(token, selection, place) {
+            self.wake(token);
+        }
+        (token, woken)
+    }
+
+    /// Makes sure that the shard follows the ring. Without readers it does not, and need not be rung.
+    fn attend(&mut self) {
+        if self.readers.is_empty() {
+            // The order matters: what is appended from here on rings, and what was before lies below the head.
+            self.node.figures.shard(self.index).attend(true);
+            self.readers.advance(self.node.log.head());
+        }
+    }
+
+    fn wake(&mut self, token: Token) {
+        if let Some(Slot::Waiting(_)) = self.slots.get(token as usize)
+            && let Slot::Waiting(wake) = self.slots.remove(token as usize)
+        {
+            self.node.figures.shard(self.index).waiting(-1);
+            self.forget(token);
+            // The task may have gone: then nobody needs waking.
+            let _ = wake.send(());
+        }
+    }
+
+    /// Forgets a reader and drops its connection.
+    fn remove(&mut self, token: Token) {
+        match self.slots.try_remove(token as usize) {
+            Some(Slot::Held(held)) => self.node.figures.shard(self.index).closed(held.transport),
+            Some(Slot::Waiting(_)) => self.node.figures.shard(self.index).waiting(-1),
+            None => return,
+        }
+        self.forget(token);
+    }
+
+    fn forget(&mut self, token: Token) {
+        self.readers.remove(token);
+        if self.readers.is_empty() {
+            self.node.figures.shard(self.index).attend(false);
+        }
+    }
+
+    /// Puts a connection in the queue of those that may take more, if it waits for that.
+    fn queue(&mut self, token: Token) {
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
+            && !held.queued
+            && (held.sink.is_blocked() || self.readers.behind(token).is_some())
+        {
+            held.queued = true;
+            self.laggards.push_back(token);
+        }
+    }
+
+    /// Readers of each of these channels, and of every channel selected by name.
+    pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
+        let named: Vec<ChannelName> = self.readers.channels().chain(listed).cloned().collect();
+        named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
+    }
+
+    /// Connections and waiting tasks.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+}
+
+/// A task's place among a shard's readers, given up when dropped.
+pub(crate) struct Waiter {
+    shard: SharedShard,
+    token: Token,
+    woken: oneshot::Receiver<()>,
+}
+
+impl Waiter {
+    pub(crate) fn new(shard: &SharedShard, selection: Arc<Selection>, place: Place) -> Waiter {
+        let (token, woken) = shard.borrow_mut().wait(selection, place);
+        Waiter { shard: shard.clone(), token, woken }
+    }
+
+    /// Returns once something is due to the reader, or the shard drains.
+    pub(crate) async fn woken(&mut self) {
+        let _ = (&mut self.woken).await;
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        // Once woken, the token is another's.
+        if !self.woken.is_terminated() && self.woken.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+            self.shard.borrow_mut().remove(self.token);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A socket that is only ever written whole messages.
+
+use bytes::{Buf, Bytes};
+use mio::net::TcpStream;
+use std::io::{self, ErrorKind, IoSlice, Write};
+
+/// Most messages in one write: well under the kernel's limit of 1024 slices.
+const SLICES: usize = 64;
+
+/// Control bytes that wait for a peer that does not read: beyond this the shard stops reading it.
+pub(crate) const CONTROL_LIMIT: usize = 16 << 10;
+
+/// The write side of a subscriber's connection.
+///
+/// At most one message is ever unfinished; what does not fit after it is not taken at all, and its reader lags. So a
+/// slow peer costs one message and a cursor, not a queue. Control bytes (pongs, notices of the connection itself)
+/// wait in a small outbox behind the unfinished message. While the peer keeps up, neither exists.
+pub(crate) struct Sink {
+    socket: TcpStream,
+    backlog: Option<Box<Backlog>>,
+}
+
+#[derive(Default)]
+struct Backlog {
+    unfinished: Bytes,
+    control: Vec<u8>,
+}
+
+impl Sink {
+    pub(crate) fn new(socket: TcpStream) -> Sink {
+        Sink { socket, backlog: None }
+    }
+
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    /// Whether something waits for the peer to read.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    /// Bytes of control that wait.
+    pub(crate) fn control_waiting(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.control.len())
+    }
+
+    /// Sends messages, each whole or not at all, and says how many were taken: all of them unless the sink is blocked
+    /// now. The last one taken may be unfinished, and leaves first.
+    pub(crate) fn send(&mut self, messages: &[Bytes]) -> io::Result<usize> {
+        if self.is_blocked() && !self.flush()? {
+            return Ok(0);
+        }
+        let mut taken = 0;
+        while taken < messages.len() {
+            let batch = &messages[taken..messages.len().min(taken + SLICES)];
+            let mut written = match self.write(batch) {
+                Ok(written) => written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.backlog = Some(Box::default());
+                    return Ok(taken);
+                }
+                Err(error) => return Err(error),
+            };
+            for message in batch {
+                if written < message.len() {
+                    // Nothing of this message left, so it is not taken, but the socket is full all the same.
+                    let broken_off = written > 0;
+                    let unfinished = if broken_off { message.slice(written..) } else { Bytes::new() };
+                    self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
+                    return Ok(taken + usize::from(broken_off));
+                }
+                written -= message.len();
+                taken += 1;
+            }
+        }
+        Ok(taken)
+    }
+
+    fn write(&mut self, batch: &[Bytes]) -> io::Result<usize> {
+        loop {
+            let result = match batch {
+                [one] => self.socket.write(one),
+                several => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    for (slice, message) in slices.iter_mut().zip(several) {
+                        *slice = IoSlice::new(message);
+                    }
+                    self.socket.write_vectored(&slices[..several.len()])
+                }
+            };
+            match result {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) if batch.iter().any(|message| !message.is_empty()) => return Err(ErrorKind::WriteZero.into()),
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends control bytes, behind what is unfinished.
+    pub(crate) fn control(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.backlog {
+            Some(backlog) => backlog.control.extend_from_slice(bytes),
+            None => {
+                if self.send(&[Bytes::copy_from_slice(bytes)])? == 0
+                    && let Some(backlog) = &mut self.backlog
+                {
+                    backlog.control.extend_from_slice(bytes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits. `true` if nothing waits any more.
+    ///
+    /// The socket is edge-triggered, so this is worth calling only once it became writable.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        let Some(mut backlog) = self.backlog.take() else { return Ok(true) };
+        while !backlog.unfinished.is_empty() || !backlog.control.is_empty() {
+            let of_control = backlog.unfinished.is_empty();
+            let waiting: &[u8] = if of_control { &backlog.control } else { &backlog.unfinished };
+            match self.socket.write(waiting) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) if of_control => drop(backlog.control.drain(..written)),
+                Ok(written) => backlog.unfinished.advance(written),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.backlog = Some(backlog);
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    fn pair() -> (Sink, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (Sink::new(TcpStream::from_std(socket)), peer)
+    }
+
+    #[test]
+    fn messages_are_taken_whole_or_not_at_all_and_control_waits_behind_the_unfinished_one() {
+        let (mut sink, mut peer) = pair();
+        let message = |i: u32| Bytes::from(i.to_be_bytes().repeat(20_000));
+        let mut sent = 0;
+        while !sink.is_blocked() {
+            sent += sink.send(&[message(sent), message(sent + 1), message(sent + 2)]).unwrap() as u32;
+        }
+        assert_eq!(sink.send(&[message(sent)]).unwrap(), 0);
+        sink.control(b"pong").unwrap();
+        assert_eq!(sink.control_waiting(), 4);
+        let expected = sent as usize * 80_000 + 4;
+        let reader = std::thread::spawn(move || {
+            let mut received = vec![0; expected];
+            peer.read_exact(&mut received).unwrap();
+            received
+        });
+        while !sink.flush().unwrap() {
+            std::thread::yield_now();
+        }
+        assert!(!sink.is_blocked());
+        let received = reader.join().unwrap();
+        for i in 0..sent {
+            assert!(received[i as usize * 80_000..][..80_000] == *message(i), "message {i}");
+        }
+        assert_eq!(&received[expected - 4..], b"pong");
+    }
+
+    #[test]
+    fn an_idle_sink_is_a_socket_and_a_pointer() {
+        assert_eq!(size_of::<Sink>(), size_of::<TcpStream>().next_multiple_of(8) + 8);
+    }
+}

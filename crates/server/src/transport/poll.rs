@@ -1,0 +1,150 @@
+//! A page of events, at once or after a wait for the first.
+
+use crate::node::Node;
+use crate::reading::{PageWanted, Reading};
+use crate::shard::{SharedShard, Waiter};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use std::future::Future;
+use switchboard_hub::Place;
+use switchboard_store::{Budget, Cursor, Read};
+use switchboard_wire::{Form, Gap, form};
+use tokio::time::{Instant, sleep_until};
+
+/// Most bytes of data on a page; it has one event at least.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// A page, found in the log.
+struct Page {
+    events: Vec<Bytes>,
+    gap: Option<Gap>,
+    /// The position to hand out.
+    position: u64,
+    /// How far the log was read: a wait goes on from here.
+    cursor: Cursor,
+    ended: bool,
+    /// More was there than the page has room for.
+    cut: bool,
+}
+
+impl Page {
+    fn says_nothing(&self) -> bool {
+        self.events.is_empty() && self.gap.is_none() && !self.ended
+    }
+}
+
+/// Answers with a page; waits, if that is wanted, until there is something to say. `None` if the client went away.
+pub(crate) async fn answer(
+    node: &Node,
+    shard: &SharedShard,
+    headers: &HeaderMap,
+    reading: &Reading,
+    wanted: &PageWanted,
+    gone: impl Future<Output = ()>,
+) -> Option<Response<Bytes>> {
+    let opened = node.log.open(node.now(), &reading.selection, reading.since(), true);
+    let mut page = read(node, reading, wanted, opened.cursor, opened.gap);
+    if let Some(wait) = wanted.wait
+        && page.says_nothing()
+    {
+        let deadline = Instant::now() + wait;
+        let mut draining = node.draining.subscribe();
+        tokio::pin!(gone);
+        while page.says_nothing() {
+            let place = Place { cursor: page.cursor.seq, floor: page.cursor.floor };
+            let mut waiter = Waiter::new(shard, reading.selection.clone(), place);
+            tokio::select! {
+                () = waiter.woken() => {}
+                () = sleep_until(deadline) => break,
+                () = &mut gone => return None,
+                _ = draining.wait_for(|draining| *draining) => break,
+            }
+            let position = page.position;
+            page = read(node, reading, wanted, page.cursor, None);
+            if page.says_nothing() {
+                page.position = position;
+            }
+            if node.is_draining() {
+                break;
+            }
+        }
+    }
+    Some(respond(node, headers, reading, wanted, &page))
+}
+
+/// Reads a page. It has one gap at most, in front: what follows another is for the next page.
+fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap: Option<Gap>) -> Page {
+    let budget = Budget { items: wanted.limit, bytes: PAGE_BYTES };
+    let piece = node.log.read(node.now(), &reading.selection, cursor, node.log.head(), budget);
+    let mut page = Page {
+        events: Vec::with_capacity(piece.found.len()),
+        gap,
+        position: cursor.seq,
+        cursor: piece.cursor,
+        ended: piece.ended,
+        cut: !piece.caught_up,
+    };
+    for found in piece.found {
+        match found.what {
+            Read::Event(entry) => page.events.push(entry.encoded(Form::NdJson).payload()),
+            Read::Gap(gap) if page.events.is_empty() && page.gap.is_none() => page.gap = Some(gap),
+            Read::Gap(_) => {
+                page.cut = true;
+                page.ended = false;
+                break;
+            }
+            // A page says `ended` once all have.
+            Read::End(_) => continue,
+        }
+        page.position = found.cursor.seq;
+    }
+    page
+}
+
+fn respond(node: &Node, headers: &HeaderMap, reading: &Reading, wanted: &PageWanted, page: &Page) -> Response<Bytes> {
+    let position = node.log.position(page.position);
+    let tag = format!("W/\"{position}{}\"", if page.ended { ".ended" } else { "" });
+    let matches = matches_tag(headers, &tag);
+    let mut response = Response::new(Bytes::new());
+    if matches {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        let mut body = Vec::new();
+        form::page(&page.events, &position, page.gap.as_ref(), page.ended, &mut body);
+        *response.body_mut() = Bytes::from(body);
+    }
+    // Others may keep what anyone could have asked for in the same words, and what more events do not make wrong.
+    let shareable = reading.is_explicit()
+        && !page.events.is_empty()
+        && page.gap.is_none()
+        && !wanted.credentials
+        && (page.cut || wanted.named);
+    let cache = match shareable {
+        true if page.cut => "public, max-age=60",
+        true => "public, max-age=1",
+        false => "private, no-store",
+    };
+    let fields = response.headers_mut();
+    if !matches {
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    fields.insert(VARY, HeaderValue::from_static("Accept"));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        fields.insert(ETAG, tag);
+    }
+    if let (true, Some(wait)) = (wanted.preferred, wanted.wait)
+        && let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.as_secs()))
+    {
+        fields.insert("preference-applied", applied);
+    }
+    response
+}
+
+/// Whether `If-None-Match` names the tag (RFC 9110 section 13.1.2), compared weakly.
+fn matches_tag(headers: &HeaderMap, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let listed = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    listed.flat_map(|value| value.split(',')).any(|listed| listed.trim() == "*" || opaque(listed) == opaque(tag))
+}

@@ -1,0 +1,401 @@
+//! Reading: what a selection of channels has after a cursor, in the order of the log.
+//!
+//! Of each channel there is, after the cursor: where it lost events, if it did; the events held; where it ended, if
+//! it did. A read merges these in the order of their places. Everything told moves the cursor, so a reader that
+//! stops anywhere goes on from there, on whatever transport.
+
+use crate::channel::Record;
+use crate::entry::Entry;
+use crate::index::{Kind, Place};
+use crate::log::Log;
+use crate::records::Id;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use switchboard_wire::name::Selection;
+use switchboard_wire::{ChannelName, Gap, Position, Reason};
+
+/// Where a reader is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cursor {
+    /// Everything up to here was read.
+    pub seq: u64,
+    /// Everything that was lost up to here was told, or is of no interest: gaps begin here, and nothing up to here is
+    /// read but the events of channels that are states, and ends. It is above `seq` in a reader that wants only what
+    /// is new, and below it in one that passed events of one channel while it had yet to come to where another lost
+    /// some. A reader that was told everything begins with [`Cursor::at`].
+    pub floor: u64,
+}
+
+impl Cursor {
+    /// A reader that has read everything up to here and was told of every loss.
+    pub fn at(seq: u64) -> Cursor {
+        Cursor { seq, floor: seq }
+    }
+}
+
+/// How much one read may give. It gives at least one item if there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    pub items: usize,
+    /// Bytes of text and data of the events.
+    pub bytes: usize,
+}
+
+/// What a read gave.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// In the order of the log. Never empty unless `caught_up`.
+    pub found: Vec<Found>,
+    /// The reader's cursor after all of `found`, and past what it does not select. It can be beyond where the reading
+    /// was to go: see [`Memory::read`](crate::Memory::read).
+    pub cursor: Cursor,
+    /// Whether there is nothing more to read up to where the reading was to go.
+    pub caught_up: bool,
+    /// Caught up, and every channel of the selection has ended. Never with patterns.
+    pub ended: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The cursor of a reader that read this and nothing after it.
+    pub cursor: Cursor,
+    pub what: Read,
+}
+
+/// What a reader is told, in the order of the log.
+#[derive(Clone, Debug)]
+pub enum Read {
+    Event(Arc<Entry>),
+    Gap(Gap),
+    /// The channel has ended.
+    End(ChannelName),
+}
+
+/// Something in the order of the log that a reader may be told.
+enum Thing<'a> {
+    Event(&'a Arc<Entry>),
+    /// Of one channel, or of the whole selection.
+    Lost(Option<&'a ChannelName>, Reason),
+    End(&'a ChannelName),
+}
+
+/// A read under way: it can stop between two places of the log and go on, so that a long one need not hold the lock.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) selection: &'a Selection,
+    /// Everything up to here was looked at.
+    at: u64,
+    upto: u64,
+    floor: u64,
+    budget: Budget,
+    bytes: usize,
+    found: Vec<Found>,
+    /// Where the channel of the last thing found lost events: it is a gap, and how far it goes depends on what is next.
+    open_gap: Option<u64>,
+    /// The newest place where the selection lost events.
+    lost: u64,
+    full: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(selection: &'a Selection, cursor: Cursor, upto: u64, budget: Budget) -> Reading<'a> {
+        Reading {
+            selection,
+            at: cursor.seq,
+            upto,
+            floor: cursor.floor,
+            budget,
+            bytes: 0,
+            found: Vec::new(),
+            open_gap: None,
+            lost: 0,
+            full: false,
+        }
+    }
+
+    /// What was lost after here is told, and of what passes, what comes after here is read.
+    fn threshold(&self) -> u64 {
+        self.at.max(self.floor)
+    }
+
+    /// Takes the next thing, or finds that there is no room for it.
+    fn offer(&mut self, log: &Log, seq: u64, thing: Thing<'_>) -> ControlFlow<()> {
+        if let Some(lost) = self.open_gap {
+            if let Thing::Lost(channel, _) = thing
+                && seq == lost
+            {
+                self.widen(channel);
+                return ControlFlow::Continue(());
+            }
+            self.close_gap(log, seq - 1);
+        }
+        let cost = if let Thing::Event(entry) = thing { entry.cost() } else { 0 };
+        let some = !self.found.is_empty();
+        if some && (self.found.len() >= self.budget.items || self.bytes + cost > self.budget.bytes) {
+            self.full = true;
+            return ControlFlow::Break(());
+        }
+        self.bytes += cost;
+        let what = match thing {
+            Thing::Event(entry) => Read::Event(Arc::clone(entry)),
+            Thing::End(channel) => Read::End(channel.clone()),
+            Thing::Lost(channel, reason) => {
+                self.open_gap = Some(seq);
+                let from = log.mark(self.floor).to_string().into();
+                Read::Gap(Gap { channel: channel.cloned(), from, to: Position::from(log.mark(seq)), reason })
+            }
+        };
+        self.at = seq;
+        let cursor = self.cursor();
+        self.found.push(Found { cursor, what });
+        ControlFlow::Continue(())
+    }
+
+    /// The cursor of a reader that has come this far: gaps begin here once none is still to come.
+    fn cursor(&mut self) -> Cursor {
+        if self.lost <= self.at {
+            self.floor = self.floor.max(self.at);
+        }
+        Cursor { seq: self.at, floor: self.floor }
+    }
+
+    /// Another channel lost events up to the same place: only where their records were forgotten. One gap tells it
+    /// of both, because whoever resumes after the first would miss a second.
+    fn widen(&mut self, other: Option<&ChannelName>) {
+        if let Some(Found { what: Read::Gap(gap), .. }) = self.found.last_mut()
+            && gap.channel.as_ref() != other
+        {
+            gap.channel = None;
+        }
+    }
+
+    /// The gap goes to just before what is next, so that the reader that was told it is where reading goes on.
+    fn close_gap(&mut self, log: &Log, to: u64) {
+        let Some(lost) = self.open_gap.take() else { return };
+        let to = to.max(lost);
+        self.at = to;
+        let cursor = self.cursor();
+        if let Some(Found { cursor: after, what: Read::Gap(gap) }) = self.found.last_mut() {
+            *after = cursor;
+            gap.to = Position::from(log.mark(to));
+        }
+    }
+
+    /// Nothing more is found up to where the reading was to go, or there is no room for it.
+    pub(crate) fn finish(mut self, log: &Log) -> Piece {
+        self.close_gap(log, self.upto);
+        let caught_up = !self.full;
+        if caught_up {
+            self.at = self.at.max(self.upto);
+        }
+        let cursor = match self.found.last() {
+            Some(last) if self.full => last.cursor,
+            _ => self.cursor(),
+        };
+        let ended = caught_up && log.ended_by(self.selection, cursor.seq);
+        Piece { found: self.found, cursor, caught_up, ended }
+    }
+}
+
+impl Log {
+    /// Most places looked at under one lock.
+    const STEP: usize = 8192;
+
+    /// Removes what has expired of the selection. Whether there may be more.
+    pub(crate) fn expire_selected(&mut self, selection: &Selection) -> bool {
+        if !selection.patterns.is_empty() {
+            return self.expire(Log::STEP);
+        }
+        for channel in &selection.channels {
+            if let Some(id) = self.records.id(channel) {
+                self.expire_channel(id, usize::MAX);
+            }
+        }
+        false
+    }
+
+    /// Goes on with a reading. Whether it is at its end.
+    pub(crate) fn advance(&self, reading: &mut Reading<'_>) -> bool {
+        reading.lost = self.lost_by(reading.selection);
+        if reading.at >= reading.upto {
+            return true;
+        }
+        reading.upto = reading.upto.max(reading.lost);
+        if reading.selection.patterns.is_empty() {
+            self.merge(reading);
+            return true;
+        }
+        self.walk(reading)
+    }
+
+    /// Reads channels that are known by name: one after the other where each stands.
+    fn merge(&self, reading: &mut Reading<'_>) {
+        let selection = reading.selection;
+        let lanes = selection.channels.iter().map(|channel| Lane::new(self, channel, reading));
+        let mut lanes: Vec<Lane<'_>> = lanes.collect();
+        let heads = lanes.iter().enumerate().filter_map(|(i, lane)| Some(Reverse((lane.next()?, i))));
+        let mut heads: BinaryHeap<Reverse<(u64, usize)>> = heads.collect();
+        let mut before = None;
+        while let Some(Reverse((seq, i))) = heads.pop().filter(|Reverse((seq, _))| *seq <= reading.upto) {
+            let Some(thing) = lanes[i].thing() else { continue };
+            // The same event again: a channel was named twice.
+            let again = before.replace(seq) == Some(seq) && !matches!(thing, Thing::Lost(..));
+            if !again && reading.offer(self, seq, thing).is_break() {
+                return;
+            }
+            lanes[i].step();
+            heads.extend(lanes[i].next().map(|next| Reverse((next, i))));
+        }
+    }
+
+    /// Reads channels by pattern: along the order of the log.
+    fn walk(&self, reading: &mut Reading<'_>) -> bool {
+        let forgotten = self.forgotten.min(reading.upto);
+        let mut owed = self.forgotten <= reading.upto && self.forgotten > reading.threshold();
+        let mut filter = Filter::new(reading.selection);
+        let mut steps = 0;
+        let upto = reading.upto;
+        let places = self.order.after(reading.at, reading.floor).take_while(|place| place.seq <= upto);
+        for place in places {
+            if owed && place.seq > forgotten {
+                owed = false;
+                if reading.offer(self, forgotten, Thing::Lost(None, Reason::Forgotten)).is_break() {
+                    return true;
+                }
+            }
+            steps += 1;
+            if steps > Log::STEP {
+                return false;
+            }
+            if let Some(thing) = self.thing(place, reading, &mut filter)
+                && reading.offer(self, place.seq, thing).is_break()
+            {
+                return true;
+            }
+            reading.at = place.seq;
+        }
+        if owed {
+            let _ = reading.offer(self, forgotten, Thing::Lost(None, Reason::Forgotten));
+        }
+        true
+    }
+
+    /// What stands at a place, if the reader is to be told.
+    fn thing(&self, place: Place, reading: &Reading<'_>, filter: &mut Filter<'_>) -> Option<Thing<'_>> {
+        if place.kind == Kind::Lost && place.seq <= reading.floor {
+            return None;
+        }
+        let record = filter.selected(self, place.channel)?;
+        match place.kind {
+            Kind::Event => record.at(place.seq).map(Thing::Event),
+            Kind::Lost => Some(Thing::Lost(Some(&record.name), record.reason)),
+            Kind::End => Some(Thing::End(&record.name)),
+            Kind::Gone => None,
+        }
+    }
+
+    /// The newest place where some channel of the selection lost events, or with patterns, where any channel did.
+    ///
+    /// A reader that goes on from its shard's place must be told of everything lost before that, though the channel
+    /// may have lost more since and its gap reach further: then so must the reader.
+    fn lost_by(&self, selection: &Selection) -> u64 {
+        if !selection.patterns.is_empty() {
+            return self.lost;
+        }
+        selection.channels.iter().map(|channel| self.lost_of(channel)).max().unwrap_or(0)
+    }
+
+    /// Where a channel lost events, which is where all records were forgotten if it has none.
+    pub(crate) fn lost_of(&self, channel: &ChannelName) -> u64 {
+        self.records.named(channel).map_or(self.forgotten, |record| record.lost)
+    }
+
+    /// Whether every channel had ended by then.
+    pub(crate) fn ended_by(&self, selection: &Selection, seq: u64) -> bool {
+        let ended = |channel| self.records.named(channel).and_then(|record| record.ended).is_some_and(|end| end <= seq);
+        selection.patterns.is_empty() && !selection.channels.is_empty() && selection.channels.iter().all(ended)
+    }
+}
+
+/// One channel of a merge, and how far it is.
+struct Lane<'a> {
+    /// Where events were lost, until that was told.
+    lost: Option<(u64, Thing<'a>)>,
+    record: Option<&'a Record>,
+    /// The next event, as its place among those held.
+    event: usize,
+    ended: Option<u64>,
+}
+
+impl<'a> Lane<'a> {
+    fn new(log: &'a Log, channel: &'a ChannelName, reading: &Reading<'_>) -> Lane<'a> {
+        let threshold = reading.threshold();
+        let record = log.records.named(channel);
+        let reason = record.map_or(Reason::Forgotten, |record| record.reason);
+        let lost = Some(log.lost_of(channel)).filter(|lost| *lost > threshold);
+        let lost = lost.map(|lost| (lost, Thing::Lost(Some(channel), reason)));
+        let event = record.map_or(0, |record| record.after(if record.is_state() { reading.at } else { threshold }));
+        let ended = record.and_then(|record| record.ended).filter(|ended| *ended > reading.at);
+        Lane { lost, record, event, ended }
+    }
+
+    fn entry(&self) -> Option<&'a Arc<Entry>> {
+        self.record?.events.get(self.event)
+    }
+
+    /// The place of what is next.
+    fn next(&self) -> Option<u64> {
+        match &self.lost {
+            Some((lost, _)) => Some(*lost),
+            None => self.entry().map(|entry| entry.seq()).or(self.ended),
+        }
+    }
+
+    fn thing(&self) -> Option<Thing<'a>> {
+        match &self.lost {
+            Some((_, Thing::Lost(channel, reason))) => Some(Thing::Lost(*channel, *reason)),
+            _ => match self.entry() {
+                Some(entry) => Some(Thing::Event(entry)),
+                None => self.record.map(|record| Thing::End(&record.name)),
+            },
+        }
+    }
+
+    fn step(&mut self) {
+        if self.lost.take().is_none() {
+            match self.entry() {
+                Some(_) => self.event += 1,
+                None => self.ended = None,
+            }
+        }
+    }
+}
+
+/// Remembers which records a selection selects: matching a pattern again at each event would cost more than all else.
+pub(crate) struct Filter<'a> {
+    selection: &'a Selection,
+    known: [Option<(Id, bool)>; 64],
+}
+
+impl<'a> Filter<'a> {
+    pub(crate) fn new(selection: &'a Selection) -> Filter<'a> {
+        Filter { selection, known: [None; 64] }
+    }
+
+    /// The record, if it is selected.
+    pub(crate) fn selected<'b>(&mut self, log: &'b Log, id: Id) -> Option<&'b Record> {
+        let record = log.records.get(id)?;
+        let slot = &mut self.known[id as usize % 64];
+        let selected = match *slot {
+            Some((known, selected)) if known == id => selected,
+            _ => {
+                let selected = self.selection.selects(&record.name);
+                *slot = Some((id, selected));
+                selected
+            }
+        };
+        selected.then_some(record)
+    }
+}
