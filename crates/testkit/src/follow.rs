@@ -1,8 +1,9 @@
 //! A client that follows channels in event form over any transport, and keeps its cursor by the contract.
 
-use crate::{Conn, Item, Line, Lines, Message, Response, Server, Sse, WebSocket};
+use crate::{Conn, Item, Line, Lines, Message, PATIENCE, Response, Server, Sse, WebSocket};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// How a [`Follower`] reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -131,7 +132,7 @@ impl Follower {
             Some(since) => format!("/channels?{channels}&since={since}"),
             None => format!("/channels?{channels}"),
         };
-        let (mut queue, mut first) = (VecDeque::new(), None);
+        let mut queue = VecDeque::new();
         let source = match transport {
             Transport::Sse => match stream(conn, &target, "text/event-stream") {
                 Ok(stream) => Source::Sse(Box::new(Sse::over(stream))),
@@ -150,25 +151,26 @@ impl Follower {
                 let page = conn.get(&target);
                 match page.status() {
                     200 => {
-                        first = read_page(&page.json(), &mut queue);
+                        read_page(&page.json(), &mut queue);
                         Source::Poll(conn)
                     }
                     status => Source::Over(status),
                 }
             }
         };
-        let cursor =
-            first.or_else(|| since.filter(|since| !matches!(*since, "earliest" | "latest")).map(str::to_owned));
+        let cursor = since.filter(|since| !matches!(*since, "earliest" | "latest")).map(str::to_owned);
         Follower { source, channels, queue, cursor, limit: 100, wait: 10 }
     }
 
     /// The next thing said. It moves the cursor as the contract says.
     #[track_caller]
     pub fn next(&mut self) -> Said {
+        let end = Instant::now() + PATIENCE;
         let said = loop {
             if let Some(said) = self.queue.pop_front() {
                 break said;
             }
+            assert!(Instant::now() < end, "nothing but heartbeats came for {PATIENCE:?}");
             if let Some(said) = self.read() {
                 break said;
             }
@@ -281,10 +283,9 @@ fn notice(name: &str, value: &Value) -> Said {
     }
 }
 
-/// Reads `{"events":[…],"position","gap"?,"ended"?}` into what it says, in the order in which it moves a cursor, and
-/// gives the page's position.
+/// Reads `{"events":[…],"position","gap"?,"ended"?}` into what it says, in the order in which it moves a cursor.
 #[track_caller]
-fn read_page(page: &Value, queue: &mut VecDeque<Said>) -> Option<String> {
+fn read_page(page: &Value, queue: &mut VecDeque<Said>) {
     if let Some(gap) = page.get("gap") {
         queue.push_back(Said::Gap(Gap::read(gap)));
     }
@@ -296,5 +297,4 @@ fn read_page(page: &Value, queue: &mut VecDeque<Said>) -> Option<String> {
         queue.push_back(Said::End(String::new()));
         queue.push_back(Said::Closed(204));
     }
-    Some(position.to_owned())
 }
