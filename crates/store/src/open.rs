@@ -87,13 +87,10 @@ impl Memory {
                 Some(seq) => return self.resume(now, selection, text, seq, head),
             },
         };
-        let channel = match (&*selection.channels, &*selection.patterns) {
-            ([channel], []) => Some(channel.clone()),
-            _ => None,
-        };
         let start = self.before_first(selection, head);
         let position = self.position(start);
-        let gap = Gap { channel, from: shortened(text), to: position.clone(), reason };
+        // It is the reader's word on all that it reads that means nothing here, not a loss of one channel.
+        let gap = Gap { channel: None, from: shortened(text), to: position.clone(), reason };
         Opened { cursor: Cursor::at(start), position, recovered: Some(false), gap: Some(gap), finished: false }
     }
 

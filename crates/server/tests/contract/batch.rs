@@ -24,7 +24,8 @@ fn a_batch_appends_every_item_to_its_channels_and_answers_ids_per_item_and_chann
     let answer = batch(&server, body);
     assert!(matches!(answer.status(), 200 | 201), "{answer}");
     let all = events(&server, "**");
-    let told: Vec<(&str, &Value)> = all.iter().map(|event| (event["channel"].as_str().unwrap(), &event["data"])).collect();
+    let told: Vec<(&str, &Value)> =
+        all.iter().map(|event| (event["channel"].as_str().unwrap(), &event["data"])).collect();
     let n = json!({"n": 1.5});
     assert_eq!(
         told,

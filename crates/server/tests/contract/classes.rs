@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use switchboard_testkit::{
-    Class, Config, Follower, Heard, Pattern, Policy, Retention, Said, Server, Transport, Value, config, eventually, json,
+    Class, Config, Follower, Heard, Pattern, Policy, Retention, Said, Server, Transport, Value, config, eventually,
+    json,
 };
 
 fn kept(pattern: &str, class: Class) -> Config {
@@ -36,7 +37,8 @@ fn history_holds_a_thousand_events_of_a_channel_by_default() {
     let mut conn = server.connect();
     let ids: Vec<String> = (0..1010).map(|i| conn.publish("a", i.to_string())).collect();
     let page = server.page("/channels/a?limit=1000");
-    let told: Vec<&str> = page["events"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap()).collect();
+    let told: Vec<&str> =
+        page["events"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!(told, ids[10..]);
     assert!(page.get("gap").is_none(), "earliest is what is held");
 }
@@ -185,7 +187,9 @@ fn an_ephemeral_channel_beside_a_history_loses_the_history_nothing() {
             match follower.next() {
                 Said::Event(heard) if heard.channel == "a" => break assert_eq!(heard.id, second),
                 Said::Event(heard) => panic!("{heard:?}"),
-                Said::Gap(gap) => assert_eq!((gap.reason.as_str(), gap.channel.as_deref()), ("skipped", Some("typing/a"))),
+                Said::Gap(gap) => {
+                    assert_eq!((gap.reason.as_str(), gap.channel.as_deref()), ("skipped", Some("typing/a")))
+                }
                 _ => {}
             }
         }
@@ -239,7 +243,8 @@ fn state_never_has_a_gap_of_what_newer_events_replaced() {
     let mut sse = server.sse(&format!("/channels/state/a?since={first}"));
     assert!(sse.notice("$open").json().get("gap").is_none());
     assert_eq!(sse.event().data, "49");
-    let mut body = server.stream(&format!("/channels/state/a?form=raw&since={first}"), &[("Accept", "application/x-ndjson")]);
+    let mut body =
+        server.stream(&format!("/channels/state/a?form=raw&since={first}"), &[("Accept", "application/x-ndjson")]);
     assert_eq!(body.data_of(2), b"49");
 }
 

@@ -191,7 +191,8 @@ fn a_cut_after_any_notice_loses_no_other_channel_anything() {
                     heard.push(event);
                 }
             }
-            let quiet: Vec<String> = heard.into_iter().filter(|event| event.channel == "quiet").map(|event| event.id).collect();
+            let quiet: Vec<String> =
+                heard.into_iter().filter(|event| event.channel == "quiet").map(|event| event.id).collect();
             assert_eq!(quiet, kept, "{transport:?} cut after {things}");
         }
     }

@@ -5,7 +5,14 @@ use switchboard::StartError;
 use switchboard_testkit::{Field, Response, Server, config};
 
 const LOOPBACK_HOSTS: &[&str] = &[
-    "localhost", "localhost:8000", "LOCALHOST", "127.0.0.1", "127.0.0.1:1", "127.1.2.3", "127.255.255.254:65535", "[::1]",
+    "localhost",
+    "localhost:8000",
+    "LOCALHOST",
+    "127.0.0.1",
+    "127.0.0.1:1",
+    "127.1.2.3",
+    "127.255.255.254:65535",
+    "[::1]",
     "[::1]:8000",
 ];
 const FOREIGN_HOSTS: &[&str] = &[
@@ -54,7 +61,11 @@ fn the_host_of_an_absolute_target_counts() {
 }
 
 const LOOPBACK_ORIGINS: &[&str] = &[
-    "http://localhost", "http://localhost:3000", "https://localhost:8443", "http://127.0.0.1:5173", "http://127.8.8.8",
+    "http://localhost",
+    "http://localhost:3000",
+    "https://localhost:8443",
+    "http://127.0.0.1:5173",
+    "http://127.8.8.8",
     "http://[::1]:3000",
 ];
 const FOREIGN_ORIGINS: &[&str] = &[

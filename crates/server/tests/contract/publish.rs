@@ -237,8 +237,9 @@ fn one_of_many_concurrent_repeats_appends() {
     for round in 0..20 {
         let key = format!("k{round}");
         let bodies: Vec<Vec<u8>> = std::thread::scope(|scope| {
-            let posts: Vec<_> =
-                (0..6).map(|_| scope.spawn(|| with_key(&server, "/channels/a", &key, &[], "x").expect(201).body)).collect();
+            let posts: Vec<_> = (0..6)
+                .map(|_| scope.spawn(|| with_key(&server, "/channels/a", &key, &[], "x").expect(201).body))
+                .collect();
             posts.into_iter().map(|post| post.join().unwrap()).collect()
         });
         assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]));

@@ -60,9 +60,16 @@ fn a_line_is_data_or_base64_with_an_event_and_a_type() {
     server.post("/channels/a", &[LINES], body).expect(201);
     let all = events(&server, "a");
     assert_eq!((&all[0]["data"], all[0].get("type")), (&json!("text"), None), "a string is text/plain");
-    assert_eq!((&all[1]["data"], all[1].get("type")), (&json!({"a": 1.5}), None), "any other value is application/json");
+    assert_eq!(
+        (&all[1]["data"], all[1].get("type")),
+        (&json!({"a": 1.5}), None),
+        "any other value is application/json"
+    );
     assert_eq!((&all[2]["base64"], all[2].get("type")), (&json!("/wA="), None));
-    assert_eq!((&all[3]["data"], &all[3]["type"], &all[3]["event"]), (&json!("<b>"), &json!("text/html"), &json!("markup")));
+    assert_eq!(
+        (&all[3]["data"], &all[3]["type"], &all[3]["event"]),
+        (&json!("<b>"), &json!("text/html"), &json!("markup"))
+    );
     assert_eq!((&all[4]["base64"], &all[4]["type"]), (&json!("AAEC"), &json!("image/png")));
     assert_eq!(all[5]["data"], Value::Null);
     assert_eq!(all.len(), 7);
@@ -114,8 +121,18 @@ fn an_event_stream_is_a_stream_of_events_too() {
 fn an_error_names_the_line_and_says_appended() {
     let server = Server::new();
     for (n, bad) in [
-        "{", "", "[]", "7", "{}", "{\"data\":1,\"base64\":\"\"}", "{\"base64\":\"?\"}", "{\"base64\":7}", "{\"data\":1}x",
-        "{\"data\":1,\"event\":\"$open\"}", "{\"data\":1,\"event\":7}", "{\"data\":\"\u{0}\"}",
+        "{",
+        "",
+        "[]",
+        "7",
+        "{}",
+        "{\"data\":1,\"base64\":\"\"}",
+        "{\"base64\":\"?\"}",
+        "{\"base64\":7}",
+        "{\"data\":1}x",
+        "{\"data\":1,\"event\":\"$open\"}",
+        "{\"data\":1,\"event\":7}",
+        "{\"data\":\"\u{0}\"}",
     ]
     .into_iter()
     .enumerate()
@@ -237,7 +254,8 @@ fn a_stream_into_a_channel_that_ends_meanwhile_is_409_and_says_appended() {
 fn invalid_utf_8_in_a_line_is_refused() {
     let server = Server::new();
     for fields in [LINES, SSE] {
-        let body: &[u8] = if fields == LINES { b"{\"data\":1}\n{\"data\":\"\xff\"}\n" } else { b"data: 1\n\ndata: \xff\n\n" };
+        let body: &[u8] =
+            if fields == LINES { b"{\"data\":1}\n{\"data\":\"\xff\"}\n" } else { b"data: 1\n\ndata: \xff\n\n" };
         let problem = server.post("/channels/a", &[fields], body).expect_refusal(400).json();
         assert_eq!(problem["appended"], 1);
     }

@@ -81,7 +81,8 @@ fn a_transfer_coding_that_cannot_be_read_is_refused() {
         assert!(statuses.contains(&answer.status()), "{coding}: {answer}");
         conn.expect_close();
     }
-    let old = "POST /channels/a HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let old =
+        "POST /channels/a HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
     refuses(&server, old, 400);
     assert_eq!(server.page("/channels/a")["events"].as_array().unwrap().len(), 0);
 }
@@ -159,7 +160,8 @@ fn an_oversized_head_is_431() {
         }
     }
     assert!(matches!(conn.head().status, 400 | 431));
-    let answer = refuses(&server, format!("GET /channels/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(20 << 10)), 431);
+    let answer =
+        refuses(&server, format!("GET /channels/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(20 << 10)), 431);
     assert!(answer.head.status == 431, "{answer}");
     server.get_with("/channels/a", &[("X-Fits", &"x".repeat(8 << 10))]).expect(200);
     server.is_alive();
@@ -300,7 +302,8 @@ fn a_client_that_half_closes_still_gets_its_answer() {
 #[test]
 fn what_is_not_there_is_404() {
     let server = Server::new();
-    for target in ["/nowhere", "/channel/a", "/channelsx", "/api", "/api/nothing", "/healthz/x", "//channels/a", "/%00"] {
+    for target in ["/nowhere", "/channel/a", "/channelsx", "/api", "/api/nothing", "/healthz/x", "//channels/a", "/%00"]
+    {
         let answer = server.get(target);
         assert!(matches!(answer.status(), 400 | 404), "{target}: {answer}");
         answer.clone().expect_refusal(answer.status());
