@@ -207,21 +207,14 @@ fn a_position_resumes_without_a_gap_where_nothing_was_lost() {
     for i in 0..50 {
         server.publish("busy", i.to_string());
     }
+    let next = server.publish("quiet", "2");
     for transport in Transport::ALL {
         let mut follower = Follower::open(&server, &["quiet"], Some(&cursor), transport);
         if transport != Transport::Poll {
             let said = follower.next();
             assert!(matches!(said, Said::Open { recovered: Some(true), gap: None, .. }), "{said:?}");
         }
-        let id = server.publish("quiet", "2");
-        assert_eq!(follower.event().id, id);
-        server.delete("/channels/quiet").expect(204);
-        server.publish("quiet", "1");
-        follower.cut();
-        let again = server.page("/channels/quiet?since=latest")["position"].as_str().unwrap().to_owned();
-        assert_eq!(after(&server, &again), (vec![], false));
-        server.delete("/channels/quiet").expect(204);
-        break;
+        assert_eq!(follower.event().id, next);
     }
 }
 
