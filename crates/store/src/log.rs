@@ -481,6 +481,11 @@ impl Log {
         self.stats.forgotten
     }
 
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
     fn held(&self) -> usize {
         self.bytes + self.ledger.bytes()
     }

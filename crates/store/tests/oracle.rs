@@ -104,6 +104,8 @@ impl World {
                 self.twin.advance(self.now);
                 if self.ticks {
                     self.log.tick(self.now);
+                    let stats = self.log.stats();
+                    assert_eq!((stats.events, stats.bytes), self.twin.held());
                 }
             }
             60..72 => self.open(),
