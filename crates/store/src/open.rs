@@ -145,8 +145,9 @@ impl Memory {
 
     /// Looks along the order of the log, a bounded part of it under each lock.
     fn search(&self, selection: &Selection, mut after: u64, upto: u64, want: Want) -> Option<u64> {
+        let mut filter = Filter::new(selection);
         loop {
-            let search = self.lock().search(selection, after, upto, want);
+            let search = self.lock().search(&mut filter, after, upto, want);
             match search {
                 Search::Found(seq) => return Some(seq),
                 Search::Nothing => return None,
@@ -183,10 +184,8 @@ impl Log {
         lasting.min()
     }
 
-    fn search(&self, selection: &Selection, after: u64, upto: u64, want: Want) -> Search {
-        /// Most places looked at under one lock.
-        const STEP: usize = 8192;
-        let mut filter = Filter::new(selection);
+    fn search(&self, filter: &mut Filter<'_>, after: u64, upto: u64, want: Want) -> Search {
+        filter.renew(self);
         let mut steps = 0;
         let mut look = |place: crate::index::Place| {
             steps += 1;
@@ -201,7 +200,7 @@ impl Log {
             if wanted && filter.selected(self, place.channel).is_some() {
                 return ControlFlow::Break(Search::Found(place.seq));
             }
-            if steps >= STEP {
+            if steps >= Log::STEP {
                 return ControlFlow::Break(Search::Paused(place.seq));
             }
             ControlFlow::Continue(())
