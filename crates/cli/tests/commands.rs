@@ -212,9 +212,11 @@ fn a_port_in_use_is_explained() {
     let said = run(&["serve", "--listen", server.address()]);
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
     let port = server.address().rsplit(':').next().unwrap().to_owned();
-    for hint in
-        [format!("port {port} on 127.0.0.1 is in use"), format!("ss -ltnp 'sport = :{port}'"), "--listen".into()]
-    {
+    for hint in [
+        format!("port {port} on 127.0.0.1 is in use: switchboard listens there, as process "),
+        format!("ss -ltnp 'sport = :{port}'"),
+        "--listen".into(),
+    ] {
         assert!(said.err.contains(&hint), "{hint}: {said:?}");
     }
 }
@@ -234,6 +236,30 @@ fn signals_drain_and_the_exit_is_clean() {
         let mut told = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut told).unwrap();
         assert!(told.contains("the server closes: ") && told.contains("trying again"), "{signal}: {told}");
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let server = Server::start();
+        let host = server.address();
+        // A body that does not come to its end keeps the drain waiting, …
+        let mut publisher = TcpStream::connect(host).unwrap();
+        let head = format!("POST /channels/s HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\n\r\nx");
+        publisher.write_all(head.as_bytes()).unwrap();
+        // … and a reader sees it begin.
+        let mut child =
+            switchboard(&["tail", "s", "--since", "earliest", "--data", "--server", &server.url]).spawn().unwrap();
+        publish(&server, &["s", "x"]);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        server.signal(signal);
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        server.signal(signal);
+        assert_eq!(server.wait(), Some(code));
         let _ = child.kill();
         let _ = child.wait();
     }
