@@ -5,7 +5,7 @@ use crate::api::query::{self, Query};
 use crate::console;
 use crate::hold::{self, Hold};
 use crate::listen::Accepted;
-use crate::listen::http1::{Connection, Head, Next, Settings};
+use crate::listen::http1::{Connection, Head, Next};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
@@ -40,8 +40,7 @@ enum Outcome {
 pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
     let Accepted { socket, admission, admitted } = accepted;
     let Ok(socket) = TcpStream::from_std(socket) else { return };
-    let settings = Arc::new(Settings::from(&node.config));
-    let front = Front { connection: Connection::new(socket, settings), node, shard: shard.clone(), admitted };
+    let front = Front { connection: Connection::new(socket, node.http1.clone()), node, shard: shard.clone(), admitted };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
         let adopted =
@@ -78,8 +77,15 @@ impl Front {
                 Next::Request(head) => {
                     self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
                     match self.answer(&head).await {
-                        Outcome::Respond(response) => self.dress(&head, response),
-                        Outcome::Hold(answer) => return Some((answer, self.connection)),
+                        Outcome::Respond(response) => {
+                            // The path alone: a query may hold a token.
+                            tracing::debug!(method = %head.method, path = head.path, status = %response.status());
+                            self.dress(&head, response)
+                        }
+                        Outcome::Hold(answer) => {
+                            tracing::debug!(path = head.path, transport = ?answer.transport, "held");
+                            return Some((answer, self.connection));
+                        }
                         Outcome::Gone => return None,
                     }
                 }

@@ -41,6 +41,7 @@ pub(crate) struct ShardFigures {
     fell_behind: AtomicU64,
     overruns: AtomicU64,
     unresponsive: AtomicU64,
+    paused: AtomicU64,
 }
 
 impl Figures {
@@ -114,6 +115,10 @@ impl ShardFigures {
         self.overruns.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn paused(&self) {
+        self.paused.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn unresponsive(&self) {
         self.unresponsive.fetch_add(1, Ordering::Relaxed);
     }
@@ -161,7 +166,7 @@ impl Collector for Snapshot {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let counters: [(&str, &str, u64); 15] = [
+        let counters: [(&str, &str, u64); 16] = [
             ("appended", "Events appended to the log", log.appended),
             ("repeated", "Appends answered from an idempotency key", log.repeated),
             ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
@@ -171,6 +176,7 @@ impl Collector for Snapshot {
             ("recovered", "Events and notices sent to readers that were behind", figures.sum(|s| &s.recovered)),
             ("fell_behind", "Times a reader's socket was full", figures.sum(|s| &s.fell_behind)),
             ("ring_overruns", "Times a shard was too slow for the ring", figures.sum(|s| &s.overruns)),
+            ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
             ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
             ("accepted", "Connections accepted", of(&figures.accepted)),
             ("refused", "Connections refused at the limit", of(&figures.refused)),

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::listen::Connections;
+use crate::listen::http1::Settings;
 use crate::metrics::Figures;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) log: Arc<Memory>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) connections: Arc<Connections>,
+    /// How HTTP/1.1 connections are read.
+    pub(crate) http1: Arc<Settings>,
     /// Turns true, once, when the server begins to stop.
     pub(crate) draining: watch::Sender<bool>,
     shards: OnceLock<Vec<ShardHandle>>,
@@ -50,6 +53,7 @@ impl Node {
             figures: Arc::new(Figures::new(shards)),
             log,
             connections,
+            http1: Arc::new(Settings::from(&config)),
             draining: watch::Sender::new(false),
             shards: OnceLock::new(),
             config,

@@ -50,6 +50,10 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<(u64, &[u8])>, TooLong> {
         loop {
             let Some(at) = self.buf[self.searched..].iter().position(|b| *b == b'\n') else {
+                if self.start == self.buf.len() {
+                    // Between lines, which may be for long, there is nothing to keep.
+                    (self.buf, self.start) = (Vec::new(), 0);
+                }
                 self.searched = self.buf.len();
                 let is_long = self.buf.len() - self.start > self.limit;
                 return if is_long { Err(TooLong { line: self.count + 1 }) } else { Ok(None) };
@@ -72,6 +76,11 @@ impl Lines {
         self.searched = self.buf.len();
         let rest = &self.buf[start..];
         (!is_blank(rest)).then_some((self.count + 1, rest))
+    }
+
+    /// The number of the line that is being read, from 1.
+    pub fn line(&self) -> u64 {
+        self.count + 1
     }
 
     /// Whether the body is in the midst of a line, once all whole lines are taken off.

@@ -1,39 +1,138 @@
-//! temp
+//! What is done by asking once: publishing, listing, deleting. An answer is whole, and is written by whoever asked.
+
+mod batch;
+mod channels;
+mod key;
 pub(crate) mod problem;
+mod publish;
 pub(crate) mod query;
-use crate::listen::{BodySource, Pace, http1::Head};
+mod stream;
+
+use crate::listen::http1::Head;
+use crate::listen::{BodySource, Pace};
 use crate::node::Node;
 use bytes::Bytes;
-use http::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use problem::with_allow;
 use query::Query;
-use switchboard_wire::{Code, code::Problem};
+use std::sync::atomic::Ordering;
+use switchboard_store::Refusal;
+use switchboard_wire::code::Problem;
+use switchboard_wire::{ChannelName, Code};
+
+/// Who publishes, as far as idempotency keys tell publishers apart: without authentication, everyone.
+const PUBLISHER: &str = "";
+
+/// Whose a path is.
+enum Route {
+    /// `/channels/{channel}`
+    Channel(ChannelName),
+    /// `/channels`
+    Channels,
+    /// `/api/publish`
+    Publish,
+    /// `/api/channels`
+    List,
+    /// `*`, which the front lets through with OPTIONS only.
+    Server,
+}
+
+impl Route {
+    /// The route of a path, as written in the request.
+    fn of(path: &str) -> Result<Route, Problem> {
+        match path {
+            "/channels" => Ok(Route::Channels),
+            "/api/publish" => Ok(Route::Publish),
+            "/api/channels" => Ok(Route::List),
+            "*" => Ok(Route::Server),
+            _ => match path.strip_prefix("/channels/") {
+                Some(name) => query::channel(name).map(Route::Channel),
+                None => Err(Code::NotFound.into()),
+            },
+        }
+    }
+
+    /// The methods that the route answers, as `Allow` lists them.
+    fn allow(&self) -> &'static str {
+        match self {
+            Route::Channel(_) | Route::Server => "GET, HEAD, POST, DELETE, OPTIONS",
+            Route::Channels | Route::List => "GET, HEAD, OPTIONS",
+            Route::Publish => "POST, OPTIONS",
+        }
+    }
+}
+
+/// Answers all but reading: `GET` and `HEAD` of channels are not for here.
 pub(crate) async fn answer(
     node: &Node,
     head: &Head,
     query: &Query,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
-    if let Some(name) = head.path.strip_prefix("/channels/") {
-        let channel = query::channel(name)?;
-        let mut data = Vec::new();
-        while let Some(p) = body.piece(Pace::Steady).await.map_err(|e| e.problem())? {
-            data.extend_from_slice(&p);
-        }
-        let ct = head.headers.get("content-type").and_then(|v| v.to_str().ok());
-        let d = switchboard_wire::event::Draft::from_body(query.last("event"), ct, data.into())?;
-        let r = node
-            .log
-            .append(
-                node.now(),
-                &[switchboard_store::Append {
-                    channel,
-                    draft: Some(d),
-                    end: query.last("end") == Some("true"),
-                    key: None,
-                }],
-            )
-            .map_err(|(_, r)| Problem::from(r.code()))?;
-        return Ok(Response::new(Bytes::from(format!("{:?}\n", r))));
+    let route = Route::of(&head.path)?;
+    match (&route, &head.method) {
+        (_, &Method::OPTIONS) => Ok(with_allow(no_content(), route.allow())),
+        (Route::Channel(channel), &Method::POST) => publish::publish(node, channel, query, &head.headers, body).await,
+        (Route::Channel(channel), &Method::DELETE) => Ok(channels::delete(node, channel)),
+        (Route::Publish, &Method::POST) => batch::publish(node, &head.headers, body).await,
+        (Route::List, &Method::GET | &Method::HEAD) => channels::list(node, query).await,
+        _ => Ok(with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())),
     }
-    Err(Code::NotFound.into())
 }
+
+/// A refusal that says more than a bare problem does; see [`problem::extended`]. The others are the caller's to count.
+fn refuse(node: &Node, problem: &Problem, extra: &str) -> Response<Bytes> {
+    node.figures.problems.fetch_add(1, Ordering::Relaxed);
+    problem::extended(problem, extra)
+}
+
+fn no_content() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// A JSON answer that nobody keeps.
+fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
+    // Invariant: what is answered has string keys only, so it cannot fail to be JSON.
+    let mut text = serde_json::to_vec(body).unwrap_or_default();
+    text.push(b'\n');
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Reads a body of at most `limit` bytes. One that says beforehand that it is larger is refused unread.
+async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || Code::TooLarge.because(format!("the body has more than {limit} bytes"));
+    if body.expected().is_some_and(|expected| expected > limit as u64) {
+        return Err(too_large());
+    }
+    let mut whole = Vec::new();
+    while let Some(piece) = body.piece(Pace::Steady).await.map_err(|error| error.problem())? {
+        if piece.len() > limit - whole.len() {
+            return Err(too_large());
+        }
+        if whole.is_empty() && body.expected() == Some(0) {
+            whole.reserve_exact(piece.len());
+        }
+        whole.extend_from_slice(&piece);
+    }
+    // A copy of just the right size: what is published is kept, and must not keep a larger buffer alive.
+    Ok(Bytes::from(whole.into_boxed_slice()))
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::KeysFull => refusal.code().because(refusal.to_string()),
+        // Their sentences in the table say it all.
+        Refusal::Ended | Refusal::KeyReused => refusal.code().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,69 @@
-//! temp
+//! Refusals over HTTP: problems (RFC 9457).
+
 use bytes::Bytes;
-use http::Response;
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderValue, Response, StatusCode};
+use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
-pub(crate) fn respond(p: &Problem) -> Response<Bytes> {
-    let mut r = Response::new(Bytes::from(p.to_json("")));
-    *r.status_mut() = http::StatusCode::from_u16(p.code.row().http).unwrap_or_default();
-    r
+
+/// The problem as a response, with the fields that go with its status. `Allow` is for [`with_allow`].
+pub(crate) fn respond(problem: &Problem) -> Response<Bytes> {
+    extended(problem, "")
 }
-pub(crate) fn with_allow(mut r: Response<Bytes>, a: &'static str) -> Response<Bytes> {
-    r.headers_mut().insert("allow", http::HeaderValue::from_static(a));
-    r
+
+/// As [`respond`], with further members: `extra` is empty or begins with a comma.
+pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
+    let status = StatusCode::from_u16(problem.code.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if status == StatusCode::NO_CONTENT {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = status;
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return response;
+    }
+    let mut text = problem.to_json(extra);
+    text.push('\n');
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match problem.code {
+        Code::Overloaded | Code::Draining => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u64(1..=3)));
+        }
+        Code::UpgradeRequired => {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// The response with the methods that its address answers.
+pub(crate) fn with_allow(mut response: Response<Bytes>, methods: &'static str) -> Response<Bytes> {
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_answers_with_its_status() {
+        for (code, row) in switchboard_wire::code::TABLE {
+            let response = extended(&code.because("why"), ",\"line\":3");
+            assert_eq!(response.status().as_u16(), row.http);
+            if row.http == 204 {
+                assert!(response.body().is_empty());
+                continue;
+            }
+            let json: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!((json["code"].as_str(), json["detail"].as_str()), (Some(row.name), Some("why")));
+            assert_eq!((json["status"].as_u64(), json["line"].as_u64()), (Some(row.http.into()), Some(3)));
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), row.http == 503);
+        }
+    }
 }

@@ -94,7 +94,9 @@ impl Shard {
                 if held.sink.control(&pong).is_err() {
                     return self.remove(token);
                 }
-                held.paused |= held.sink.control_waiting() > CONTROL_LIMIT;
+                if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
+                    self.node.figures.shard(self.index).paused();
+                }
             }
             Incoming::Text(data) if raw => self.publish(token, Kind::Text, data),
             Incoming::Binary(data) if raw => self.publish(token, Kind::Binary, data),

@@ -97,7 +97,7 @@ fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap
             // A page says `ended` once all have.
             Read::End(_) => continue,
         }
-        page.position = found.seq;
+        page.position = found.cursor.seq;
     }
     page
 }

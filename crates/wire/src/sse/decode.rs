@@ -87,13 +87,12 @@ impl Decoder {
             self.after_cr = *ending == b'\r';
             bytes = rest;
             if self.partial.is_empty() {
-                self.line(text, events);
+                self.take_line(text, events);
             } else {
+                // Between lines, which may be for long, there is nothing to keep.
                 let mut partial = std::mem::take(&mut self.partial);
                 partial.extend_from_slice(text);
-                self.line(&partial, events);
-                partial.clear();
-                self.partial = partial;
+                self.take_line(&partial, events);
             }
         }
         Ok(())
@@ -102,6 +101,11 @@ impl Decoder {
     /// Whether the stream is in the midst of an event: what is there so far is dropped should the stream end here.
     pub fn is_within_event(&self) -> bool {
         self.block.line > 0 || !self.partial.is_empty()
+    }
+
+    /// The number of the line that is being read, from 1.
+    pub fn line(&self) -> u64 {
+        self.lines + 1
     }
 
     /// How long the stream asks its readers to wait before they connect again, in milliseconds.
@@ -114,7 +118,7 @@ impl Decoder {
         &self.last_event_id
     }
 
-    fn line(&mut self, mut line: &[u8], events: &mut Vec<SseEvent>) {
+    fn take_line(&mut self, mut line: &[u8], events: &mut Vec<SseEvent>) {
         self.lines += 1;
         if self.lines == 1 {
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);

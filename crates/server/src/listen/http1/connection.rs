@@ -242,7 +242,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         return Err(BodyError::Slow);
                     }
                 },
-                Pace::Unhurried => self.fill().await,
+                Pace::Unhurried => {
+                    if self.buf.is_empty() {
+                        // This may take long, so it keeps no buffer.
+                        self.buf = BytesMut::new();
+                    }
+                    self.fill().await
+                }
             };
             if !matches!(read, Ok(1..)) {
                 self.close = true;

@@ -1,0 +1,114 @@
+//! `POST /api/publish`: several events to several channels, checked as a whole before anything is appended.
+//!
+//! The body is `[{"channels":[…],"data"|"base64","event"?,"type"?,"key"?}, …]`, whatever its content type. The answer
+//! is 201 `{"items":[{"ids":{"<channel>":"<id>", …}}, …]}`, in the order of the items. A problem that is an item's has
+//! the member `item`, its index from 0, and nothing was appended.
+
+use super::{PUBLISHER, collect, json, key, refuse, refused};
+use crate::listen::BodySource;
+use crate::node::Node;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use switchboard_store::{Append, Appended, Key};
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use switchboard_wire::ndjson::{self, Item};
+
+/// Most events that one batch may append: each item counts once for each of its channels.
+pub(super) const APPENDS_MAX: usize = 10_000;
+
+#[derive(Serialize)]
+struct Published<'a> {
+    items: Vec<ItemIds<'a>>,
+}
+
+#[derive(Serialize)]
+struct ItemIds<'a> {
+    ids: Ids<'a>,
+}
+
+/// The channels of an item, each with what became of it there.
+struct Ids<'a>(&'a [Append], &'a [Appended]);
+
+impl Serialize for Ids<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (append, appended) in self.0.iter().zip(self.1) {
+            map.serialize_entry(append.channel.as_str(), &appended.id.map(|id| id.to_string()))?;
+        }
+        map.end()
+    }
+}
+
+pub(super) async fn publish(
+    node: &Node,
+    headers: &HeaderMap,
+    body: &mut impl BodySource,
+) -> Result<Response<Bytes>, Problem> {
+    if key::from_headers(headers)?.is_some() {
+        return Err(Code::InvalidParameter.because("a batch has a `key` in each item, not an Idempotency-Key"));
+    }
+    let body = collect(body, node.config.limits.batch).await?;
+    let written = ndjson::parse_batch(&body)?;
+    let mut appends = Vec::with_capacity(written.len());
+    // Where each item's appends end.
+    let mut ends = Vec::with_capacity(written.len());
+    for (i, item) in written.into_iter().enumerate() {
+        let item = ndjson::parse_item(item).and_then(|item| checked(node, item));
+        match item {
+            Ok(item) if appends.len() + item.channels.len() > APPENDS_MAX => {
+                let problem = Code::TooLarge.because(format!("the batch comes to more than {APPENDS_MAX} events"));
+                return Ok(at_item(node, &problem, i));
+            }
+            Ok(item) => add(item, &mut appends),
+            Err(problem) => return Ok(at_item(node, &problem, i)),
+        }
+        ends.push(appends.len());
+    }
+    let appended = match node.log.append(node.now(), &appends) {
+        Ok(appended) => appended,
+        Err((at, refusal)) => {
+            let mut problem = refused(refusal);
+            if problem.detail.is_empty()
+                && let Some(append) = appends.get(at)
+            {
+                problem.detail = format!("this is so of the channel {:?}", append.channel.as_str()).into();
+            }
+            return Ok(at_item(node, &problem, ends.partition_point(|end| *end <= at)));
+        }
+    };
+    let mut start = 0;
+    let items = ends.into_iter().map(|end| {
+        let range = std::mem::replace(&mut start, end)..end;
+        let ids = appends.get(range.clone()).zip(appended.get(range)).unwrap_or_default();
+        ItemIds { ids: Ids(ids.0, ids.1) }
+    });
+    Ok(json(StatusCode::CREATED, &Published { items: items.collect() }))
+}
+
+fn checked(node: &Node, item: Item) -> Result<Item, Problem> {
+    if item.draft.data().len() > node.config.limits.message {
+        return Err(Code::TooLarge.because(format!("the data has more than {} bytes", node.config.limits.message)));
+    }
+    if let Some(key) = &item.key {
+        key::check(key)?;
+    }
+    Ok(item)
+}
+
+fn add(item: Item, appends: &mut Vec<Append>) {
+    let Item { channels, draft, key } = item;
+    let key = key.map(|key| Key::whole(PUBLISHER, &key));
+    appends.extend(channels.into_iter().map(|channel| Append {
+        channel,
+        draft: Some(draft.clone()),
+        end: false,
+        key: key.clone(),
+    }));
+}
+
+fn at_item(node: &Node, problem: &Problem, item: usize) -> Response<Bytes> {
+    refuse(node, problem, &format!(",\"item\":{item}"))
+}

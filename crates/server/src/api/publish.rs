@@ -1,0 +1,68 @@
+//! `POST /channels/{channel}`: one event, or a stream of them.
+
+use super::query::Query;
+use super::{PUBLISHER, collect, json, key, refused, stream};
+use crate::listen::BodySource;
+use crate::node::Node;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+use switchboard_store::{Append, Key};
+use switchboard_wire::code::Problem;
+use switchboard_wire::event::Draft;
+use switchboard_wire::{ChannelName, Code};
+
+#[derive(Serialize)]
+struct Published<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    channel: &'a str,
+    position: String,
+    /// Said only where the channel was ended without a last event.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
+}
+
+pub(super) async fn publish(
+    node: &Node,
+    channel: &ChannelName,
+    query: &Query,
+    headers: &HeaderMap,
+    body: &mut impl BodySource,
+) -> Result<Response<Bytes>, Problem> {
+    let event = query.one("event")?;
+    let end = query.flag("end")?;
+    let key = key::from_headers(headers)?;
+    let content_type = content_type(headers)?;
+    if let Some(format) = content_type.and_then(stream::Format::of) {
+        if event.is_some() {
+            return Err(
+                Code::InvalidParameter.because("in a stream of events each names its own type: leave `event` out")
+            );
+        }
+        let task = stream::Task { node, channel, key, end };
+        return Ok(task.run(format, body).await);
+    }
+    let data = collect(body, node.config.limits.message).await?;
+    let draft = match end && data.is_empty() && event.is_none() {
+        true => None,
+        false => Some(Draft::from_body(event, content_type, data)?),
+    };
+    let append = Append { channel: channel.clone(), end, key: key.map(|key| Key::whole(PUBLISHER, &key)), draft };
+    let append = [append];
+    let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refused(refusal))?;
+    let Some(appended) = appended.first() else { return Err(Code::Internal.into()) };
+    let published = Published {
+        id: appended.id.map(|id| id.to_string()),
+        channel: channel.as_str(),
+        position: appended.position.to_string(),
+        ended: appended.id.is_none(),
+    };
+    Ok(json(StatusCode::CREATED, &published))
+}
+
+fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(None) };
+    value.to_str().map(Some).map_err(|_| Code::InvalidParameter.because("the Content-Type is not visible ASCII"))
+}

@@ -1,0 +1,94 @@
+use super::*;
+use serde_json::json;
+
+fn post(node: &Node, items: &Value) -> Answer {
+    ask(node, "POST /api/publish", &[("Content-Type", "application/json")], &mut Body::of(items.to_string()))
+}
+
+#[test]
+fn a_batch_answers_ids_for_each_item_and_channel() {
+    let node = node();
+    let answer = post(
+        &node,
+        &json!([
+            {"channels": ["b", "a"], "data": "one", "event": "e"},
+            {"channels": ["a"], "data": {"n": 2}},
+            {"channels": ["a"], "base64": "AP8="},
+        ]),
+    );
+    let (a, b) = (held(&node, "a"), held(&node, "b"));
+    assert_eq!(answer.status, 201);
+    let ids = json!([
+        {"ids": {"b": b[0]["id"], "a": a[0]["id"]}},
+        {"ids": {"a": a[1]["id"]}},
+        {"ids": {"a": a[2]["id"]}},
+    ]);
+    assert_eq!(answer.json, json!({"items": ids}));
+    assert_eq!((&b[0]["event"], &a[1]["data"], &a[2]["base64"]), (&json!("e"), &json!({"n": 2}), &json!("AP8=")));
+    assert_eq!(post(&node, &json!([])).json, json!({"items": []}));
+}
+
+#[test]
+fn a_batch_is_checked_as_a_whole() {
+    let node = node();
+    ask(&node, "POST /channels/ended?end=true", &[], &mut Body::default());
+    let head = node.log.head();
+    let good = json!({"channels": ["a", "b"], "data": 1});
+    let cases = [
+        (json!({"channels": ["a"]}), 400, "invalid_item"),
+        (json!({"channels": [], "data": 1}), 400, "invalid_item"),
+        (json!({"channels": ["a"], "data": 1, "end": true}), 400, "invalid_item"),
+        (json!({"channels": ["a"], "data": 1, "event": "$end"}), 400, "event_type"),
+        (json!({"channels": ["$a"], "data": 1}), 400, "channel_name"),
+        (json!({"channels": ["a/*"], "data": 1}), 400, "channel_name"),
+        (json!({"channels": ["a"], "data": 1, "key": ""}), 400, "invalid_parameter"),
+        (json!({"channels": ["a"], "data": "x".repeat(101)}), 413, "too_large"),
+        (json!({"channels": ["a", "ended"], "data": 1}), 409, "channel_ended"),
+    ];
+    for (bad, status, code) in cases {
+        let answer = post(&node, &json!([good, good, bad, good]));
+        assert_eq!(answer.code(), (status, code), "{bad}");
+        assert_eq!(answer.json["item"], 2, "{bad}");
+    }
+    let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let item = json!({"channels": many, "data": 1});
+    let answer = post(&node, &Value::from(vec![item; 101]));
+    assert_eq!((answer.code(), &answer.json["item"]), ((413, "too_large"), &json!(100)));
+    for whole in ["{}", "[", "1", "[{}]]"] {
+        let answer = ask(&node, "POST /api/publish", &[], &mut Body::of(whole));
+        assert_eq!(answer.code(), (400, "invalid_json"), "{whole}");
+    }
+    let key = [("Idempotency-Key", "k")];
+    assert_eq!(ask(&node, "POST /api/publish", &key, &mut Body::of("[]")).code(), (400, "invalid_parameter"));
+    assert_eq!(node.log.head(), head);
+}
+
+#[test]
+fn a_batch_has_its_own_limit() {
+    let mut config = Config::default();
+    config.limits.batch = 50;
+    let node = Node::new(config, 1).unwrap();
+    let long = json!([{"channels": ["a"], "data": "x".repeat(50)}]);
+    assert_eq!(post(&node, &long).code(), (413, "too_large"));
+}
+
+#[test]
+fn items_with_keys_count_once() {
+    let node = node();
+    let items = json!([{"channels": ["a", "b"], "data": 1, "key": "k"}, {"channels": ["a"], "data": 2}]);
+    let (first, again) = (post(&node, &items), post(&node, &items));
+    assert_eq!(again.json["items"][0], first.json["items"][0]);
+    assert_ne!(again.json["items"][1], first.json["items"][1]);
+    assert_eq!(data(&node, "a"), [1, 2, 2]);
+    let single = ask(
+        &node,
+        "POST /channels/a",
+        &[("Idempotency-Key", "k"), ("Content-Type", "application/json")],
+        &mut Body::of("1"),
+    );
+    assert_eq!(single.json["id"], first.json["items"][0]["ids"]["a"]);
+    let other = json!([{"channels": ["c"], "data": 3}, {"channels": ["c", "b"], "data": 3, "key": "k"}]);
+    let reused = post(&node, &other);
+    assert_eq!((reused.code(), &reused.json["item"]), ((422, "idempotency_key_reused"), &json!(1)));
+    assert!(held(&node, "c").is_empty());
+}
