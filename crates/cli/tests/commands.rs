@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use support::{PATIENCE, Said, Server, finish, run, run_with, switchboard};
+use support::{PATIENCE, Said, Server, cutting, finish, run, run_with, switchboard};
 
 const TRANSPORTS: [&str; 4] = ["sse", "stream", "poll", "websocket"];
 
@@ -117,6 +117,35 @@ fn lines_are_published_as_they_come() {
     let said = finish(publisher);
     assert!(said.code == Some(0) && said.out.starts_with("5020 events: "), "{said:?}");
     assert_eq!(follower.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn lines_are_published_once_each_through_cuts() {
+    let server = Server::start();
+    // The first is cut before the first line is whole, the others in the middle of lines.
+    let url = cutting(server.address(), true, &[250, 5_000, 20_001, 9_999]);
+    let input: String = (0..900).map(|n| format!("line {n} {}\n", "x".repeat(n % 200))).collect();
+    let said = run_with(&["publish", "cut", "--lines", "--server", &url], input.as_bytes());
+    assert!(said.code == Some(0) && said.out.starts_with("900 events: "), "{said:?}");
+    let said = tail(&server, &["cut", "--since", "earliest", "--limit", "900", "--data"]);
+    assert_eq!(said.out, input);
+    let said = run(&["channels", "--json", "--server", &server.url]);
+    assert!(said.out.contains("\"events\":900"), "{said:?}");
+}
+
+#[test]
+fn events_are_followed_once_each_through_cuts() {
+    let server = Server::start();
+    let input: String = (0..900).map(|n| format!("line {n} {}\n", "x".repeat(n % 200))).collect();
+    let said = run_with(&["publish", "cut", "--lines", "--server", &server.url], input.as_bytes());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for transport in TRANSPORTS {
+        // The head, the opening, and events are cut in the middle.
+        let url = cutting(server.address(), false, &[100, 400, 3_000, 30_001, 9_999]);
+        let words = ["tail", "cut", "--since", "earliest", "--limit", "900", "--data", "--transport", transport];
+        let said = run(&[&words[..], &["--server", &url]].concat());
+        assert_eq!((said.code, said.out == input), (Some(0), true), "{transport}: {}", said.err);
+    }
 }
 
 #[test]
