@@ -202,7 +202,9 @@ fn a_restart_is_told_as_a_gap_and_nothing_else_is_lost() {
         let mut told = String::new();
         child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0), "{transport}: {told}");
-        assert!(told.contains("trying again") && told.contains("(epoch, from"), "{transport}: {told}");
+        assert!(told.contains("(epoch, from"), "{transport}: {told}");
+        // Between two polls there is no connection to lose.
+        assert!(transport == "poll" || told.contains("trying again"), "{transport}: {told}");
     }
 }
 
