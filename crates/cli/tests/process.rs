@@ -167,7 +167,7 @@ fn beyond_the_descriptors_less_a_reserve_connections_are_refused_and_held_ones_l
     let mut publisher = None;
     switchboard_testkit::eventually("there is a place", || {
         let mut conn = server.connect();
-        let taken = conn.get("/healthz").status() != 503;
+        let taken = conn.get("/channels/a").status() != 503;
         if taken {
             publisher = Some(conn);
         }

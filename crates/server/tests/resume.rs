@@ -12,6 +12,7 @@
 
 use fastrand::Rng;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use switchboard_testkit::{Class, Config, Conn, Follower, Gap, Heard, Pattern, Retention, Said, Server, Transport};
 use switchboard_testkit::{config, seed};
@@ -314,16 +315,23 @@ fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
     for transport in Transport::ALL {
         let mut follower = Follower::open(&server, &["quiet"], None, transport);
         follower.wait = 1;
-        let mut last = String::new();
-        for i in 0..300 {
-            last = busy.publish(&format!("busy/{}", i % 3), "x".repeat(1000));
-        }
-        if transport != Transport::Poll {
-            while follower.cursor.as_deref().is_none_or(|cursor| cursor < last.as_str()) {
+        let last = (0..300).map(|i| busy.publish(&format!("busy/{}", i % 3), "x".repeat(1000))).last().unwrap();
+        // Once the log has moved on, a heartbeat tells where.
+        let stop = AtomicBool::new(transport == Transport::Poll);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut busy = server.connect();
+                while !stop.load(Ordering::Relaxed) {
+                    busy.publish("busy/0", "x".repeat(1000));
+                }
+            });
+            while transport != Transport::Poll && follower.cursor.as_deref().is_none_or(|cursor| cursor < last.as_str())
+            {
                 let said = follower.next();
                 assert!(matches!(said, Said::Open { gap: None, .. } | Said::Position(_)), "{said:?}");
             }
-        }
+            stop.store(true, Ordering::Relaxed);
+        });
         let cursor = follower.cut().unwrap();
         for _ in 0..300 {
             busy.publish("busy/0", "x".repeat(1000));

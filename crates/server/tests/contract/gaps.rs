@@ -19,9 +19,12 @@ fn opening_gap(server: &Server, selection: &[&str], cursor: &str, transport: Tra
     let said = follower.next();
     let Said::Gap(gap) = said else { panic!("{transport:?}: `$gap` follows: {said:?}") };
     assert!(carried.is_none_or(|carried| carried == gap));
-    assert_eq!(gap.from, cursor, "{transport:?}");
+    // Of a text too long for any position, what it begins with is told.
+    assert!(gap.from == cursor || cursor.len() > 255 && cursor.starts_with(&gap.from), "{transport:?}: {gap:?}");
     assert!(gap.to.parse::<Position>().is_ok(), "`to` is a position: {gap:?}");
     assert_eq!(follower.cursor.as_deref(), Some(gap.to.as_str()));
+    // Of several channels it is the whole stream that lost events, unless it is said which.
+    assert!(gap.channel.is_none() || selection.contains(&gap.channel.as_deref().unwrap_or_default()), "{gap:?}");
     (gap, follower)
 }
 
@@ -81,7 +84,7 @@ fn a_restart_is_told_as_an_epoch_gap() {
     let server = Server::new();
     for transport in Transport::ALL {
         let (gap, _) = opening_gap(&server, &["a"], &cursor, transport);
-        assert_eq!((gap.reason.as_str(), gap.channel), ("epoch", None), "it is the whole stream that lost events");
+        assert_eq!(gap.reason, "epoch");
     }
     let id = server.publish("a", "held");
     for transport in Transport::ALL {
@@ -97,7 +100,7 @@ fn ahead_is_told_of_a_position_beyond_the_head() {
     let id = server.publish("a", "held");
     for transport in Transport::ALL {
         let (gap, mut follower) = opening_gap(&server, &["a"], &ahead(&id), transport);
-        assert_eq!((gap.reason.as_str(), gap.channel), ("ahead", None));
+        assert_eq!(gap.reason, "ahead");
         assert!(gap.to < id, "just before the oldest event held");
         assert_eq!(follower.event().id, id);
     }
@@ -110,7 +113,7 @@ fn unknown_is_told_of_a_position_that_cannot_be_read() {
     for transport in Transport::ALL {
         for cursor in ["nonsense", "0", "Latest", &"z".repeat(300), &format!("{id}x")] {
             let (gap, mut follower) = opening_gap(&server, &["a"], cursor, transport);
-            assert_eq!((gap.reason.as_str(), gap.channel), ("unknown", None));
+            assert_eq!(gap.reason, "unknown");
             assert!(gap.to < id);
             assert_eq!(follower.event().id, id);
         }

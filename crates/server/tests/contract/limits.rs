@@ -57,12 +57,12 @@ fn beyond_the_limit_an_event_source_gets_200_a_jittered_retry_closing_and_the_en
 #[test]
 fn the_connections_that_are_held_live_and_a_place_that_gets_free_is_taken() {
     let (server, mut readers) = full();
-    server.get("/healthz").expect(503);
+    server.get("/channels/b").expect(503);
     drop(readers.pop());
     let mut conn: Option<Conn> = None;
     eventually("there is a place", || {
         let mut next = server.connect();
-        let free = next.get("/healthz").status() != 503;
+        let free = next.get("/channels/b").status() != 503;
         if free {
             conn = Some(next);
         }
@@ -78,14 +78,14 @@ fn the_connections_that_are_held_live_and_a_place_that_gets_free_is_taken() {
 fn refusals_do_not_add_up() {
     let (server, readers) = full();
     for _ in 0..200 {
-        server.get("/healthz").expect(503);
+        server.get("/channels/b").expect(503);
     }
     // Nor does one that connects and says nothing keep others out for ever.
     let silent: Vec<Conn> = (0..20).map(|_| server.connect()).collect();
-    server.get("/healthz").expect(503);
+    server.get("/channels/b").expect(503);
     drop(silent);
     drop(readers);
-    eventually("all places are free", || server.get("/healthz").status() != 503);
+    eventually("all places are free", || server.get("/channels/b").status() != 503);
 }
 
 #[test]
@@ -94,6 +94,6 @@ fn a_limit_of_one_still_serves() {
     config.connections = Some(1);
     let server = Server::start(config);
     for _ in 0..10 {
-        eventually("it serves", || server.get("/healthz").status() != 503);
+        eventually("it serves", || server.get("/channels/b").status() != 503);
     }
 }

@@ -223,8 +223,8 @@ fn a_selection_names_channels_that_can_be() {
     let server = Server::new();
     server.get("/channels").expect_refusal(400);
     for bad in ["", "a//b", "..", "a/../b", "a%00", "%FF", "$sys", &"x".repeat(256)] {
-        server.get(&format!("/channels?channel={bad}")).expect_problem(400, "channel_name");
-        server.get(&format!("/channels?channel=fine&channel={bad}")).expect_problem(400, "channel_name");
+        server.get(&format!("/channels?channel={bad}")).expect_refusal(400);
+        server.get(&format!("/channels?channel=fine&channel={bad}")).expect_refusal(400);
     }
     let many = (0..128).map(|i| format!("channel=c{i}")).collect::<Vec<_>>().join("&");
     server.get(&format!("/channels?{many}")).expect(200);
