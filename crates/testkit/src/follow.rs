@@ -157,8 +157,10 @@ impl Follower {
                 }
             }
         };
-        let cursor =
-            first.or_else(|| since.filter(|since| !matches!(*since, "earliest" | "latest")).map(str::to_owned));
+        // A page's position is the cursor of whoever has read all of it, which only a page of nothing is at once.
+        let unread = queue.iter().any(|said| matches!(said, Said::Event(_) | Said::Gap(_)));
+        let given = since.filter(|since| !matches!(*since, "earliest" | "latest")).map(str::to_owned);
+        let cursor = given.or(first.filter(|_| !unread));
         Follower { source, channels, queue, cursor, limit: 100, wait: 10 }
     }
 
