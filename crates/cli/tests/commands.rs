@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use support::{PATIENCE, Said, Server, run, run_with, switchboard};
+use support::{PATIENCE, Said, Server, finish, run, run_with, switchboard};
 
 const TRANSPORTS: [&str; 4] = ["sse", "stream", "poll", "websocket"];
 
@@ -114,7 +114,7 @@ fn lines_are_published_as_they_come() {
     let many: String = (20..5020).map(|n| format!("line {n}\n")).collect();
     input.write_all(many.as_bytes()).unwrap();
     drop(input);
-    let said: Said = publisher.wait_with_output().unwrap().into();
+    let said = finish(publisher);
     assert!(said.code == Some(0) && said.out.starts_with("5020 events: "), "{said:?}");
     assert_eq!(follower.wait().unwrap().code(), Some(0));
 }
@@ -186,7 +186,7 @@ fn channels_are_listed_with_what_they_hold() {
     let said = run(&["channels", "--server", &server.url]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let rows: Vec<Vec<&str>> = said.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["NAME", "CLASS", "READERS", "EVENTS", "BYTES"]);
+    assert_eq!(rows[0], ["CHANNEL", "CLASS", "READERS", "EVENTS", "BYTES"]);
     assert_eq!(rows[1][..4], ["c/1", "history", "0", "1"]);
     assert_eq!(rows[2][..4], ["c/2", "history", "0", "2"]);
     let said = run(&["channels", "--json", "--server", &server.url]);

@@ -5,7 +5,7 @@ mod support;
 
 use std::io::Write as _;
 use std::sync::mpsc;
-use support::{PATIENCE, Peer, Said, run, run_with, scripted, switchboard};
+use support::{PATIENCE, Peer, finish, run, run_with, scripted, switchboard};
 use switchboard_wire::websocket::header::{Opcode, write_server_header};
 use switchboard_wire::websocket::{close, handshake};
 
@@ -85,7 +85,7 @@ fn lines_go_out_as_they_come_and_survive_a_lost_connection() {
     lost.recv_timeout(PATIENCE).unwrap();
     input.write_all(b"two\n").unwrap();
     drop(input);
-    let said: Said = child.wait_with_output().unwrap().into();
+    let said = finish(child);
     assert_eq!((said.code, said.out.as_str()), (Some(0), "2 events: p1 to p2\n"), "{said:?}");
     assert!(said.err.contains("trying again") && said.err.contains("nothing was lost or doubled"), "{said:?}");
     script.join().unwrap();
@@ -290,21 +290,21 @@ fn channels_are_listed_page_by_page() {
         for _ in 0..2 {
             let mut peer = Peer::accept(&listener);
             assert_eq!(peer.target(), "/api/channels");
-            let row = r#"{"name":"a/b","class":"history","readers":2,"events":10,"bytes":2048}"#;
+            let row = r#"{"channel":"a/b","class":"history","readers":2,"events":10,"bytes":2048}"#;
             peer.answer("200 OK", JSON, &format!(r#"{{"channels":[{row}],"next":"a/b"}}"#));
             let mut peer = Peer::accept(&listener);
             assert_eq!(peer.target(), "/api/channels?after=a/b");
             peer.answer(
                 "200 OK",
                 JSON,
-                r#"{"channels":[{"name":"c","class":"state","readers":0,"events":1,"bytes":3}]}"#,
+                r#"{"channels":[{"channel":"c","class":"state","readers":0,"events":1,"bytes":3}]}"#,
             );
         }
     });
     let said = run(&["channels", "--server", &url]);
-    let table = "NAME  CLASS    READERS  EVENTS  BYTES\n\
-                 a/b   history        2      10  2 KiB\n\
-                 c     state          0       1    3 B\n";
+    let table = "CHANNEL  CLASS    READERS  EVENTS  BYTES\n\
+                 a/b      history        2      10  2 KiB\n\
+                 c        state          0       1    3 B\n";
     assert_eq!((said.code, said.out.as_str()), (Some(0), table), "{said:?}");
     let said = run(&["channels", "--json", "--server", &url]);
     assert_eq!(said.out.lines().count(), 2, "{said:?}");

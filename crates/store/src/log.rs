@@ -292,6 +292,8 @@ impl Log {
 
     /// Brings a channel back within its limits after an append.
     fn settle(&mut self, id: Id, seq: u64) {
+        // First, so that what is both old and too much counts as old.
+        self.expire_channel(id, usize::MAX);
         let Some(record) = self.records.get_mut(id) else { return };
         let surplus = record.surplus();
         match record.class {
@@ -312,7 +314,6 @@ impl Log {
                     self.stats.trimmed += surplus as u64;
                     self.remove(id, surplus, Some(Reason::Trimmed));
                 }
-                self.expire_channel(id, usize::MAX);
             }
         }
     }
@@ -465,8 +466,10 @@ impl Log {
     pub(crate) fn keep_to_the_limit(&mut self) {
         while self.events > 1 && self.held() > self.policy.bytes {
             let Some(oldest) = self.order.oldest_event() else { return };
-            self.stats.trimmed += 1;
-            self.remove(oldest.channel, 1, Some(Reason::Trimmed));
+            if self.expire_channel(oldest.channel, usize::MAX) == 0 {
+                self.stats.trimmed += 1;
+                self.remove(oldest.channel, 1, Some(Reason::Trimmed));
+            }
         }
     }
 

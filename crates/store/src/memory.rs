@@ -87,7 +87,9 @@ impl Memory {
         self.open_at(now, selection, since, page)
     }
 
-    /// What a selection has after a cursor, up to `upto`: the log's head, or where a shard is.
+    /// What a selection has after a cursor, up to `upto`: the log's head, or where a shard is. Where a channel lost
+    /// events before `upto` and more after it, the reading goes on beyond `upto`, so that the gap tells of them all: a
+    /// shard must not hand such a reader items that are not after its cursor.
     pub fn read(&self, now: u64, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Piece {
         let mut log = self.expired(now, selection);
         let mut reading = Reading::new(selection, cursor, upto.min(log.head), budget);

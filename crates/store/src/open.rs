@@ -87,13 +87,10 @@ impl Memory {
                 Some(seq) => return self.resume(now, selection, text, seq, head),
             },
         };
-        let channel = match (&*selection.channels, &*selection.patterns) {
-            ([channel], []) => Some(channel.clone()),
-            _ => None,
-        };
         let start = self.before_first(selection, head);
         let position = self.position(start);
-        let gap = Gap { channel, from: shortened(text), to: position.clone(), reason };
+        // It is the reader's word on all that it reads that means nothing here, not a loss of one channel.
+        let gap = Gap { channel: None, from: shortened(text), to: position.clone(), reason };
         Opened { cursor: Cursor::at(start), position, recovered: Some(false), gap: Some(gap), finished: false }
     }
 
@@ -103,7 +100,7 @@ impl Memory {
             let (cursor, position) = (Cursor::at(seq), self.position(seq));
             return Opened { cursor, position, recovered: Some(true), gap: None, finished: true };
         }
-        let recovered = !self.lost_between(selection, seq, head);
+        let recovered = !self.lost_after(selection, seq);
         let mut cursor = Cursor::at(seq);
         let mut gap = None;
         if !recovered {
@@ -134,7 +131,7 @@ impl Memory {
         named.into_iter().chain(matched).min().filter(|first| *first <= head)
     }
 
-    fn lost_between(&self, selection: &Selection, cursor: u64, head: u64) -> bool {
+    fn lost_after(&self, selection: &Selection, cursor: u64) -> bool {
         if selection.patterns.is_empty() {
             let log = self.lock();
             return selection.channels.iter().any(|channel| log.lost_of(channel) > cursor);
@@ -143,7 +140,7 @@ impl Memory {
             let log = self.lock();
             (log.forgotten, log.lost)
         };
-        forgotten > cursor || (lost > cursor && self.search(selection, cursor, head, Want::Lost).is_some())
+        forgotten > cursor || (lost > cursor && self.search(selection, cursor, u64::MAX, Want::Lost).is_some())
     }
 
     /// Looks along the order of the log, a bounded part of it under each lock.

@@ -24,7 +24,7 @@ pub struct Cursor {
     /// Everything that was lost up to here was told, or is of no interest: gaps begin here, and nothing up to here is
     /// read but the events of channels that are states, and ends. It is above `seq` in a reader that wants only what
     /// is new, and below it in one that passed events of one channel while it had yet to come to where another lost
-    /// some. 0 is taken as `seq`.
+    /// some. A reader that was told everything begins with [`Cursor::at`].
     pub floor: u64,
 }
 
@@ -48,7 +48,8 @@ pub struct Budget {
 pub struct Piece {
     /// In the order of the log. Never empty unless `caught_up`.
     pub found: Vec<Found>,
-    /// The reader's cursor after all of `found`, and past what it does not select.
+    /// The reader's cursor after all of `found`, and past what it does not select. It can be beyond where the reading
+    /// was to go: see [`Memory::read`](crate::Memory::read).
     pub cursor: Cursor,
     /// Whether there is nothing more to read up to where the reading was to go.
     pub caught_up: bool,
@@ -58,8 +59,8 @@ pub struct Piece {
 
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// [`Cursor::seq`] of a reader that read this and nothing after it.
-    pub seq: u64,
+    /// The cursor of a reader that read this and nothing after it.
+    pub cursor: Cursor,
     pub what: Read,
 }
 
@@ -88,29 +89,28 @@ pub(crate) struct Reading<'a> {
     at: u64,
     upto: u64,
     floor: u64,
-    /// Where gaps begin.
-    since: u64,
     budget: Budget,
     bytes: usize,
     found: Vec<Found>,
     /// Where the channel of the last thing found lost events: it is a gap, and how far it goes depends on what is next.
     open_gap: Option<u64>,
+    /// The newest place where the selection lost events.
+    lost: u64,
     full: bool,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(selection: &'a Selection, cursor: Cursor, upto: u64, budget: Budget) -> Reading<'a> {
-        let since = if cursor.floor == 0 { cursor.seq } else { cursor.floor };
         Reading {
             selection,
             at: cursor.seq,
             upto,
-            floor: since,
-            since,
+            floor: cursor.floor,
             budget,
             bytes: 0,
             found: Vec::new(),
             open_gap: None,
+            lost: 0,
             full: false,
         }
     }
@@ -132,8 +132,10 @@ impl<'a> Reading<'a> {
             self.close_gap(log, seq - 1);
         }
         let cost = if let Thing::Event(entry) = thing { entry.cost() } else { 0 };
-        let some = !self.found.is_empty();
-        if some && (self.found.len() >= self.budget.items || self.bytes + cost > self.budget.bytes) {
+        // The ends of channels that are named take no room: there are only so many, and who reads the last event of a
+        // channel is to be told that it was the last.
+        let counts = !self.found.is_empty() && !(matches!(thing, Thing::End(_)) && self.selection.patterns.is_empty());
+        if counts && (self.found.len() >= self.budget.items || self.bytes + cost > self.budget.bytes) {
             self.full = true;
             return ControlFlow::Break(());
         }
@@ -143,13 +145,22 @@ impl<'a> Reading<'a> {
             Thing::End(channel) => Read::End(channel.clone()),
             Thing::Lost(channel, reason) => {
                 self.open_gap = Some(seq);
-                let from = log.mark(self.since).to_string().into();
+                let from = log.mark(self.floor).to_string().into();
                 Read::Gap(Gap { channel: channel.cloned(), from, to: Position::from(log.mark(seq)), reason })
             }
         };
-        self.found.push(Found { seq, what });
         self.at = seq;
+        let cursor = self.cursor();
+        self.found.push(Found { cursor, what });
         ControlFlow::Continue(())
+    }
+
+    /// The cursor of a reader that has come this far: gaps begin here once none is still to come.
+    fn cursor(&mut self) -> Cursor {
+        if self.lost <= self.at {
+            self.floor = self.floor.max(self.at);
+        }
+        Cursor { seq: self.at, floor: self.floor }
     }
 
     /// Another channel lost events up to the same place: only where their records were forgotten. One gap tells it
@@ -166,22 +177,27 @@ impl<'a> Reading<'a> {
     fn close_gap(&mut self, log: &Log, to: u64) {
         let Some(lost) = self.open_gap.take() else { return };
         let to = to.max(lost);
-        if let Some(Found { seq, what: Read::Gap(gap) }) = self.found.last_mut() {
-            *seq = to;
+        self.at = to;
+        let cursor = self.cursor();
+        if let Some(Found { cursor: after, what: Read::Gap(gap) }) = self.found.last_mut() {
+            *after = cursor;
             gap.to = Position::from(log.mark(to));
         }
-        self.at = to;
     }
 
     /// Nothing more is found up to where the reading was to go, or there is no room for it.
     pub(crate) fn finish(mut self, log: &Log) -> Piece {
         self.close_gap(log, self.upto);
         let caught_up = !self.full;
-        let last = self.found.last().map_or(self.at, |found| found.seq);
-        let seq = if caught_up { self.at.max(self.upto) } else { last };
-        let floor = if seq > self.floor && !log.owes(self.selection, seq) { seq } else { self.floor };
-        let ended = caught_up && log.ended_by(self.selection, seq);
-        Piece { found: self.found, cursor: Cursor { seq, floor }, caught_up, ended }
+        if caught_up {
+            self.at = self.at.max(self.upto);
+        }
+        let cursor = match self.found.last() {
+            Some(last) if self.full => last.cursor,
+            _ => self.cursor(),
+        };
+        let ended = caught_up && log.ended_by(self.selection, cursor.seq);
+        Piece { found: self.found, cursor, caught_up, ended }
     }
 }
 
@@ -204,6 +220,11 @@ impl Log {
 
     /// Goes on with a reading. Whether it is at its end.
     pub(crate) fn advance(&self, reading: &mut Reading<'_>) -> bool {
+        reading.lost = self.lost_by(reading.selection);
+        if reading.at >= reading.upto {
+            return true;
+        }
+        reading.upto = reading.upto.max(reading.lost);
         if reading.selection.patterns.is_empty() {
             self.merge(reading);
             return true;
@@ -277,12 +298,15 @@ impl Log {
         }
     }
 
-    /// Whether some channel of the selection lost events after `seq`; with patterns, whether any channel did.
-    fn owes(&self, selection: &Selection, seq: u64) -> bool {
+    /// The newest place where some channel of the selection lost events, or with patterns, where any channel did.
+    ///
+    /// A reader that goes on from its shard's place must be told of everything lost before that, though the channel
+    /// may have lost more since and its gap reach further: then so must the reader.
+    fn lost_by(&self, selection: &Selection) -> u64 {
         if !selection.patterns.is_empty() {
-            return self.lost > seq;
+            return self.lost;
         }
-        selection.channels.iter().any(|channel| self.lost_of(channel) > seq)
+        selection.channels.iter().map(|channel| self.lost_of(channel)).max().unwrap_or(0)
     }
 
     /// Where a channel lost events, which is where all records were forgotten if it has none.

@@ -25,6 +25,8 @@ pub enum Kind {
 pub struct Crowd {
     poll: Poll,
     members: Vec<Member>,
+    /// How many have read the head and `$open`.
+    live: usize,
     scratch: Vec<u8>,
     events: Events,
 }
@@ -38,6 +40,7 @@ struct Member {
     raw: Vec<u8>,
     /// A body without its chunks, not yet understood.
     body: Vec<u8>,
+    is_live: bool,
     closed: bool,
 }
 
@@ -66,13 +69,13 @@ impl Crowd {
     #[track_caller]
     pub fn gather(address: SocketAddr, members: &[(Kind, String)]) -> Crowd {
         let poll = Poll::new().expect("epoll");
-        let mut crowd =
-            Crowd { poll, members: Vec::new(), scratch: vec![0; 64 << 10], events: Events::with_capacity(1024) };
+        let (scratch, events) = (vec![0; 64 << 10], Events::with_capacity(1024));
+        let mut crowd = Crowd { poll, members: Vec::new(), live: 0, scratch, events };
         for batch in members.chunks(BATCH) {
             for (kind, target) in batch {
                 crowd.add(address, *kind, target);
             }
-            crowd.run("the crowd opens", |_, _| {}, |crowd| crowd.members.iter().all(|m| m.state == State::Open));
+            crowd.run("the crowd opens", |_, _| {}, |crowd| crowd.live == crowd.members.len());
         }
         crowd
     }
@@ -102,6 +105,7 @@ impl Crowd {
             state: State::Head,
             raw: Vec::new(),
             body: Vec::new(),
+            is_live: false,
             closed: false,
         });
     }
@@ -118,8 +122,10 @@ impl Crowd {
             for event in &self.events {
                 let who = event.token().0;
                 let member = &mut self.members[who];
+                let was_opening = !member.is_live;
                 member.read(&mut self.scratch);
                 member.understand(&mut |data| heard(who, data));
+                self.live += usize::from(was_opening && member.is_live);
             }
         }
     }
@@ -176,6 +182,7 @@ impl Member {
                 self.take_lines(heard);
             }
         }
+        self.is_live |= self.state == State::Open;
     }
 
     /// Moves whole chunks from `raw` to `body`.

@@ -34,6 +34,7 @@ pub use sse::{Block, Item, Sse};
 pub use wait::{PATIENCE, eventually, seed};
 pub use websocket::{Frame, Message, WebSocket};
 
+pub use rustix::process::Signal;
 pub use serde_json::{Value, json};
 pub use switchboard::Config;
 pub use switchboard_store::{Class, Policy, Retention};

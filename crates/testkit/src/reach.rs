@@ -149,7 +149,9 @@ mod tests {
         assert_eq!(reach(&deflate(b"abcabcabcabcabcabc")), 3);
         for period in [1, 2, 5, 300, 1000, 20_000, 32_000] {
             let noise: Vec<u8> = (0..period).map(|_| random.u8(..)).collect();
-            assert_eq!(reach(&deflate(&noise.repeat(4 + 40 / period))), period);
+            // A compressor may find what repeats a few periods back.
+            let reach = reach(&deflate(&noise.repeat(4 + 40 / period)));
+            assert!(reach >= period && reach % period == 0, "{period}: {reach}");
         }
     }
 }

@@ -56,11 +56,18 @@ impl Server {
     /// The real program, in a process of its own: `args` follow the name of the program.
     #[track_caller]
     pub fn process(program: &str, args: &[&str]) -> Server {
+        Server::process_with(program, args, &[])
+    }
+
+    /// The real program with variables in its environment; of the program's own it sees no others.
+    #[track_caller]
+    pub fn process_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWITCHBOARD_")) {
             command.env_remove(name);
         }
+        command.envs(variables.iter().copied());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
         let said = Arc::new(Mutex::new(String::new()));
         let (stdout, stderr) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));

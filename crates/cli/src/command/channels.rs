@@ -18,7 +18,7 @@ Exit codes: 0 ok, 1 refused by the server, 2 wrong usage, 3 no server answered.
 
 Examples:
   switchboard channels
-  switchboard channels --json | jq -r 'select(.readers == 0).name'";
+  switchboard channels --json | jq -r 'select(.readers == 0).channel'";
 
 /// List the channels: who reads them, and what they hold
 #[derive(Debug, Args)]
@@ -83,7 +83,7 @@ async fn page(server: &Server, after: Option<&str>) -> Result<Page, Failure> {
         .map_err(|error| Failure::Refused(format!("{server} answered with something else than channels: {error}")))
 }
 
-const HEADINGS: [&str; 5] = ["NAME", "CLASS", "READERS", "EVENTS", "BYTES"];
+const HEADINGS: [&str; 5] = ["CHANNEL", "CLASS", "READERS", "EVENTS", "BYTES"];
 
 /// Names and classes to the left, numbers to the right.
 fn table(channels: &[Value], out: &mut impl Write) -> std::io::Result<()> {
@@ -108,7 +108,10 @@ fn row(channel: &Value) -> [String; 5] {
     let number = |key: &str| channel.get(key).and_then(Value::as_u64);
     let shown = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let bytes = number("bytes").map_or_else(|| "-".to_owned(), units::about);
-    [text("name"), text("class"), shown(number("readers")), shown(number("events")), bytes]
+    // A channel that was never published to has readers and no class.
+    let ended = channel.get("ended").and_then(Value::as_bool).unwrap_or(false);
+    let class = if ended { format!("{}, ended", text("class")) } else { text("class") };
+    [text("channel"), class, shown(number("readers")), shown(number("events")), bytes]
 }
 
 #[cfg(test)]
@@ -119,15 +122,17 @@ mod tests {
     #[test]
     fn the_table_lines_up() {
         let channels = [
-            json!({"name": "chat/room-1", "class": "history", "readers": 12, "events": 1000, "bytes": 1536}),
-            json!({"name": "é", "class": "state", "readers": 0, "events": 1, "bytes": 9, "ended": true}),
+            json!({"channel": "chat/room-1", "class": "history", "readers": 12, "events": 1000, "bytes": 1536}),
+            json!({"channel": "new", "readers": 3, "events": 0, "bytes": 0}),
+            json!({"channel": "é", "class": "state", "readers": 0, "events": 1, "bytes": 9, "ended": true}),
         ];
         let mut out = Vec::new();
         table(&channels, &mut out).unwrap();
         let expected = "\
-NAME         CLASS    READERS  EVENTS    BYTES
-chat/room-1  history       12    1000  1.5 KiB
-é            state          0       1      9 B
+CHANNEL      CLASS         READERS  EVENTS    BYTES
+chat/room-1  history            12    1000  1.5 KiB
+new          -                   3       0      0 B
+é            state, ended        0       1      9 B
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

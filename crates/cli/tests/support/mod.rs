@@ -1,15 +1,16 @@
 //! Running the command, and a server that follows a script.
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses its part")]
-#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What is waited for comes long before that, or never.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The command with no settings of the surroundings.
 pub fn switchboard(words: &[&str]) -> Command {
@@ -49,7 +50,23 @@ pub fn run_with(words: &[&str], input: &[u8]) -> Said {
     let mut child = switchboard(words).spawn().unwrap();
     // A command that reads nothing may be gone already.
     let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap().into()
+    finish(child)
+}
+
+/// Waits for the end. A command that does not come to it is stopped, and fails the test instead of hanging it.
+pub fn finish(child: Child) -> Said {
+    let id = child.id().to_string();
+    let (done, is_done) = mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        let said = Said::from(child.wait_with_output().unwrap());
+        let _ = done.send(());
+        said
+    });
+    if is_done.recv_timeout(PATIENCE).is_err() {
+        let _ = Command::new("kill").args(["-s", "KILL", &id]).status();
+        panic!("it did not end: {:?}", waiting.join().unwrap());
+    }
+    waiting.join().unwrap()
 }
 
 /// `switchboard serve` on a free port, killed when dropped.

@@ -106,16 +106,16 @@ fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     response
 }
 
-/// Reads a body of at most `limit` bytes. One that says beforehand that it is larger is not read to its end.
+/// Reads a body of at most `limit` bytes. One that says that it is larger is refused at its word.
 async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
-    let fits = |there: usize, to_come: u64| match to_come <= limit.saturating_sub(there) as u64 {
-        true => Ok(()),
-        false => Err(Code::TooLarge.because(format!("the body has more than {limit} bytes"))),
+    let check = |length: u64| match length > limit as u64 {
+        true => Err(Code::TooLarge.because(format!("the body has more than {limit} bytes"))),
+        false => Ok(()),
     };
+    check(body.expected())?;
     let mut whole = Vec::new();
-    fits(0, body.expected())?;
     while let Some(piece) = body.piece(Pace::Steady).await.map_err(|error| error.problem())? {
-        fits(whole.len(), (piece.len() as u64).saturating_add(body.expected()))?;
+        check(((whole.len() + piece.len()) as u64).saturating_add(body.expected()))?;
         if whole.is_empty() && body.expected() == 0 {
             whole.reserve_exact(piece.len());
         }

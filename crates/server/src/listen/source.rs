@@ -21,7 +21,7 @@ pub trait BodySource {
     /// there is nothing more to read.
     fn piece(&mut self, pace: Pace) -> impl Future<Output = Result<Option<Bytes>, BodyError>>;
 
-    /// Bytes that are still to come at least, by what the peer said beforehand.
+    /// Bytes that are certain to come still, as far as the peer has said: all of them, or the rest of a chunk.
     fn expected(&self) -> u64;
 }
 

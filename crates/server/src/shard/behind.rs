@@ -62,9 +62,9 @@ impl Shard {
         self.node.figures.shard(self.index).recovered(taken);
 
         let reached = match taken {
-            _ if taken == piece.found.len() => Place { cursor: piece.cursor.seq, floor: piece.cursor.floor },
+            _ if taken == piece.found.len() => at(piece.cursor),
             0 => place,
-            _ => Place { cursor: piece.found[taken - 1].seq, ..place },
+            _ => at(piece.found[taken - 1].cursor),
         };
         if blocked {
             self.readers.fall_behind(token, reached);
@@ -76,6 +76,10 @@ impl Shard {
             self.queue(token);
         }
     }
+}
+
+fn at(cursor: Cursor) -> Place {
+    Place { cursor: cursor.seq, floor: cursor.floor }
 }
 
 fn encode(found: &Found, held: &super::Held) -> form::Encoded {

@@ -56,7 +56,9 @@ fn accept_may_be_spread_over_several_fields() {
 #[test]
 fn wildcards_in_accept_never_select_a_stream() {
     let server = Server::new();
-    for accept in ["*/*", "text/*", "application/*", "text/*, application/json;q=0.1", "*/*;q=1, application/json;q=0.5"] {
+    for accept in
+        ["*/*", "text/*", "application/*", "text/*, application/json;q=0.1", "*/*;q=1, application/json;q=0.5"]
+    {
         assert_eq!(chosen(&server, "/channels/a", accept), PAGE, "{accept}");
     }
     assert_eq!(chosen(&server, "/channels/a", "text/event-stream, */*"), SSE, "a named stream is still selected");

@@ -254,7 +254,9 @@ fn a_page_is_cacheable_by_others_only_where_it_is_the_same_for_everyone() {
 fn vary_is_accept_always() {
     let server = Server::new();
     server.publish("a", "1");
-    for answer in [server.get("/channels/a"), server.get("/channels?channel=a"), server.get("/channels/a?transport=poll")] {
+    for answer in
+        [server.get("/channels/a"), server.get("/channels?channel=a"), server.get("/channels/a?transport=poll")]
+    {
         assert!(answer.head.lists("vary", "accept"), "{answer}");
     }
 }

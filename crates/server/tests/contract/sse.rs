@@ -97,7 +97,8 @@ fn what_a_reader_gets_is_what_was_published() {
     let server = Server::new();
     let mut sse = server.sse("/channels/a");
     sse.notice("$open");
-    for text in ["", " ", "  two spaces", "data: x", ":", "id: 7\n\nevent: $open", "\n", "a\0b", "\u{feff}bom", "é€😀"] {
+    for text in ["", " ", "  two spaces", "data: x", ":", "id: 7\n\nevent: $open", "\n", "a\0b", "\u{feff}bom", "é€😀"]
+    {
         server.publish("a", text);
         let event = sse.event();
         assert_eq!((event.data.as_str(), event.event.as_str()), (text, ""), "{text:?}");

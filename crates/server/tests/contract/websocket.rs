@@ -129,7 +129,8 @@ fn event_form_is_json_messages_as_on_ndjson_notices_too() {
     let server = Server::new();
     let id = server.publish("a", "1");
     for target in ["/channels?channel=a", "/channels/a?form=event"] {
-        let mut socket = server.websocket(&format!("{target}{}since={id}", if target.contains('?') { "&" } else { "?" }));
+        let mut socket =
+            server.websocket(&format!("{target}{}since={id}", if target.contains('?') { "&" } else { "?" }));
         assert_eq!(socket.text(), format!("{{\"$open\":{{\"position\":\"{id}\",\"recovered\":true}}}}"));
     }
     let mut lines = server.lines("/channels?channel=a");
@@ -271,7 +272,14 @@ fn a_wrong_version_is_426_and_names_the_right_one() {
 fn no_key_or_a_bad_one_is_400() {
     let server = Server::new();
     // Sixteen bytes are 22 characters and two of padding.
-    for key in ["", "x", "AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAA=AA=", "!AAAAAAAAAAAAAAAAAAAAA=="] {
+    for key in [
+        "",
+        "x",
+        "AAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAA=AA=",
+        "!AAAAAAAAAAAAAAAAAAAAA==",
+    ] {
         refused(&server, &[("Sec-WebSocket-Key", key)]).expect_refusal(400);
     }
     let mut conn = server.connect();
@@ -299,7 +307,8 @@ fn a_missing_handshake_field_is_no_websocket() {
     let answer = refused(&server, &[("Upgrade", "h2c")]);
     assert!(matches!(answer.status(), 200 | 400 | 426), "{answer}");
     let mut conn = server.connect();
-    let fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")];
+    let fields =
+        [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")];
     let answer = conn.request("GET", "/channels/a", &fields, None);
     assert!(matches!(answer.status(), 400 | 426), "no version: {answer}");
     server.is_alive();

@@ -91,16 +91,8 @@ fn lengths_that_are_not_minimal_or_too_large_close() {
 #[test]
 fn bad_utf_8_in_text_closes_with_1007() {
     let server = Server::new();
-    let bad: [&[u8]; 8] = [
-        b"\xff",
-        b"\xc3",
-        b"\xc0\xaf",
-        b"\xed\xa0\x80",
-        b"\xf4\x90\x80\x80",
-        b"ok \x80",
-        b"\xe2\x82",
-        b"\xf0\x9f\x98",
-    ];
+    let bad: [&[u8]; 8] =
+        [b"\xff", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"ok \x80", b"\xe2\x82", b"\xf0\x9f\x98"];
     for text in bad {
         closes(&server, frame(true, TEXT, text), 1007);
         let (a, b) = text.split_at(text.len() / 2);

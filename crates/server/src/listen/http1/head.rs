@@ -44,8 +44,8 @@ pub enum Framing {
 }
 
 /// Reads one head from the front of `buf`: the head and the bytes it takes up, or `None` if it is not all there. A head
-/// of more than `max` bytes is refused (431), whatever takes up the room. Empty lines in front are skipped. However the
-/// bytes arrive, the head is the same.
+/// of more than `max` bytes is refused (431), however much of it is the target. Empty lines in front are
+/// skipped. However the bytes arrive, the head is the same.
 pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut []);

@@ -1,0 +1,90 @@
+//! What the documents say of the command and its configuration is true.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::Stdio;
+use support::{finish, run, switchboard};
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The code blocks of a language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    text.split(&*fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// The configuration that holds without any, key by key.
+fn printed() -> BTreeMap<String, String> {
+    let mut table = String::new();
+    let mut values = BTreeMap::new();
+    for line in run(&["serve", "--print-config"]).out.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((key, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            values.insert(format!("{table}{key}"), value.split("  # ").next().unwrap().to_owned());
+        }
+    }
+    values
+}
+
+#[test]
+fn the_examples_of_a_configuration_are_fine() {
+    for name in ["README.md", "docs/configuration.md"] {
+        let text = document(name);
+        let examples = blocks(&text, "toml");
+        assert!(!examples.is_empty(), "{name}");
+        for example in examples {
+            let mut child =
+                switchboard(&["serve", "--config", "/dev/stdin", "--check"]).stdin(Stdio::piped()).spawn().unwrap();
+            child.stdin.take().unwrap().write_all(example.as_bytes()).unwrap();
+            let said = finish(child);
+            assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{name}: {example}");
+        }
+    }
+}
+
+/// A list of one and the one alone mean the same, and so do 60 s and 1 m.
+fn plain(value: &str) -> String {
+    value.trim_matches(['[', ']']).replace("\"60s\"", "\"1m\"")
+}
+
+#[test]
+fn every_key_is_documented_with_its_default_and_no_other() {
+    let mut documented = BTreeMap::new();
+    let mut table = String::new();
+    for line in document("docs/configuration.md").lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            let name = heading.strip_prefix("`[").and_then(|rest| rest.split(']').next());
+            table = name.map(|name| format!("{name}.")).unwrap_or_default();
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let ["", key, default, ..] = cells[..]
+            && let (Some(key), Some(default)) = (key.strip_prefix('`'), default.strip_prefix('`'))
+            && !table.starts_with('[')
+        {
+            documented.insert(format!("{table}{}", key.trim_end_matches('`')), plain(default.trim_end_matches('`')));
+        }
+    }
+    let printed: BTreeMap<String, String> = printed().into_iter().map(|(key, value)| (key, plain(&value))).collect();
+    assert_eq!(documented, printed);
+}
+
+#[test]
+fn every_flag_that_is_named_exists() {
+    let help: String = ["serve", "publish", "tail", "channels"].map(|command| run(&[command, "--help"]).out).concat();
+    for name in ["README.md", "docs/configuration.md", "docs/protocol.md"] {
+        let text = document(name);
+        // Flags stand between backticks or on a line of a command; those of curl and cargo have a command of their own.
+        let ours = text.lines().filter(|line| !line.contains("curl ") && !line.contains("cargo "));
+        for word in ours.flat_map(|line| line.split(['`', ' ', ',', ';', ':', '.', '|', ')', '('])) {
+            if word.len() > 2 && word.starts_with("--") && word[2..].starts_with(|c: char| c.is_ascii_lowercase()) {
+                assert!(help.contains(&format!("{word} ")) || help.contains(&format!("{word}\n")), "{name}: {word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! "Fixed names and answers": health, metrics, the list of channels.
+
+use switchboard_testkit::{Server, json, prometheus};
+
+#[test]
+fn healthz_and_readyz_answer() {
+    let server = Server::new();
+    for target in ["/healthz", "/readyz"] {
+        let answer = server.get(target);
+        assert!(matches!(answer.status(), 200 | 204), "{answer}");
+        assert!(answer.head.lists("cache-control", "no-store"), "health is not cached: {answer}");
+        let head = server.request("HEAD", target, &[], None);
+        assert_eq!(head.status(), answer.status());
+    }
+}
+
+#[test]
+fn metrics_are_prometheus_text() {
+    let server = Server::new();
+    let metrics = || {
+        let answer = server.get("/metrics").expect(200);
+        let kind = answer.head.media_type();
+        assert!(["text/plain", "application/openmetrics-text"].contains(&kind.as_str()), "{kind}");
+        prometheus::parse(&answer.text())
+    };
+    let before = metrics();
+    assert!(before.keys().all(|name| name.starts_with("switchboard_") || name.starts_with("process_")), "{before:?}");
+    let mut reader = server.lines("/channels/a");
+    reader.notice("$open");
+    server.publish("a", "1");
+    reader.event();
+    let after = metrics();
+    let rose = after.iter().filter(|(name, value)| before.get(*name).is_none_or(|was| was < value)).count();
+    assert!(rose >= 2, "what happens shows: {before:?} {after:?}");
+    for (name, was) in before.iter().filter(|(name, _)| name.split('{').next().unwrap_or_default().ends_with("_total"))
+    {
+        assert!(after[name] >= *was, "a counter never goes back: {name}");
+    }
+}
+
+#[test]
+fn the_list_of_channels_tells_readers_events_held_and_bytes() {
+    let server = Server::new();
+    assert_eq!(server.page("/api/channels")["channels"], json!([]));
+    server.publish("a/b", "12345");
+    server.publish("a/b", "67890");
+    let _readers = [server.sse("/channels/a/b").stream, server.lines("/channels/a/b").stream];
+    let _socket = server.websocket("/channels/a/b");
+    server.await_readers("a/b", 3);
+    let told = server.channel("a/b").unwrap();
+    assert_eq!(told["events"], 2, "{told}");
+    assert!(told["bytes"].as_u64().is_some_and(|bytes| bytes >= 10), "{told}");
+    let answer = server.get("/api/channels");
+    assert_eq!(answer.head.media_type(), "application/json");
+    assert!(answer.head.lists("cache-control", "no-store"), "{answer}");
+}
+
+#[test]
+fn a_channel_that_is_only_read_is_listed_with_its_readers() {
+    let server = Server::new();
+    let _reader = server.sse("/channels/quiet");
+    server.await_readers("quiet", 1);
+    assert_eq!(server.channel("quiet").unwrap()["events"], 0);
+}
+
+#[test]
+fn every_error_is_a_problem_with_its_name_as_code() {
+    let server = Server::new();
+    server.get("/nowhere").expect_problem(404, "not_found");
+    server.get("/channels/..").expect_problem(400, "channel_name");
+    server.request("PUT", "/channels/a", &[], None).expect_problem(405, "method_not_allowed");
+    server.get_with("/channels/a", &[("Host", "example.com")]).expect_problem(421, "misdirected");
+}

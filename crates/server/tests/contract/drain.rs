@@ -1,0 +1,168 @@
+//! A server that stops tells every client.
+
+use std::time::{Duration, Instant};
+use switchboard_testkit::{Conn, Item, PATIENCE, Piece, Server, config, json};
+
+/// Drains the server on a thread, and gives the thread.
+fn draining(server: Server) -> std::thread::JoinHandle<Duration> {
+    std::thread::spawn(move || {
+        let began = Instant::now();
+        server.drain();
+        began.elapsed()
+    })
+}
+
+#[test]
+fn every_client_is_told_within_3_seconds() {
+    let mut config = config();
+    config.drain = Duration::from_secs(8);
+    config.timeouts.close = Duration::from_secs(3);
+    let server = Server::start(config);
+    let first = server.publish("a", "1");
+    let mut sse = server.sse("/channels/a");
+    let mut lines = server.lines("/channels/a");
+    let mut raw = server.websocket("/channels/a");
+    let mut event = server.websocket("/channels?channel=a");
+    let mut body = server.stream("/channels/a?form=raw", &[("Accept", "application/x-ndjson")]);
+    let mut poll = server.connect();
+    poll.ask("GET", &format!("/channels/a?since={first}&wait=60"), &[], None);
+    let mut idle = server.connect();
+    idle.get("/healthz").expect(200);
+    sse.notice("$open");
+    lines.notice("$open");
+    event.notice("$open");
+    switchboard_testkit::eventually("all read", || server.readers("a") >= 5);
+    assert!(poll.is_silent_for(Duration::from_millis(100)));
+    let began = Instant::now();
+    let thread = draining(server);
+
+    let mut retry = None;
+    let closing = loop {
+        match sse.next() {
+            Item::Retry(told) => retry = Some(told),
+            Item::Block(block) => break block,
+            Item::Comment(_) => {}
+            end => panic!("{end:?}"),
+        }
+    };
+    assert!(retry.is_some_and(|retry| retry > 0), "a `retry:` comes before `$closing`");
+    assert_eq!((closing.event.as_str(), closing.id), ("$closing", None));
+    let told: switchboard_testkit::Value = serde_json::from_str(&closing.data).unwrap();
+    assert_eq!((&told["code"], &told["reconnect"]), (&json!("draining"), &json!(true)));
+    assert!(told["reason"].is_string());
+    assert_eq!(sse.rest(), (vec![], true));
+    assert_eq!(lines.notice("$closing"), told);
+    assert_eq!(lines.rest(), (vec![], true));
+    raw.expect_close(1012);
+    assert_eq!(event.notice("$closing"), told);
+    event.expect_close(1012);
+    assert_eq!(body.next(), Piece::Cut, "the channel has not ended, so a raw body is not complete");
+    let page = poll.response_to("GET");
+    assert!(matches!(page.status(), 200 | 503), "a poll is answered: {page}");
+    if page.status() == 200 {
+        assert_eq!((&page.json()["events"], &page.json()["position"]), (&json!([]), &json!(first)));
+    }
+    idle.expect_close();
+    assert!(began.elapsed() < Duration::from_secs(3), "told after {:?}", began.elapsed());
+    let took = thread.join().unwrap();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+#[test]
+fn retry_is_jittered_when_a_crowd_is_sent_away() {
+    let server = Server::new();
+    let mut crowd: Vec<_> = (0..20)
+        .map(|_| {
+            let mut sse = server.sse("/channels/a");
+            sse.notice("$open");
+            sse
+        })
+        .collect();
+    let thread = draining(server);
+    let mut told: Vec<u64> = crowd
+        .iter_mut()
+        .map(|sse| {
+            loop {
+                match sse.next() {
+                    Item::Retry(told) => break told,
+                    Item::Comment(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+        .collect();
+    told.sort_unstable();
+    told.dedup();
+    assert!(told.len() > 5, "they would all come back at once: {told:?}");
+    drop(crowd);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_drain_does_not_wait_for_clients_that_do_not_read_or_answer() {
+    let mut config = config();
+    config.drain = Duration::from_secs(2);
+    config.timeouts.close = Duration::from_secs(1);
+    let server = Server::start(config);
+    let silent = server.websocket("/channels/a");
+    let hanging = server.sse("/channels/a");
+    let mut begun = server.connect();
+    begun.ask("POST", "/channels/a", &[("Content-Length", "10")], None);
+    begun.send("half");
+    let mut conn = server.connect();
+    for _ in 0..50 {
+        conn.publish("a", "x".repeat(500_000));
+    }
+    let took = draining(server).join().unwrap();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    drop((silent, hanging));
+}
+
+#[test]
+fn a_request_that_is_being_answered_is_answered() {
+    let server = Server::new();
+    let mut conn = server.connect();
+    conn.ask("POST", "/channels/a", &[("Content-Length", "5")], None);
+    conn.send("hel");
+    let mut other = server.sse("/channels/b");
+    other.notice("$open");
+    let thread = draining(server);
+    // The drain has begun once another client is told.
+    other.notice("$closing");
+    conn.send("lo");
+    let answer = conn.response_to("POST");
+    assert!(matches!(answer.status(), 201 | 503), "{answer}");
+    assert!(!answer.head.keeps_alive(), "{answer}");
+    conn.expect_close();
+    thread.join().unwrap();
+}
+
+#[test]
+fn after_a_drain_nobody_is_accepted_and_the_port_is_free() {
+    let server = Server::new();
+    let address = server.address();
+    server.drain();
+    assert!(std::net::TcpStream::connect_timeout(&address, PATIENCE).is_err());
+    let mut config = config();
+    config.listen = vec![address];
+    let again = Server::start(config);
+    Conn::open(again.address()).get("/healthz").expect(200);
+}
+
+#[test]
+fn events_published_before_a_drain_reach_readers_before_closing() {
+    let server = Server::new();
+    let mut sse = server.sse("/channels/a");
+    sse.notice("$open");
+    let mut conn = server.connect();
+    for i in 0..100 {
+        conn.publish("a", i.to_string());
+    }
+    let thread = draining(server);
+    for i in 0..100 {
+        assert_eq!(sse.event().data, i.to_string());
+    }
+    sse.notice("$closing");
+    drop(conn);
+    thread.join().unwrap();
+}

@@ -1,0 +1,398 @@
+//! Resume: clients that are cut at random points get every event once and in order, on every transport and across
+//! every pair of them; and where the history is too small, they are told exactly what they lost.
+//!
+//! `SWITCHBOARD_SEED` repeats a run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests fail as tests do: by panicking"
+)]
+
+use fastrand::Rng;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use switchboard_testkit::{Class, Config, Conn, Follower, Gap, Heard, Pattern, Retention, Said, Server, Transport};
+use switchboard_testkit::{config, seed};
+
+const CHANNELS: [&str; 5] = ["r/a", "r/b", "r/c/d", "q", "s/deep/er"];
+const SELECTIONS: [&[&str]; 6] = [&["**"], &["r/**"], &["r/*", "q"], &["q", "r/a", "s/*/er"], &["r/b"], &["*/**", "q"]];
+/// Every ordered pair of the four transports, round and round.
+const PAIRS: [usize; 16] = [0, 0, 1, 0, 2, 0, 3, 1, 1, 2, 1, 3, 2, 2, 3, 3];
+const EVENTS: usize = 1000;
+const LAST: &str = "the last";
+
+fn selects(selection: &[&str], channel: &str) -> bool {
+    let name = switchboard_wire::ChannelName::new(channel).unwrap();
+    selection.iter().any(|pattern| Pattern::new(pattern).unwrap().matches(&name))
+}
+
+/// A client that is cut now and then, and comes back with the cursor it has.
+struct Client {
+    selection: &'static [&'static str],
+    transports: Box<dyn FnMut() -> Transport + Send>,
+    random: Rng,
+    cursor: String,
+    heard: Vec<Heard>,
+    cuts: usize,
+}
+
+impl Client {
+    /// Gets a cursor from the first thing it is told, and is cut before the first event.
+    fn new(
+        server: &Server,
+        selection: &'static [&'static str],
+        mut transports: Box<dyn FnMut() -> Transport + Send>,
+        random: Rng,
+    ) -> Client {
+        let mut follower = Follower::open(server, selection, None, transports());
+        assert!(matches!(follower.next(), Said::Open { recovered: None, gap: None, .. } | Said::Position(_)));
+        let cursor = follower.cut().unwrap();
+        Client { selection, transports, random, cursor, heard: Vec::new(), cuts: 0 }
+    }
+
+    fn open(&mut self, server: &Server) -> Follower {
+        let transport = (self.transports)();
+        let mut follower = Follower::open(server, self.selection, Some(&self.cursor), transport);
+        follower.limit = self.random.usize(1..40);
+        follower
+    }
+
+    /// Reads until the last event of every selected channel has come.
+    fn read_everything(mut self, server: &Server) -> (&'static [&'static str], Vec<Heard>, usize) {
+        let mut open = CHANNELS.iter().filter(|channel| selects(self.selection, channel)).count();
+        while open > 0 {
+            let mut follower = self.open(server);
+            // Sometimes it is cut before anything is read, or between `$open` and the first event.
+            let mut things = if self.random.u8(0..4) == 0 { 0 } else { self.random.usize(1..80) };
+            while things > 0 && open > 0 {
+                things -= 1;
+                match follower.next() {
+                    Said::Event(heard) => {
+                        open -= usize::from(heard.json["data"] == LAST);
+                        self.heard.push(heard);
+                    }
+                    Said::Open { recovered, gap, .. } => assert_eq!((recovered, gap), (Some(true), None)),
+                    Said::Position(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            let cursor = follower.cut().unwrap();
+            assert!(cursor >= self.cursor, "a position never goes back: {} {cursor}", self.cursor);
+            self.cursor = cursor;
+            self.cuts += 1;
+        }
+        (self.selection, self.heard, self.cuts)
+    }
+}
+
+/// Publishes to random channels, and a last event to each: what was published, in order.
+fn publish(server: &Server, mut random: Rng) -> Vec<(String, &'static str)> {
+    let mut conn = server.connect();
+    let mut published = Vec::new();
+    for i in 0..EVENTS {
+        let channel = CHANNELS[random.usize(..CHANNELS.len())];
+        published.push((conn.publish(channel, i.to_string()), channel));
+    }
+    published.extend(CHANNELS.map(|channel| (conn.publish(channel, LAST), channel)));
+    published
+}
+
+/// Runs clients against a publisher, and checks that each got every event once and in order.
+fn chaos(name: &str, config: Config, transports: impl Fn(usize) -> Box<dyn FnMut() -> Transport + Send>) {
+    let mut random = Rng::with_seed(seed(name));
+    let server = Server::start(config);
+    let clients: Vec<Client> =
+        (0..SELECTIONS.len()).map(|i| Client::new(&server, SELECTIONS[i], transports(i), random.fork())).collect();
+    let publisher = random.fork();
+    let mut cuts = 0;
+    std::thread::scope(|scope| {
+        let server = &server;
+        let readers: Vec<_> =
+            clients.into_iter().map(|client| scope.spawn(|| client.read_everything(server))).collect();
+        let published = publish(server, publisher);
+        for reader in readers {
+            let (selection, heard, times) = reader.join().unwrap();
+            let heard: Vec<&str> = heard.iter().map(|heard| heard.id.as_str()).collect();
+            let expected = published.iter().filter(|(_, channel)| selects(selection, channel));
+            let expected: Vec<&str> = expected.map(|(id, _)| id.as_str()).collect();
+            assert_eq!(heard, expected, "{selection:?}: every event once and in order");
+            cuts += times;
+        }
+    });
+    assert!(cuts > 50, "only {cuts} cuts");
+}
+
+fn only(transport: Transport) -> impl Fn(usize) -> Box<dyn FnMut() -> Transport + Send> {
+    move |_| Box::new(move || transport)
+}
+
+#[test]
+fn sse_resumes() {
+    chaos("sse_resumes", config(), only(Transport::Sse));
+}
+
+#[test]
+fn ndjson_resumes() {
+    chaos("ndjson_resumes", config(), only(Transport::Stream));
+}
+
+#[test]
+fn long_polls_resume() {
+    chaos("long_polls_resume", config(), only(Transport::Poll));
+}
+
+#[test]
+fn websockets_in_event_form_resume() {
+    chaos("websockets_in_event_form_resume", config(), only(Transport::WebSocket));
+}
+
+#[test]
+fn a_cursor_of_any_transport_resumes_on_any_other() {
+    chaos("a_cursor_of_any_transport", config(), |i| {
+        let mut at = i * 3;
+        Box::new(move || {
+            at += 1;
+            Transport::ALL[PAIRS[at % PAIRS.len()]]
+        })
+    });
+}
+
+#[test]
+fn resuming_works_with_a_ring_that_overruns_every_shard() {
+    let mut config = config();
+    config.policy.ring = 8;
+    config.heartbeat = Duration::from_millis(20);
+    chaos("a_ring_that_overruns", config, |i| {
+        let mut at = i * 5;
+        Box::new(move || {
+            at += 1;
+            Transport::ALL[PAIRS[at % PAIRS.len()]]
+        })
+    });
+}
+
+#[test]
+fn a_single_channel_in_raw_form_resumes_with_last_event_id_as_an_event_source_does() {
+    let mut random = Rng::with_seed(seed("an_event_source"));
+    let server = Server::new();
+    let mut sse = server.sse("/channels/a");
+    let mut cursor = sse.notice("$open").last_id;
+    sse.stream.conn.cut();
+    let mut publisher = server.connect();
+    let (mut told, mut heard) = (Vec::new(), Vec::new());
+    while told.len() < EVENTS || heard.len() < told.len() {
+        for _ in 0..random.usize(0..40).min(EVENTS - told.len()) {
+            told.push(publisher.publish("a", told.len().to_string()));
+        }
+        let mut sse = server.connect().sse("/channels/a", &[("Last-Event-ID", &cursor)]);
+        for _ in 0..random.usize(0..40) {
+            if heard.len() == told.len() {
+                break;
+            }
+            let block = sse.block();
+            cursor = block.last_id;
+            if block.event.is_empty() {
+                heard.push(block.id.unwrap());
+            }
+        }
+        sse.stream.conn.cut();
+    }
+    assert_eq!(heard, told);
+}
+
+/// A client of a server whose history is too small, and what is known of both.
+struct Lossy {
+    server: Server,
+    publisher: Conn,
+    random: Rng,
+    held: usize,
+    published: Vec<(String, &'static str)>,
+}
+
+impl Lossy {
+    fn publish(&mut self, most: usize) {
+        for _ in 0..self.random.usize(0..most) {
+            // Skewed: some channels are busy and some are quiet.
+            let channel = CHANNELS[self.random.usize(..CHANNELS.len()).min(self.random.usize(..CHANNELS.len()))];
+            let id = self.publisher.publish(channel, self.published.len().to_string());
+            self.published.push((id, channel));
+        }
+    }
+
+    /// Whether the channel's history holds the event now.
+    fn holds(&self, id: &str, channel: &str) -> bool {
+        self.published.iter().rev().filter(|(_, of)| *of == channel).take(self.held).any(|(held, _)| held == id)
+    }
+
+    fn within(&self, gap: &Gap, selection: &[&str]) -> Vec<(String, &'static str)> {
+        let of_gap = |channel: &str| gap.channel.as_deref().is_none_or(|of| of == channel);
+        let lies = |id: &str| gap.from.as_str() < id && id <= gap.to.as_str();
+        let all = self.published.iter();
+        all.filter(|(id, channel)| selects(selection, channel) && of_gap(channel) && lies(id)).cloned().collect()
+    }
+
+    /// Goes on reading until everything published is accounted for, or it is cut.
+    fn read(&mut self, selection: &'static [&'static str], transport: Transport, state: &mut Account) {
+        let mut follower = Follower::open(&self.server, selection, Some(&state.cursor), transport);
+        follower.limit = self.random.usize(1..10);
+        let mut things = self.random.usize(0..40);
+        while things > 0 && self.published.iter().any(|(id, of)| selects(selection, of) && !state.knows(id)) {
+            things -= 1;
+            match follower.next() {
+                Said::Event(heard) => state.learn(&heard.id, "heard"),
+                Said::Gap(gap) => {
+                    assert_eq!(gap.reason, "trimmed", "{gap:?}");
+                    let lost = self.within(&gap, selection);
+                    assert!(!lost.is_empty(), "a gap in which nothing was lost: {gap:?}");
+                    for (id, channel) in lost {
+                        assert!(!self.holds(&id, channel), "{id} of {channel} is held, and told as lost: {gap:?}");
+                        state.learn(&id, "lost");
+                    }
+                }
+                Said::Open { recovered, gap, .. } => assert_eq!(recovered, Some(gap.is_none())),
+                Said::Position(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let cursor = follower.cut().unwrap();
+        assert!(cursor >= state.cursor, "a position never goes back");
+        state.cursor = cursor;
+    }
+}
+
+/// What a client knows of every event: that it was heard, or that it was lost.
+#[derive(Default)]
+struct Account {
+    cursor: String,
+    known: BTreeMap<String, &'static str>,
+}
+
+impl Account {
+    fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id)
+    }
+
+    #[track_caller]
+    fn learn(&mut self, id: &str, what: &'static str) {
+        let before = self.known.insert(id.to_owned(), what);
+        assert!(before.is_none(), "{id} is {what}, and was {before:?} before");
+    }
+}
+
+#[test]
+fn with_a_history_too_small_every_event_is_heard_or_lies_in_a_told_gap_and_never_both() {
+    let mut random = Rng::with_seed(seed("a_history_too_small"));
+    for (i, selection) in SELECTIONS.iter().enumerate() {
+        let held = random.usize(1..8);
+        let mut config = config();
+        config.policy.default = Class::History(Retention { events: held, ..Retention::default() });
+        let server = Server::start(config);
+        let cursor = server.page("/channels/q?since=latest")["position"].as_str().unwrap().to_owned();
+        let publisher = server.connect();
+        let mut lossy = Lossy { server, publisher, random: random.fork(), held, published: Vec::new() };
+        let mut state = Account { cursor, ..Account::default() };
+        for round in 0..60 {
+            lossy.publish(40);
+            lossy.read(selection, Transport::ALL[PAIRS[(round + i) % PAIRS.len()]], &mut state);
+        }
+        let count = |what| state.known.values().filter(|known| **known == what).count();
+        assert!(count("heard") > 50 && count("lost") > 50, "{selection:?}: {} {}", count("heard"), count("lost"));
+    }
+}
+
+#[test]
+fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
+    let mut config = config();
+    config.heartbeat = Duration::from_millis(50);
+    config.policy.ring = 64;
+    config.policy.bytes = 256 << 10;
+    config.policy.default = Class::History(Retention { events: 20, ..Retention::default() });
+    let server = Server::start(config);
+    let mut busy = server.connect();
+    for transport in Transport::ALL {
+        let mut follower = Follower::open(&server, &["quiet"], None, transport);
+        follower.wait = 1;
+        let mut last = String::new();
+        for i in 0..300 {
+            last = busy.publish(&format!("busy/{}", i % 3), "x".repeat(1000));
+        }
+        if transport != Transport::Poll {
+            while follower.cursor.as_deref().is_none_or(|cursor| cursor < last.as_str()) {
+                let said = follower.next();
+                assert!(matches!(said, Said::Open { gap: None, .. } | Said::Position(_)), "{said:?}");
+            }
+        }
+        let cursor = follower.cut().unwrap();
+        for _ in 0..300 {
+            busy.publish("busy/0", "x".repeat(1000));
+        }
+        let id = server.publish("quiet", "at last");
+        for again in Transport::ALL {
+            let mut follower = Follower::open(&server, &["quiet"], Some(&cursor), again);
+            if again != Transport::Poll {
+                let said = follower.next();
+                assert!(matches!(said, Said::Open { recovered: Some(true), gap: None, .. }), "{transport:?}: {said:?}");
+            }
+            assert_eq!(follower.event().id, id, "{transport:?} then {again:?}");
+        }
+        // Only what the quiet channel holds may be held, for the next transport to begin with nothing.
+        server.delete("/channels/quiet").expect(204);
+    }
+}
+
+#[test]
+fn a_restart_is_told_as_an_epoch_gap_wherever_the_client_comes_back() {
+    let before = Server::new();
+    before.publish("r/a", "lost with the log");
+    let mut cursors = Vec::new();
+    for transport in Transport::ALL {
+        let mut follower = Follower::open(&before, &["r/**"], None, transport);
+        assert!(matches!(follower.next(), Said::Open { .. } | Said::Position(_)));
+        cursors.push(follower.cut().unwrap());
+    }
+    before.drain();
+    let server = Server::new();
+    let ids = [server.publish("r/a", "1"), server.publish("r/b", "2")];
+    for cursor in &cursors {
+        for transport in Transport::ALL {
+            let mut follower = Follower::open(&server, &["r/**"], Some(cursor), transport);
+            if transport != Transport::Poll {
+                assert!(matches!(follower.next(), Said::Open { recovered: Some(false), gap: Some(_), .. }));
+            }
+            let said = follower.next();
+            assert!(matches!(&said, Said::Gap(gap) if gap.reason == "epoch" && gap.from == *cursor), "{said:?}");
+            assert_eq!([follower.event().id, follower.event().id], ids, "{transport:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_stops_reading_lags_and_goes_on_without_loss() {
+    let mut config = config();
+    config.policy.ring = 128;
+    config.policy.default = Class::History(Retention { events: 100_000, bytes: 512 << 20, ..Retention::default() });
+    config.policy.bytes = 1 << 30;
+    let server = Server::start(config);
+    for transport in [Transport::Sse, Transport::Stream, Transport::WebSocket] {
+        let channel = format!("{transport:?}");
+        let mut slow = Follower::open(&server, &[&channel], None, transport);
+        let mut fast = Follower::open(&server, &[&channel], None, transport);
+        let mut publisher = server.connect();
+        // More than the sockets between hold; the fast one reads as it is published.
+        let ids: Vec<String> = (0..1500)
+            .map(|i| {
+                let id = publisher.publish(&channel, format!("{i} {}", "x".repeat(10_000)));
+                assert_eq!(fast.event().id, id);
+                id
+            })
+            .collect();
+        for id in &ids {
+            assert_eq!(slow.event().id, *id, "{transport:?}");
+        }
+        let id = publisher.publish(&channel, "live again");
+        assert_eq!(slow.event().id, id);
+        assert_eq!(fast.event().id, id);
+    }
+}

@@ -1,0 +1,463 @@
+//! The slow twin of the log: a list of everything that ever happened, and what became of each.
+
+use std::collections::BTreeSet;
+use switchboard_store::{
+    Append, Appended, Budget, ChannelInfo, Class, Cursor, Item, Opened, Piece, Policy, Read, Since, What,
+};
+use switchboard_wire::name::Selection;
+use switchboard_wire::{ChannelName, Epoch, Gap, Mark, Position, Reason};
+
+const OVERHEAD: usize = 200;
+
+pub(crate) fn name(text: &str) -> ChannelName {
+    ChannelName::new(text).unwrap()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deed {
+    Event { bytes: usize, time: u64 },
+    End,
+    Deletion,
+}
+
+/// What became of something that happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    Held,
+    Lost(Reason),
+    /// Of no further interest: superseded, deleted, or forgotten with its channel.
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    pub(crate) seq: u64,
+    pub(crate) channel: ChannelName,
+    pub(crate) deed: Deed,
+    pub(crate) fate: Fate,
+}
+
+impl Past {
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self.deed, Deed::Event { .. })
+    }
+
+    fn held(&self) -> bool {
+        self.fate == Fate::Held && self.is_event()
+    }
+
+    fn cost(&self) -> usize {
+        if let Deed::Event { bytes, .. } = self.deed { bytes } else { 0 }
+    }
+}
+
+/// A channel that the log remembers.
+#[derive(Clone, Debug)]
+struct Known {
+    channel: ChannelName,
+    /// What the log had forgotten when the channel came to be known.
+    forgotten: u64,
+    used: usize,
+}
+
+pub(crate) struct Twin {
+    epoch: Epoch,
+    pub(crate) policy: Policy,
+    pub(crate) past: Vec<Past>,
+    known: Vec<Known>,
+    forgotten: u64,
+    /// The newest place that was ever lost.
+    lost_ever: u64,
+    now: u64,
+    uses: usize,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Plain {
+    Event(u64),
+    Gap(Option<ChannelName>, u64, Reason, Box<str>),
+    End(ChannelName),
+}
+
+/// A piece in a form that can be compared and printed.
+pub(crate) trait Plainly {
+    fn plainly(&self) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool);
+}
+
+pub(crate) fn plain(piece: &impl Plainly) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool) {
+    piece.plainly()
+}
+
+impl Plainly for Piece {
+    fn plainly(&self) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool) {
+        let found = self.found.iter().map(|found| {
+            let what = match &found.what {
+                Read::Event(entry) => Plain::Event(entry.seq()),
+                Read::End(channel) => Plain::End(channel.clone()),
+                Read::Gap(gap) => {
+                    let to = gap.to.marks().next().unwrap().seq;
+                    Plain::Gap(gap.channel.clone(), to, gap.reason, gap.from.clone())
+                }
+            };
+            (found.cursor, what)
+        });
+        (found.collect(), self.cursor, self.caught_up, self.ended)
+    }
+}
+
+pub(crate) struct Expected(Vec<(Cursor, Plain)>, Cursor, bool, bool);
+
+impl Plainly for Expected {
+    fn plainly(&self) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool) {
+        (self.0.clone(), self.1, self.2, self.3)
+    }
+}
+
+impl Twin {
+    pub(crate) fn new(epoch: Epoch, policy: Policy) -> Twin {
+        Twin { epoch, policy, past: Vec::new(), known: Vec::new(), forgotten: 0, lost_ever: 0, now: 0, uses: 0 }
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.past.len() as u64
+    }
+
+    fn text(&self, seq: u64) -> Box<str> {
+        self.position(seq).to_string().into()
+    }
+
+    fn position(&self, seq: u64) -> Position {
+        Position::from(Mark { epoch: self.epoch, seq })
+    }
+
+    fn of<'a>(&'a self, channel: &'a ChannelName) -> impl DoubleEndedIterator<Item = &'a Past> + Clone + 'a {
+        self.past.iter().filter(move |past| past.channel == *channel)
+    }
+
+    fn known(&self, channel: &ChannelName) -> Option<&Known> {
+        self.known.iter().find(|known| known.channel == *channel)
+    }
+
+    fn ended(&self, channel: &ChannelName) -> Option<u64> {
+        self.of(channel).find(|past| past.deed == Deed::End && past.fate == Fate::Held).map(|past| past.seq)
+    }
+
+    fn is_state(&self, channel: &ChannelName) -> bool {
+        matches!(self.policy.class_of(channel), Class::State)
+    }
+
+    /// Where the channel lost events, and why.
+    fn lost(&self, channel: &ChannelName) -> (u64, Reason) {
+        let Some(known) = self.known(channel) else { return (self.forgotten, Reason::Forgotten) };
+        let lost = self.of(channel).filter_map(|past| match past.fate {
+            Fate::Lost(reason) => Some((past.seq, reason)),
+            Fate::Held | Fate::Gone => None,
+        });
+        let (seq, reason) = lost.chain([(known.forgotten, Reason::Forgotten)]).max_by_key(|(seq, _)| *seq).unwrap();
+        let renewed = self.is_state(channel) && self.of(channel).any(|past| past.is_event() && past.seq > seq);
+        if renewed { (0, reason) } else { (seq, reason) }
+    }
+
+    fn last(&self, channel: &ChannelName) -> u64 {
+        let deleted = self.of(channel).rfind(|past| past.deed == Deed::Deletion).map_or(0, |past| past.seq);
+        let since = self.known(channel).map_or(0, |known| known.forgotten).max(deleted);
+        self.of(channel).rfind(|past| past.is_event() && past.seq > since).map_or(0, |past| past.seq)
+    }
+
+    fn exists(&self, channel: &ChannelName) -> bool {
+        self.known(channel).is_some() && (self.last(channel) > 0 || self.ended(channel).is_some())
+    }
+
+    pub(crate) fn append(&mut self, now: u64, items: &[Append]) -> Result<Vec<Appended>, usize> {
+        for (i, item) in items.iter().enumerate() {
+            let before = items[..i].iter().any(|before| before.end && before.channel == item.channel);
+            if before || self.ended(&item.channel).is_some() {
+                return Err(i);
+            }
+        }
+        self.now = now;
+        let answers = items.iter().map(|item| {
+            self.touch(&item.channel);
+            if let Some(draft) = &item.draft {
+                self.happen(&item.channel, Deed::Event { bytes: draft.cost(), time: now }, Fate::Held);
+            }
+            let position = Mark { epoch: self.epoch, seq: self.head() };
+            self.trim();
+            if item.end {
+                self.happen(&item.channel, Deed::End, Fate::Held);
+            }
+            Appended { id: item.draft.as_ref().map(|_| position), position, repeated: false }
+        });
+        let answers = answers.collect();
+        self.evict();
+        Ok(answers)
+    }
+
+    fn happen(&mut self, channel: &ChannelName, deed: Deed, fate: Fate) {
+        self.past.push(Past { seq: self.head() + 1, channel: channel.clone(), deed, fate });
+    }
+
+    fn touch(&mut self, channel: &ChannelName) {
+        self.uses += 1;
+        if let Some(known) = self.known.iter_mut().find(|known| known.channel == *channel) {
+            known.used = self.uses;
+            return;
+        }
+        if self.known.len() == self.policy.channels {
+            let oldest = (0..self.known.len()).min_by_key(|i| self.known[*i].used).unwrap();
+            let dropped = self.known.remove(oldest);
+            let newest = self.of(&dropped.channel).next_back().unwrap().seq;
+            self.forgotten = self.forgotten.max(newest);
+            self.lost_ever = self.lost_ever.max(newest);
+            self.past.iter_mut().filter(|past| past.channel == dropped.channel).for_each(|past| past.fate = Fate::Gone);
+        }
+        self.known.push(Known { channel: channel.clone(), forgotten: self.forgotten, used: self.uses });
+    }
+
+    pub(crate) fn delete(&mut self, now: u64, channel: &ChannelName) -> Option<u64> {
+        self.advance(now);
+        if !self.exists(channel) {
+            return None;
+        }
+        self.touch(channel);
+        self.past.iter_mut().filter(|past| past.channel == *channel).for_each(|past| past.fate = Fate::Gone);
+        self.happen(channel, Deed::Deletion, Fate::Lost(Reason::Deleted));
+        self.trim();
+        Some(self.head())
+    }
+
+    pub(crate) fn advance(&mut self, now: u64) {
+        self.now = now;
+        self.trim();
+    }
+
+    /// Applies the limits of each channel.
+    fn trim(&mut self) {
+        let channels: BTreeSet<ChannelName> = self.past.iter().map(|past| past.channel.clone()).collect();
+        for channel in channels {
+            let class = self.policy.class_of(&channel);
+            let (mut held, mut bytes) = (0, 0);
+            for past in self.past.iter_mut().rev().filter(|past| past.channel == channel && past.held()) {
+                held += 1;
+                bytes += past.cost();
+                let Deed::Event { time, .. } = past.deed else { continue };
+                match class {
+                    Class::Ephemeral => past.fate = Fate::Lost(Reason::Skipped),
+                    Class::State if held > 1 => past.fate = Fate::Gone,
+                    Class::State => {}
+                    Class::History(keep) if time + keep.age <= self.now => past.fate = Fate::Lost(Reason::Expired),
+                    Class::History(keep) if held > 1 && (held > keep.events || bytes > keep.bytes) => {
+                        past.fate = Fate::Lost(Reason::Trimmed);
+                    }
+                    Class::History(_) => {}
+                }
+            }
+        }
+        self.note_losses();
+    }
+
+    /// Applies the limit of the log.
+    fn evict(&mut self) {
+        while self.held().0 > 1 && self.held().1 > self.policy.bytes {
+            let oldest = self.past.iter_mut().find(|past| past.held()).unwrap();
+            oldest.fate = Fate::Lost(Reason::Trimmed);
+        }
+        self.note_losses();
+    }
+
+    fn note_losses(&mut self) {
+        let lost = self.past.iter().filter(|past| matches!(past.fate, Fate::Lost(_))).map(|past| past.seq).max();
+        self.lost_ever = self.lost_ever.max(lost.unwrap_or(0));
+    }
+
+    /// How many events are held, and what they take.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let held = self.past.iter().filter(|past| past.held());
+        (held.clone().count(), held.map(|past| past.cost() + OVERHEAD).sum())
+    }
+
+    pub(crate) fn all_ended(&self, selection: &Selection) -> bool {
+        self.ended_by(selection, u64::MAX)
+    }
+
+    fn ended_by(&self, selection: &Selection, seq: u64) -> bool {
+        selection.patterns.is_empty()
+            && selection.channels.iter().all(|channel| self.ended(channel).is_some_and(|end| end <= seq))
+    }
+
+    pub(crate) fn channels(&self, after: Option<&str>, limit: usize) -> Vec<ChannelInfo> {
+        let mut names: Vec<ChannelName> = self.known.iter().map(|known| known.channel.clone()).collect();
+        names.sort();
+        names.retain(|name| self.exists(name) && after.is_none_or(|after| name.as_str() > after));
+        let infos = names.into_iter().take(limit).map(|name| {
+            let held = self.of(&name).filter(|past| past.held());
+            let last = self.last(&name);
+            ChannelInfo {
+                class: self.policy.class_of(&name),
+                events: held.clone().count(),
+                bytes: held.map(Past::cost).sum(),
+                ended: self.ended(&name).is_some(),
+                newest: (last > 0).then_some(Mark { epoch: self.epoch, seq: last }),
+                name,
+            }
+        });
+        infos.collect()
+    }
+
+    pub(crate) fn check_items(&self, after: u64, upto: u64, items: &[Item]) {
+        let expected: Vec<&Past> = self.past.iter().filter(|past| past.seq > after && past.seq <= upto).collect();
+        assert_eq!(items.len(), expected.len());
+        for (item, past) in items.iter().zip(expected) {
+            assert_eq!((item.seq, &item.channel), (past.seq, &past.channel));
+            match (&item.what, past.deed) {
+                (What::Event(entry), Deed::Event { .. }) => {
+                    assert_eq!(entry.seq(), item.seq);
+                    let held = !matches!(self.policy.class_of(&past.channel), Class::Ephemeral);
+                    assert_eq!(entry.event().resumable, held);
+                }
+                (What::End, Deed::End) | (What::Deleted, Deed::Deletion) => {}
+                (what, deed) => panic!("{what:?} is not {deed:?}"),
+            }
+        }
+    }
+
+    /// Everything that a reader is to be told, gaps as far as they are certain, in order.
+    fn things(&self, selection: &Selection, cursor: Cursor, upto: u64) -> Vec<(u64, Plain)> {
+        let since = cursor.floor;
+        let threshold = cursor.seq.max(since);
+        let mut things = Vec::new();
+        for past in self.past.iter().filter(|past| past.fate == Fate::Held && selection.selects(&past.channel)) {
+            let lasts = !past.is_event() || self.is_state(&past.channel);
+            if past.seq > if lasts { cursor.seq } else { threshold } {
+                let what = if past.is_event() { Plain::Event(past.seq) } else { Plain::End(past.channel.clone()) };
+                things.push((past.seq, what));
+            }
+        }
+        let from = self.text(since);
+        let mut losses: Vec<(u64, Option<ChannelName>, Reason)> = Vec::new();
+        if selection.patterns.is_empty() {
+            let names: BTreeSet<&ChannelName> = selection.channels.iter().collect();
+            losses.extend(names.into_iter().map(|name| (self.lost(name).0, Some(name.clone()), self.lost(name).1)));
+        } else {
+            losses.push((self.forgotten, None, Reason::Forgotten));
+            let known = self.known.iter().map(|known| &known.channel).filter(|name| selection.selects(name));
+            let lost = known.map(|name| (self.lost(name).0, Some(name.clone()), self.lost(name).1));
+            losses.extend(lost.filter(|(_, _, reason)| *reason != Reason::Forgotten));
+        }
+        losses.retain(|(seq, ..)| *seq > threshold);
+        for (seq, channel, reason) in losses {
+            match things.iter_mut().find(|(at, what)| *at == seq && matches!(what, Plain::Gap(..))) {
+                Some((_, what)) => *what = Plain::Gap(None, seq, reason, from.clone()),
+                None => things.push((seq, Plain::Gap(channel, seq, reason, from.clone()))),
+            }
+        }
+        things.retain(|(seq, _)| *seq <= upto);
+        things.sort_by_key(|(seq, _)| *seq);
+        for i in 0..things.len() {
+            let next = things.get(i + 1).map_or(upto, |(seq, _)| *seq - 1);
+            if let (seq, Plain::Gap(_, to, ..)) = &mut things[i] {
+                *to = next.max(*seq);
+                *seq = *to;
+            }
+        }
+        things
+    }
+
+    fn lost_by(&self, selection: &Selection) -> u64 {
+        if !selection.patterns.is_empty() {
+            return self.lost_ever;
+        }
+        selection.channels.iter().map(|channel| self.lost(channel).0).max().unwrap()
+    }
+
+    pub(crate) fn read(&self, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Expected {
+        let lost = self.lost_by(selection);
+        let upto = if cursor.seq < upto { upto.max(lost) } else { cursor.seq };
+        let mut things = self.things(selection, cursor, upto);
+        let all = things.len();
+        let mut bytes = 0;
+        let fits = things.iter().enumerate().take_while(|(i, (_, what))| {
+            let cost = if let Plain::Event(seq) = what { self.past[*seq as usize - 1].cost() } else { 0 };
+            bytes += cost;
+            *i == 0 || (*i < budget.items && bytes <= budget.bytes)
+        });
+        let count = fits.count();
+        things.truncate(count);
+        let caught_up = count == all;
+        let seq = if caught_up { upto } else { things[count - 1].0 };
+        let after = |seq: u64| Cursor { seq, floor: if lost <= seq { cursor.floor.max(seq) } else { cursor.floor } };
+        let things = things.into_iter().map(|(seq, what)| (after(seq), what)).collect();
+        let ended = caught_up && self.ended_by(selection, seq);
+        Expected(things, after(seq), caught_up, ended)
+    }
+
+    pub(crate) fn open(&self, selection: &Selection, since: Since<'_>, page: bool) -> Opened {
+        let head = self.head();
+        let selected = self.past.iter().filter(|past| past.fate == Fate::Held && selection.selects(&past.channel));
+        let earliest = selected.clone().next().map_or(head, |past| past.seq - 1);
+        let at = |seq, floor| Opened {
+            cursor: Cursor { seq, floor },
+            position: self.position(seq),
+            recovered: None,
+            gap: None,
+            finished: false,
+        };
+        match since {
+            Since::Earliest => at(earliest, earliest),
+            Since::Default if page || self.all_ended(selection) => at(earliest, earliest),
+            Since::Default => {
+                let lasting = selected.clone().find(|past| match past.deed {
+                    Deed::Event { .. } => self.is_state(&past.channel),
+                    _ => selection.channels.contains(&past.channel),
+                });
+                at(lasting.map_or(head, |past| past.seq - 1), head)
+            }
+            Since::Latest => Opened { finished: self.finished(selection, head), ..at(head, head) },
+            Since::At(text) => self.open_text(selection, text, earliest),
+        }
+    }
+
+    fn finished(&self, selection: &Selection, seq: u64) -> bool {
+        let done = |channel| self.last(channel) <= seq && self.lost(channel).0 <= seq;
+        self.all_ended(selection) && selection.channels.iter().all(done)
+    }
+
+    fn open_text(&self, selection: &Selection, text: &str, earliest: u64) -> Opened {
+        let seq = text.parse::<Position>().map(|position| position.in_log(self.epoch));
+        let reason = match seq {
+            Err(_) => Reason::Unknown,
+            Ok(None) => Reason::Epoch,
+            Ok(Some(seq)) if seq > self.head() => Reason::Ahead,
+            Ok(Some(seq)) => return self.resume(selection, text, seq),
+        };
+        let mut from = text.to_owned();
+        while from.len() > 255 {
+            from.pop();
+        }
+        let one = selection.patterns.is_empty() && selection.channels.len() == 1;
+        let channel = one.then(|| selection.channels[0].clone());
+        let position = self.position(earliest);
+        let gap = Gap { channel, from: from.into(), to: position.clone(), reason };
+        Opened { cursor: Cursor::at(earliest), position, recovered: Some(false), gap: Some(gap), finished: false }
+    }
+
+    fn resume(&self, selection: &Selection, text: &str, seq: u64) -> Opened {
+        let finished = self.finished(selection, seq);
+        let things = self.things(selection, Cursor::at(seq), self.head());
+        let recovered = !things.iter().any(|(_, what)| matches!(what, Plain::Gap(..)));
+        let mut opened = Opened {
+            cursor: Cursor::at(seq),
+            position: self.position(seq),
+            recovered: Some(recovered),
+            gap: None,
+            finished,
+        };
+        if let Some((to, Plain::Gap(channel, _, reason, _))) = things.first() {
+            opened.cursor = self.read(selection, opened.cursor, self.head(), Budget { items: 1, bytes: 0 }).1;
+            opened.position = self.position(*to);
+            let (channel, from) = (channel.clone(), text.into());
+            opened.gap = Some(Gap { channel, from, to: opened.position.clone(), reason: *reason });
+        }
+        opened
+    }
+}
