@@ -133,7 +133,7 @@ fn what_breaks_the_rules_is_refused() {
 }
 
 #[test]
-fn a_head_that_is_too_large_is_told_from_a_target_that_is_too_long() {
+fn a_head_that_is_too_large_is_refused_however_it_arrives() {
     let long = "x".repeat(100);
     let cases = [
         (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 431),
