@@ -45,7 +45,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct ServerFlag {
     /// The server [default: $SWITCHBOARD_URL, else http://127.0.0.1:8000]
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL")]
     server: Option<String>,
 }
 
@@ -103,6 +103,8 @@ mod tests {
             Ok(Command::Serve(_))
         ));
         assert_eq!(parse(&["--version"]).unwrap_err().to_string(), "switchboard 0.1.0\n");
+        assert!(parse(&["publish", "a", "-5"]).is_ok());
+        assert!(parse(&["publish", "a", "--evnt"]).is_err(), "a slip in a flag is not data");
         assert_eq!(parse(&["sreve"]).unwrap_err().exit_code(), 2);
     }
 

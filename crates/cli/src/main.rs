@@ -7,6 +7,7 @@ mod backoff;
 mod command;
 mod config;
 mod failure;
+mod holder;
 mod http;
 mod log;
 mod units;

@@ -135,6 +135,7 @@ fn a_line_that_is_not_json_stops_after_those_before_it() {
     });
     let said = run_with(&["publish", "log", "--lines", "--json", "--server", &url], b"1\nnope\n3\n");
     assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("events known to be published: 1, the last of them p1"), "{said:?}");
     assert!(said.err.contains("line 2 is not JSON"), "{said:?}");
     script.join().unwrap();
 }

@@ -214,13 +214,13 @@ fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Probl
         Some(Ok(limit)) if limit > 0 => limit,
         Some(_) => return Err(Code::InvalidParameter.because("`limit` is a number of events, at least 1")),
     };
-    let asked = match query.last("wait").map(str::parse::<u32>) {
+    let asked = match query.last("wait").map(seconds) {
         None => None,
-        Some(Ok(seconds)) => Some(seconds),
-        Some(Err(_)) => return Err(Code::InvalidParameter.because("`wait` is a whole number of seconds")),
+        Some(Some(seconds)) => Some(seconds),
+        Some(None) => return Err(Code::InvalidParameter.because("`wait` is a whole number of seconds")),
     };
     let preferred = preferred_wait(&head.headers);
-    let wait = asked.or(preferred).map(|seconds| Duration::from_secs(seconds.into()).min(config.timeouts.wait));
+    let wait = asked.or(preferred).map(|seconds| Duration::from_secs(seconds).min(config.timeouts.wait));
     Ok(PageWanted {
         limit: limit.min(config.limits.page),
         // HEAD never waits.
@@ -232,12 +232,18 @@ fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Probl
 }
 
 /// `Prefer: wait=N` (RFC 7240 section 4.3). A preference that cannot be read is ignored, as the RFC says.
-fn preferred_wait(headers: &HeaderMap) -> Option<u32> {
+fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     preferences.flat_map(|value| value.split([',', ';'])).find_map(|preference| {
         let (name, value) = preference.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').parse().ok())?
+        name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value.trim().trim_matches('"')))?
     })
+}
+
+/// A whole number, however large: it is bounded by the server's own limit.
+fn seconds(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -257,6 +257,11 @@ impl Keys {
         self.records.len()
     }
 
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
     /// What the claim of item `i` of a batch is met with, given the batch up to there, which is in `sketch`.
     pub(crate) fn judge(
         &mut self,

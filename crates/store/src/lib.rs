@@ -17,6 +17,8 @@ mod read;
 mod records;
 mod ring;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use entry::Entry;
 pub use keys::{Key, StreamKey, Sum};

@@ -451,7 +451,10 @@ impl Log {
                 return true;
             }
             limit -= self.expire_channel(id, limit).max(1).min(limit);
-            let Some(record) = self.records.get_mut(id) else { continue };
+            let Some(record) = self.records.get_mut(id) else {
+                self.timers.remove(&(time, id));
+                continue;
+            };
             let next = record.expiry();
             if next.is_none_or(|next| next > self.now) {
                 self.timers.remove(&(time, id));
@@ -471,6 +474,16 @@ impl Log {
                 self.remove(oldest.channel, 1, Some(Reason::Trimmed));
             }
         }
+    }
+
+    /// How many records were dropped so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.stats.forgotten
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     fn held(&self) -> usize {

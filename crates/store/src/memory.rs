@@ -30,9 +30,6 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Events removed under one lock when many expire at once.
-    const STEP: usize = 1024;
-
     pub fn new(epoch: Epoch, policy: Policy) -> Memory {
         // The ring keeps events that their channels no longer hold; a quarter on top is what that may come to.
         let ring = Ring::new(policy.ring, policy.bytes / 4);
@@ -129,7 +126,7 @@ impl Memory {
             let mut log = self.lock();
             log.clock(now);
             let now = log.now;
-            let more = log.expire(Memory::STEP) | log.keys.expire(now, Memory::STEP);
+            let more = log.expire(Log::STEP) | log.keys.expire(now, Log::STEP);
             log.keep_to_the_limit();
             let trash = std::mem::take(&mut log.trash);
             drop(log);

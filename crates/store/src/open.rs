@@ -87,13 +87,10 @@ impl Memory {
                 Some(seq) => return self.resume(now, selection, text, seq, head),
             },
         };
-        let channel = match (&*selection.channels, &*selection.patterns) {
-            ([channel], []) => Some(channel.clone()),
-            _ => None,
-        };
         let start = self.before_first(selection, head);
         let position = self.position(start);
-        let gap = Gap { channel, from: shortened(text), to: position.clone(), reason };
+        // It is the reader's word on all that it reads that means nothing here, not a loss of one channel.
+        let gap = Gap { channel: None, from: shortened(text), to: position.clone(), reason };
         Opened { cursor: Cursor::at(start), position, recovered: Some(false), gap: Some(gap), finished: false }
     }
 
@@ -148,8 +145,9 @@ impl Memory {
 
     /// Looks along the order of the log, a bounded part of it under each lock.
     fn search(&self, selection: &Selection, mut after: u64, upto: u64, want: Want) -> Option<u64> {
+        let mut filter = Filter::new(selection);
         loop {
-            let search = self.lock().search(selection, after, upto, want);
+            let search = self.lock().search(&mut filter, after, upto, want);
             match search {
                 Search::Found(seq) => return Some(seq),
                 Search::Nothing => return None,
@@ -186,10 +184,8 @@ impl Log {
         lasting.min()
     }
 
-    fn search(&self, selection: &Selection, after: u64, upto: u64, want: Want) -> Search {
-        /// Most places looked at under one lock.
-        const STEP: usize = 8192;
-        let mut filter = Filter::new(selection);
+    fn search(&self, filter: &mut Filter<'_>, after: u64, upto: u64, want: Want) -> Search {
+        filter.renew(self);
         let mut steps = 0;
         let mut look = |place: crate::index::Place| {
             steps += 1;
@@ -204,7 +200,7 @@ impl Log {
             if wanted && filter.selected(self, place.channel).is_some() {
                 return ControlFlow::Break(Search::Found(place.seq));
             }
-            if steps >= STEP {
+            if steps >= Log::STEP {
                 return ControlFlow::Break(Search::Paused(place.seq));
             }
             ControlFlow::Continue(())

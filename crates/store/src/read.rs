@@ -94,9 +94,10 @@ pub(crate) struct Reading<'a> {
     found: Vec<Found>,
     /// Where the channel of the last thing found lost events: it is a gap, and how far it goes depends on what is next.
     open_gap: Option<u64>,
-    /// The newest place where the selection lost events.
+    /// The newest place where the selection lost events; with patterns, where any channel did.
     lost: u64,
     full: bool,
+    filter: Filter<'a>,
 }
 
 impl<'a> Reading<'a> {
@@ -112,12 +113,26 @@ impl<'a> Reading<'a> {
             open_gap: None,
             lost: 0,
             full: false,
+            filter: Filter::new(selection),
         }
     }
 
     /// What was lost after here is told, and of what passes, what comes after here is read.
     fn threshold(&self) -> u64 {
         self.at.max(self.floor)
+    }
+
+    /// Takes note of the newest place where the selection lost events. Whether there is anything to read.
+    ///
+    /// A reader that goes on from its shard's place must be told of everything lost before that, though the channel
+    /// may have lost more since and its gap reach further: then so must the reader.
+    fn reach(&mut self, lost: u64) -> bool {
+        self.lost = lost;
+        let some = self.at < self.upto;
+        if some {
+            self.upto = self.upto.max(lost);
+        }
+        some
     }
 
     /// Takes the next thing, or finds that there is no room for it.
@@ -132,8 +147,10 @@ impl<'a> Reading<'a> {
             self.close_gap(log, seq - 1);
         }
         let cost = if let Thing::Event(entry) = thing { entry.cost() } else { 0 };
-        let some = !self.found.is_empty();
-        if some && (self.found.len() >= self.budget.items || self.bytes + cost > self.budget.bytes) {
+        // The ends of channels that are named take no room: there are only so many, and who reads the last event of a
+        // channel is to be told that it was the last.
+        let counts = !self.found.is_empty() && !(matches!(thing, Thing::End(_)) && self.selection.patterns.is_empty());
+        if counts && (self.found.len() >= self.budget.items || self.bytes + cost > self.budget.bytes) {
             self.full = true;
             return ControlFlow::Break(());
         }
@@ -200,8 +217,9 @@ impl<'a> Reading<'a> {
 }
 
 impl Log {
-    /// Most places looked at under one lock.
-    const STEP: usize = 8192;
+    /// Most places looked at, or events expired, under one lock. Few where assertions are on, so that tests come upon
+    /// every seam.
+    pub(crate) const STEP: usize = if cfg!(debug_assertions) { 16 } else { 8192 };
 
     /// Removes what has expired of the selection. Whether there may be more.
     pub(crate) fn expire_selected(&mut self, selection: &Selection) -> bool {
@@ -218,11 +236,6 @@ impl Log {
 
     /// Goes on with a reading. Whether it is at its end.
     pub(crate) fn advance(&self, reading: &mut Reading<'_>) -> bool {
-        reading.lost = self.lost_by(reading.selection);
-        if reading.at >= reading.upto {
-            return true;
-        }
-        reading.upto = reading.upto.max(reading.lost);
         if reading.selection.patterns.is_empty() {
             self.merge(reading);
             return true;
@@ -233,8 +246,10 @@ impl Log {
     /// Reads channels that are known by name: one after the other where each stands.
     fn merge(&self, reading: &mut Reading<'_>) {
         let selection = reading.selection;
-        let lanes = selection.channels.iter().map(|channel| Lane::new(self, channel, reading));
-        let mut lanes: Vec<Lane<'_>> = lanes.collect();
+        let mut lanes: Vec<Lane<'_>> = selection.channels.iter().map(|name| Lane::new(self, name, reading)).collect();
+        if !reading.reach(lanes.iter().map(|lane| lane.lost_at).max().unwrap_or(0)) {
+            return;
+        }
         let heads = lanes.iter().enumerate().filter_map(|(i, lane)| Some(Reverse((lane.next()?, i))));
         let mut heads: BinaryHeap<Reverse<(u64, usize)>> = heads.collect();
         let mut before = None;
@@ -252,9 +267,12 @@ impl Log {
 
     /// Reads channels by pattern: along the order of the log.
     fn walk(&self, reading: &mut Reading<'_>) -> bool {
+        if !reading.reach(self.lost) {
+            return true;
+        }
         let forgotten = self.forgotten.min(reading.upto);
         let mut owed = self.forgotten <= reading.upto && self.forgotten > reading.threshold();
-        let mut filter = Filter::new(reading.selection);
+        reading.filter.renew(self);
         let mut steps = 0;
         let upto = reading.upto;
         let places = self.order.after(reading.at, reading.floor).take_while(|place| place.seq <= upto);
@@ -269,7 +287,7 @@ impl Log {
             if steps > Log::STEP {
                 return false;
             }
-            if let Some(thing) = self.thing(place, reading, &mut filter)
+            if let Some(thing) = self.thing(place, reading)
                 && reading.offer(self, place.seq, thing).is_break()
             {
                 return true;
@@ -283,28 +301,17 @@ impl Log {
     }
 
     /// What stands at a place, if the reader is to be told.
-    fn thing(&self, place: Place, reading: &Reading<'_>, filter: &mut Filter<'_>) -> Option<Thing<'_>> {
+    fn thing(&self, place: Place, reading: &mut Reading<'_>) -> Option<Thing<'_>> {
         if place.kind == Kind::Lost && place.seq <= reading.floor {
             return None;
         }
-        let record = filter.selected(self, place.channel)?;
+        let record = reading.filter.selected(self, place.channel)?;
         match place.kind {
             Kind::Event => record.at(place.seq).map(Thing::Event),
             Kind::Lost => Some(Thing::Lost(Some(&record.name), record.reason)),
             Kind::End => Some(Thing::End(&record.name)),
             Kind::Gone => None,
         }
-    }
-
-    /// The newest place where some channel of the selection lost events, or with patterns, where any channel did.
-    ///
-    /// A reader that goes on from its shard's place must be told of everything lost before that, though the channel
-    /// may have lost more since and its gap reach further: then so must the reader.
-    fn lost_by(&self, selection: &Selection) -> u64 {
-        if !selection.patterns.is_empty() {
-            return self.lost;
-        }
-        selection.channels.iter().map(|channel| self.lost_of(channel)).max().unwrap_or(0)
     }
 
     /// Where a channel lost events, which is where all records were forgotten if it has none.
@@ -321,7 +328,9 @@ impl Log {
 
 /// One channel of a merge, and how far it is.
 struct Lane<'a> {
-    /// Where events were lost, until that was told.
+    /// Where events were lost.
+    lost_at: u64,
+    /// The same, until it was told.
     lost: Option<(u64, Thing<'a>)>,
     record: Option<&'a Record>,
     /// The next event, as its place among those held.
@@ -334,11 +343,12 @@ impl<'a> Lane<'a> {
         let threshold = reading.threshold();
         let record = log.records.named(channel);
         let reason = record.map_or(Reason::Forgotten, |record| record.reason);
-        let lost = Some(log.lost_of(channel)).filter(|lost| *lost > threshold);
+        let lost_at = record.map_or(log.forgotten, |record| record.lost);
+        let lost = Some(lost_at).filter(|lost| *lost > threshold);
         let lost = lost.map(|lost| (lost, Thing::Lost(Some(channel), reason)));
         let event = record.map_or(0, |record| record.after(if record.is_state() { reading.at } else { threshold }));
         let ended = record.and_then(|record| record.ended).filter(|ended| *ended > reading.at);
-        Lane { lost, record, event, ended }
+        Lane { lost_at, lost, record, event, ended }
     }
 
     fn entry(&self) -> Option<&'a Arc<Entry>> {
@@ -374,28 +384,37 @@ impl<'a> Lane<'a> {
 }
 
 /// Remembers which records a selection selects: matching a pattern again at each event would cost more than all else.
+#[derive(Debug)]
 pub(crate) struct Filter<'a> {
     selection: &'a Selection,
-    known: [Option<(Id, bool)>; 64],
+    /// Two bits a record: whether it is known if it is selected, and if so, whether it is.
+    known: Vec<u64>,
+    /// Records the log had dropped by then: each makes a number mean another record.
+    dropped: u64,
 }
 
 impl<'a> Filter<'a> {
     pub(crate) fn new(selection: &'a Selection) -> Filter<'a> {
-        Filter { selection, known: [None; 64] }
+        Filter { selection, known: Vec::new(), dropped: 0 }
+    }
+
+    /// Makes ready for a log that may have changed.
+    pub(crate) fn renew(&mut self, log: &Log) {
+        if self.dropped != log.dropped() {
+            self.dropped = log.dropped();
+            self.known.clear();
+        }
+        self.known.resize(log.records.places().div_ceil(32), 0);
     }
 
     /// The record, if it is selected.
     pub(crate) fn selected<'b>(&mut self, log: &'b Log, id: Id) -> Option<&'b Record> {
-        let record = log.records.get(id)?;
-        let slot = &mut self.known[id as usize % 64];
-        let selected = match *slot {
-            Some((known, selected)) if known == id => selected,
-            _ => {
-                let selected = self.selection.selects(&record.name);
-                *slot = Some((id, selected));
-                selected
-            }
-        };
-        selected.then_some(record)
+        let (word, shift) = (id as usize / 32, id % 32 * 2);
+        let bits = self.known.get_mut(word)?;
+        if *bits >> shift & 1 == 0 {
+            let selected = self.selection.selects(&log.records.get(id)?.name);
+            *bits |= (1 | u64::from(selected) << 1) << shift;
+        }
+        if *bits >> shift & 2 == 0 { None } else { log.records.get(id) }
     }
 }

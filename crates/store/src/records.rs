@@ -47,6 +47,11 @@ impl Records {
         self.names.len()
     }
 
+    /// All ids are below this.
+    pub(crate) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn id(&self, name: &ChannelName) -> Option<Id> {
         self.names.get(name).copied()
     }

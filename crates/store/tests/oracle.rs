@@ -1,5 +1,8 @@
 //! The log against its slow twin, which keeps everything that ever happened and looks through all of it each time.
 
+// A test fails by panicking, also in what it is made of.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod twin;
 
 use fastrand::Rng;
@@ -101,6 +104,8 @@ impl World {
                 self.twin.advance(self.now);
                 if self.ticks {
                     self.log.tick(self.now);
+                    let stats = self.log.stats();
+                    assert_eq!((stats.events, stats.bytes), self.twin.held());
                 }
             }
             60..72 => self.open(),

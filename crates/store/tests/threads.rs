@@ -1,5 +1,8 @@
 //! The log among threads: whoever takes, follows or encodes sees every event once, in order.
 
+// A test fails by panicking, also in what it is made of.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

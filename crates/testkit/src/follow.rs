@@ -132,7 +132,7 @@ impl Follower {
             Some(since) => format!("/channels?{channels}&since={since}"),
             None => format!("/channels?{channels}"),
         };
-        let mut queue = VecDeque::new();
+        let (mut queue, mut first) = (VecDeque::new(), None);
         let source = match transport {
             Transport::Sse => match stream(conn, &target, "text/event-stream") {
                 Ok(stream) => Source::Sse(Box::new(Sse::over(stream))),
@@ -151,14 +151,17 @@ impl Follower {
                 let page = conn.get(&target);
                 match page.status() {
                     200 => {
-                        read_page(&page.json(), &mut queue);
+                        first = read_page(&page.json(), &mut queue);
                         Source::Poll(conn)
                     }
                     status => Source::Over(status),
                 }
             }
         };
-        let cursor = since.filter(|since| !matches!(*since, "earliest" | "latest")).map(str::to_owned);
+        // A page's position is the cursor of whoever has read all of it, which only a page of nothing is at once.
+        let unread = queue.iter().any(|said| matches!(said, Said::Event(_) | Said::Gap(_)));
+        let given = since.filter(|since| !matches!(*since, "earliest" | "latest")).map(str::to_owned);
+        let cursor = given.or(first.filter(|_| !unread));
         Follower { source, channels, queue, cursor, limit: 100, wait: 10 }
     }
 
@@ -283,9 +286,10 @@ fn notice(name: &str, value: &Value) -> Said {
     }
 }
 
-/// Reads `{"events":[…],"position","gap"?,"ended"?}` into what it says, in the order in which it moves a cursor.
+/// Reads `{"events":[…],"position","gap"?,"ended"?}` into what it says, in the order in which it moves a cursor, and
+/// gives the page's position.
 #[track_caller]
-fn read_page(page: &Value, queue: &mut VecDeque<Said>) {
+fn read_page(page: &Value, queue: &mut VecDeque<Said>) -> Option<String> {
     if let Some(gap) = page.get("gap") {
         queue.push_back(Said::Gap(Gap::read(gap)));
     }
@@ -297,4 +301,5 @@ fn read_page(page: &Value, queue: &mut VecDeque<Said>) {
         queue.push_back(Said::End(String::new()));
         queue.push_back(Said::Closed(204));
     }
+    Some(position.to_owned())
 }

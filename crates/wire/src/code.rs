@@ -57,7 +57,6 @@ table! {
     ChannelEnded        "channel_ended"         40900   409  4409  false "The channel has ended; delete it to use its name again."
     GapClose            "gap"                   41000   410  4410  true  "Events were lost, and this form has no way to say which: read again in event form."
     TooLarge            "too_large"             41300   413  1009  false "The message is larger than the server takes."
-    TargetTooLong       "target_too_long"       41400   414  4414  false "The request target is longer than the server takes."
     ExpectationFailed   "expectation_failed"    41700   417 4417 false "The server knows no expectation but `100-continue`."
     Misdirected         "misdirected"           42100   421  4421  false "This server does not serve that host name."
     KeyReused           "idempotency_key_reused" 42200  422  4422  false "The idempotency key was used before, with another body."

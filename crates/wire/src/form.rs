@@ -51,7 +51,8 @@ impl Encoded {
         let start = CHUNK_HEAD - head.len();
         out[start..CHUNK_HEAD].copy_from_slice(head.as_bytes());
         out.extend_from_slice(b"\r\n");
-        Encoded { chunk: Bytes::from(out).slice(start..), head: head.len() as u8 }
+        // Exactly as large as it is: it is kept as long as the event.
+        Encoded { chunk: Bytes::from(out.into_boxed_slice()).slice(start..), head: head.len() as u8 }
     }
 
     /// The bytes as one chunk of a chunked body; empty if there are none.

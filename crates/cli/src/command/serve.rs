@@ -2,7 +2,7 @@
 
 use crate::config::{self, meant::Meant, written};
 use crate::failure::{Failure, note, plain};
-use crate::log;
+use crate::{holder, log};
 use clap::Args;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -224,14 +224,20 @@ fn explain_listen(address: SocketAddr, error: &std::io::Error) -> String {
     let (ip, port) = (address.ip(), address.port());
     let other = |port: u16| SocketAddr::new(ip, port);
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!(
-            "port {port} on {ip} is in use: another switchboard, or another program, listens there\n  \
-             to see which:            ss -ltnp 'sport = :{port}'\n  \
-             to listen elsewhere:     switchboard serve --listen {}\n  \
-             or on any free port:     switchboard serve --listen {}",
-            other(port.checked_add(1).unwrap_or(8000)),
-            other(0),
-        ),
+        std::io::ErrorKind::AddrInUse => {
+            let who = match holder::of_port(port) {
+                Some((process, name)) => format!("{name} listens there, as process {process}"),
+                None => "another program listens there, perhaps another switchboard".to_owned(),
+            };
+            let elsewhere = other(port.checked_add(1).unwrap_or(8000));
+            format!(
+                "port {port} on {ip} is in use: {who}\n  \
+                 to see more of it:       ss -ltnp 'sport = :{port}'\n  \
+                 to listen elsewhere:     switchboard serve --listen {elsewhere}\n  \
+                 or on any free port:     switchboard serve --listen {}",
+                other(0)
+            )
+        }
         std::io::ErrorKind::PermissionDenied if port < 1024 => format!(
             "port {port} may not be listened on: ports below 1024 are for root, or for programs that were given \
              CAP_NET_BIND_SERVICE\n  \

@@ -50,6 +50,9 @@ fn unknown(name: &str) -> Problem {
     let bare = |name: &str| name.trim_start_matches(PREFIX).to_owned();
     let candidates = variables.iter().map(|variable| variable.trim_start_matches(PREFIX));
     let origin = Origin::Environment(name.to_owned());
+    if name == "SWITCHBOARD_CONFIG" {
+        return Problem::at(&origin, "a file is read only where the command line names it: --config FILE");
+    }
     match nearest(&bare(name), candidates) {
         Some(variable) => Problem::at(&origin, format!("no setting has this name; did you mean `{PREFIX}{variable}`?")),
         None => Problem::at(

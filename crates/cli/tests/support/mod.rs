@@ -187,3 +187,30 @@ pub fn scripted(script: impl FnOnce(TcpListener) + Send + 'static) -> (String, J
     let url = format!("http://{}", listener.local_addr().unwrap());
     (url, std::thread::spawn(move || script(listener)))
 }
+
+/// A way to a server that is cut: each connection carries as many bytes to one side as the list says for it, and is
+/// then dropped in both directions. Connections beyond the list are carried whole. Gives the URL.
+pub fn cutting(upstream: &str, upward: bool, cuts: &'static [u64]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = upstream.to_owned();
+    std::thread::spawn(move || {
+        for (number, near) in listener.incoming().enumerate() {
+            let (Ok(near), Ok(far)) = (near, TcpStream::connect(&upstream)) else { return };
+            let most = cuts.get(number).copied().unwrap_or(u64::MAX);
+            let (up, down) = if upward { (most, u64::MAX) } else { (u64::MAX, most) };
+            carry(near.try_clone().unwrap(), far.try_clone().unwrap(), up);
+            carry(far, near, down);
+        }
+    });
+    url
+}
+
+fn carry(from: TcpStream, mut to: TcpStream, most: u64) {
+    std::thread::spawn(move || {
+        // However it ends, the connection ends.
+        let _ = std::io::copy(&mut (&from).take(most), &mut to);
+        let _ = from.shutdown(std::net::Shutdown::Both);
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
+}

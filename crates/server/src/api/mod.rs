@@ -106,18 +106,17 @@ fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     response
 }
 
-/// Reads a body of at most `limit` bytes. One that says beforehand that it is larger is refused unread.
+/// Reads a body of at most `limit` bytes. One that says that it is larger is refused at its word.
 async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || Code::TooLarge.because(format!("the body has more than {limit} bytes"));
-    if body.expected().is_some_and(|expected| expected > limit as u64) {
-        return Err(too_large());
-    }
+    let check = |length: u64| match length > limit as u64 {
+        true => Err(Code::TooLarge.because(format!("the body has more than {limit} bytes"))),
+        false => Ok(()),
+    };
+    check(body.expected())?;
     let mut whole = Vec::new();
     while let Some(piece) = body.piece(Pace::Steady).await.map_err(|error| error.problem())? {
-        if piece.len() > limit - whole.len() {
-            return Err(too_large());
-        }
-        if whole.is_empty() && body.expected() == Some(0) {
+        check(((whole.len() + piece.len()) as u64).saturating_add(body.expected()))?;
+        if whole.is_empty() && body.expected() == 0 {
             whole.reserve_exact(piece.len());
         }
         whole.extend_from_slice(&piece);

@@ -32,7 +32,13 @@ impl Query {
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = strict("a name in the query", name)?;
-            let value = if name == "since" { lossy(value) } else { strict(&format!("`{name}`"), value)? };
+            let value = match &*name {
+                "since" => lossy(value),
+                "channel" => {
+                    strict("`channel`", value).map_err(|problem| Problem { code: Code::ChannelName, ..problem })?
+                }
+                _ => strict(&format!("`{name}`"), value)?,
+            };
             pairs.push((name, value));
         }
         Ok(Query { pairs })

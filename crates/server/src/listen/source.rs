@@ -21,8 +21,8 @@ pub trait BodySource {
     /// there is nothing more to read.
     fn piece(&mut self, pace: Pace) -> impl Future<Output = Result<Option<Bytes>, BodyError>>;
 
-    /// Bytes that are still to come, where the peer said so beforehand.
-    fn expected(&self) -> Option<u64>;
+    /// Bytes that are certain to come still, as far as the peer has said: all of them, or the rest of a chunk.
+    fn expected(&self) -> u64;
 }
 
 /// Why a body has no clean end.

@@ -61,10 +61,11 @@ impl Shard {
         }
         let transport = held.transport;
         let mut words = Vec::new();
-        // A stream that events keep moving tells its cursor by them.
+        // A stream that events keep moving tells its cursor by them; once they stop, this says where they stopped.
+        held.untold |= moved;
         if let Some(cursor) = cursor
-            && moved
             && !active
+            && std::mem::take(&mut held.untold)
             && transport.form().says_gaps()
         {
             let notice = Notice::Position(self.node.log.position(cursor));

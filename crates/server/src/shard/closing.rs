@@ -92,7 +92,7 @@ impl Shard {
         let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();
         for token in tokens {
             match self.slots.get(token as usize) {
-                Some(Slot::Waiting(_)) => self.wake(token),
+                Some(Slot::Waiting(_)) => self.wake(token, Vec::new()),
                 Some(Slot::Held(_)) => self.begin_close(token, Ending::Closing(Code::Draining)),
                 None => {}
             }

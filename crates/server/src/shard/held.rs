@@ -36,6 +36,8 @@ pub(crate) struct Held {
     pub(crate) queued: bool,
     /// Something was sent since the last heartbeat.
     pub(crate) active: bool,
+    /// The log moved on since the peer was last told its cursor.
+    pub(crate) untold: bool,
     /// Something was heard since the last heartbeat.
     pub(crate) heard: bool,
     /// A ping was sent and nothing was heard since.
@@ -68,6 +70,7 @@ impl Held {
             queued: false,
             // What opens the stream is news enough until the first heartbeat.
             active: true,
+            untold: false,
             heard: true,
             pinged: false,
             paused: false,

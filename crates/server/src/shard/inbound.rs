@@ -82,6 +82,7 @@ impl Shard {
                 if held.closing {
                     return self.said_farewell(token);
                 }
+                self.deliver_live();
                 let mut answer = Vec::new();
                 close::write_answer(&received, None, &mut answer);
                 self.say_farewell(token, &answer);
@@ -120,12 +121,14 @@ impl Shard {
         }
     }
 
-    /// Closes a WebSocket for something its peer did.
+    /// Closes a WebSocket for something its peer did. What is due to it still goes out before: in raw form, what it
+    /// has just said itself.
     fn fail(&mut self, token: Token, problem: &Problem) {
         if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
             && !held.closing
         {
             held.hang_up = true;
+            self.deliver_live();
             let mut words = Vec::new();
             close::write_failure(problem, None, &mut words);
             self.say_farewell(token, &words);

@@ -3,8 +3,9 @@
 use super::{Shard, Slot};
 use bytes::Bytes;
 use std::mem;
+use std::sync::Arc;
 use switchboard_hub::{Place, Token};
-use switchboard_store::{Item, Taken, What};
+use switchboard_store::{Entry, Item, Taken, What};
 use switchboard_wire::Form;
 
 /// Items taken from the ring at once: all that is due to one connection among them leaves in one write.
@@ -34,15 +35,20 @@ impl Batch {
         if self.encoded.len() <= index {
             self.encoded.resize_with(index + 1, Vec::new);
         }
-        let known = &mut self.encoded[index];
-        if let Some((_, _, bytes)) = known.iter().find(|(f, c, _)| (*f, *c) == (form, chunked)) {
+        if let Some((_, _, bytes)) = self.encoded[index].iter().find(|(f, c, _)| (*f, *c) == (form, chunked)) {
             return Some(bytes.clone());
         }
-        let What::Event(entry) = &self.items[index].what else { return None };
-        let encoded = entry.encoded(form);
+        let encoded = self.event(item)?.encoded(form);
         let bytes = if chunked { encoded.chunk() } else { encoded.payload() };
-        known.push((form, chunked, bytes.clone()));
+        self.encoded[index].push((form, chunked, bytes.clone()));
         Some(bytes)
+    }
+
+    fn event(&self, item: u16) -> Option<&Arc<Entry>> {
+        match &self.items[usize::from(item)].what {
+            What::Event(entry) => Some(entry),
+            What::End | What::Deleted => None,
+        }
     }
 }
 
@@ -84,7 +90,10 @@ impl Shard {
     fn deliver(&mut self, token: Token, run: &[(Token, u16)]) {
         let held = match self.slots.get_mut(token as usize) {
             Some(Slot::Held(held)) => held,
-            Some(Slot::Waiting(_)) => return self.wake(token),
+            Some(Slot::Waiting(_)) => {
+                let events = run.iter().map_while(|(_, item)| self.batch.event(*item)).cloned().collect();
+                return self.wake(token, events);
+            }
             None => return,
         };
         let mut out = mem::take(&mut self.batch.out);
@@ -119,7 +128,7 @@ impl Shard {
         self.node.figures.shard(self.index).overrun();
         for token in fallen {
             match self.slots.get(token as usize) {
-                Some(Slot::Waiting(_)) => self.wake(token),
+                Some(Slot::Waiting(_)) => self.wake(token, Vec::new()),
                 _ => self.queue(token),
             }
         }

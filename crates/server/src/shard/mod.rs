@@ -35,10 +35,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use switchboard_hub::{Place, Readers, Token};
+use switchboard_store::Entry;
 use switchboard_wire::ChannelName;
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::deflate::Inflaters;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// Shared by the tasks of one thread; never borrowed across an await.
 pub(crate) type SharedShard = Rc<RefCell<Shard>>;
@@ -70,8 +71,8 @@ pub(crate) struct Shard {
 enum Slot {
     /// A subscriber's connection, written by the shard.
     Held(Held),
-    /// A task that is woken by the first thing due, and reads the log itself.
-    Waiting(oneshot::Sender<()>),
+    /// A task that is woken by the first thing due.
+    Waiting(oneshot::Sender<Vec<Arc<Entry>>>),
 }
 
 impl Shard {
@@ -160,13 +161,13 @@ impl Shard {
     }
 
     /// Registers a task to be woken by the first thing due to a reader at this place.
-    fn wait(&mut self, selection: Arc<Selection>, place: Place) -> (Token, oneshot::Receiver<()>) {
+    fn wait(&mut self, selection: Arc<Selection>, place: Place) -> (Token, oneshot::Receiver<Vec<Arc<Entry>>>) {
         let (wake, woken) = oneshot::channel();
         self.attend();
         let token = self.slots.insert(Slot::Waiting(wake)) as Token;
         self.node.figures.shard(self.index).waiting(1);
         if !self.readers.add(token, selection, place) {
-            self.wake(token);
+            self.wake(token, Vec::new());
         }
         (token, woken)
     }
@@ -180,14 +181,15 @@ impl Shard {
         }
     }
 
-    fn wake(&mut self, token: Token) {
+    /// Wakes a waiting task and hands it the events that are due to it. Without any, it is to read the log.
+    fn wake(&mut self, token: Token, events: Vec<Arc<Entry>>) {
         if let Some(Slot::Waiting(_)) = self.slots.get(token as usize)
             && let Slot::Waiting(wake) = self.slots.remove(token as usize)
         {
             self.node.figures.shard(self.index).waiting(-1);
             self.forget(token);
             // The task may have gone: then nobody needs waking.
-            let _ = wake.send(());
+            let _ = wake.send(events);
         }
     }
 
@@ -235,7 +237,7 @@ impl Shard {
 pub(crate) struct Waiter {
     shard: SharedShard,
     token: Token,
-    woken: oneshot::Receiver<()>,
+    woken: oneshot::Receiver<Vec<Arc<Entry>>>,
 }
 
 impl Waiter {
@@ -244,16 +246,17 @@ impl Waiter {
         Waiter { shard: shard.clone(), token, woken }
     }
 
-    /// Returns once something is due to the reader, or the shard drains.
-    pub(crate) async fn woken(&mut self) {
-        let _ = (&mut self.woken).await;
+    /// Returns once something is due to the reader, or the shard drains: the events that are due, which an ephemeral
+    /// channel has nowhere else. Without any, the reader is to look into the log.
+    pub(crate) async fn woken(&mut self) -> Vec<Arc<Entry>> {
+        (&mut self.woken).await.unwrap_or_default()
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         // Once woken, the token is another's.
-        if !self.woken.is_terminated() && self.woken.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
+        if !self.woken.is_terminated() && matches!(self.woken.try_recv(), Err(TryRecvError::Empty)) {
             self.shard.borrow_mut().remove(self.token);
         }
     }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::future::Future;
+use std::sync::Arc;
 use switchboard_hub::Place;
-use switchboard_store::{Budget, Cursor, Read};
+use switchboard_store::{Budget, Cursor, Entry, Read};
 use switchboard_wire::{Form, Gap, form};
 use tokio::time::{Instant, sleep_until};
 
@@ -32,6 +33,23 @@ impl Page {
     fn says_nothing(&self) -> bool {
         self.events.is_empty() && self.gap.is_none() && !self.ended
     }
+
+    /// A page with nothing on it hands out the position that the reader had.
+    fn keeping(self, position: u64) -> Page {
+        if self.events.is_empty() && self.gap.is_none() { Page { position, ..self } } else { self }
+    }
+}
+
+/// The page of a reader that was waiting at the head of the log and was handed what came.
+fn handed(events: &[Arc<Entry>], wanted: &PageWanted, waited: Page) -> Page {
+    let room = &events[..events.len().min(wanted.limit)];
+    let position = room.last().map_or(waited.position, |entry| entry.seq());
+    Page {
+        events: room.iter().map(|entry| entry.encoded(Form::NdJson).payload()).collect(),
+        position,
+        cut: room.len() < events.len(),
+        ..waited
+    }
 }
 
 /// Answers with a page; waits, if that is wanted, until there is something to say. `None` if the client went away.
@@ -54,20 +72,17 @@ pub(crate) async fn answer(
         while page.says_nothing() {
             let place = Place { cursor: page.cursor.seq, floor: page.cursor.floor };
             let mut waiter = Waiter::new(shard, reading.selection.clone(), place);
-            tokio::select! {
-                () = waiter.woken() => {}
+            let events = tokio::select! {
+                events = waiter.woken() => events,
                 () = sleep_until(deadline) => break,
                 () = &mut gone => return None,
                 _ = draining.wait_for(|draining| *draining) => break,
-            }
-            let position = page.position;
-            page = read(node, reading, wanted, page.cursor, None);
-            if page.says_nothing() {
-                page.position = position;
-            }
-            if node.is_draining() {
-                break;
-            }
+            };
+            page = match events.iter().all(|entry| entry.event().resumable) {
+                // An ephemeral event is nowhere but here.
+                false => handed(&events, wanted, page),
+                true => read(node, reading, wanted, page.cursor, None).keeping(page.position),
+            };
         }
     }
     Some(respond(node, headers, reading, wanted, &page))

@@ -88,13 +88,11 @@ pub(crate) fn a_batch_repeats_itself<S: Store>(make: impl Fn(Policy) -> S) {
     assert!(answers[1].repeated, "its own end does not refuse the repeat");
 }
 
-/// Sends lines as one body would, and says which were appended: where it stopped, and what the whole came to.
-fn send<S: Store>(
-    store: &S,
-    now: u64,
-    lines: &[&str],
-    clean: bool,
-) -> (Vec<bool>, Result<Option<(u64, u64, u64)>, Refusal>) {
+/// What a stream came to: how many events, the first and the last.
+type Total = Option<(u64, u64, u64)>;
+
+/// Sends lines as one body would: which of them were appended, and what the whole came to.
+fn send<S: Store>(store: &S, now: u64, lines: &[&str], clean: bool) -> (Vec<bool>, Result<Total, Refusal>) {
     let mut stream = StreamKey::new("me", "k");
     let mut fresh = Vec::new();
     for line in lines {

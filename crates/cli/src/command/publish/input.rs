@@ -83,11 +83,19 @@ fn not_json(error: serde_json::Error) -> String {
 
 /// Reads `input` on a thread of its own, for such a read cannot be given up. The last thing received may be the
 /// failure that ended the reading; nothing more comes after it.
-pub fn read(encoding: Encoding, mut input: impl BufRead + Send + 'static) -> UnboundedReceiver<Result<Line, Failure>> {
+pub fn read(encoding: Encoding, input: impl BufRead + Send + 'static) -> UnboundedReceiver<Result<Line, Failure>> {
+    read_within(ROOM, encoding, input)
+}
+
+fn read_within(
+    room: u32,
+    encoding: Encoding,
+    mut input: impl BufRead + Send + 'static,
+) -> UnboundedReceiver<Result<Line, Failure>> {
     let (lines, receiver) = unbounded_channel();
     let runtime = Handle::current();
     std::thread::spawn(move || {
-        if let Err(failure) = read_on(&encoding, &mut input, &runtime, &lines) {
+        if let Err(failure) = read_on(room, &encoding, &mut input, &runtime, &lines) {
             // Where nobody receives any more there is nobody to tell.
             let _ = lines.send(Err(failure));
         }
@@ -96,12 +104,13 @@ pub fn read(encoding: Encoding, mut input: impl BufRead + Send + 'static) -> Unb
 }
 
 fn read_on(
+    most: u32,
     encoding: &Encoding,
     input: &mut impl BufRead,
     runtime: &Handle,
     lines: &UnboundedSender<Result<Line, Failure>>,
 ) -> Result<(), Failure> {
-    let room = Arc::new(Semaphore::new(ROOM as usize));
+    let room = Arc::new(Semaphore::new(most as usize));
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -118,7 +127,7 @@ fn read_on(
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let Some(item) = encoding.item(text).map_err(|why| bad(&why))? else { continue };
         // A line of control characters grows sixfold as JSON: it must not wait for more than there is.
-        let cost = u32::try_from(item.len()).unwrap_or(ROOM).saturating_add(OVERHEAD).min(ROOM);
+        let cost = u32::try_from(item.len()).unwrap_or(most).saturating_add(OVERHEAD).min(most);
         let Ok(permit) = runtime.block_on(room.clone().acquire_many_owned(cost)) else { break };
         if lines.send(Ok(Line { number, item: item.into(), _room: permit })).is_err() {
             break;
@@ -130,6 +139,8 @@ fn read_on(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufReader, Read};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn items(encoding: Encoding, input: &'static [u8]) -> (Vec<String>, Option<Failure>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -157,6 +168,35 @@ mod tests {
             "4 {\"event\":\"log\",\"data\":\"last\"}\n",
         ];
         assert_eq!((items.as_slice(), failure), (expected.map(str::to_owned).as_slice(), None));
+    }
+
+    /// One short line after another, without end.
+    struct Endless(Arc<AtomicUsize>);
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            buffer[..2].copy_from_slice(b"x\n");
+            Ok(2)
+        }
+    }
+
+    #[test]
+    fn the_input_is_left_unread_while_there_is_no_room() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let encoding = Encoding { event: None, content_type: None, json: false };
+            let item = encoding.item(b"x").unwrap().unwrap().len() as u32;
+            let produced = Arc::new(AtomicUsize::new(0));
+            let input = BufReader::with_capacity(2, Endless(produced.clone()));
+            let mut lines = read_within(10 * (item + OVERHEAD), encoding, input);
+            for acknowledged in 0..1000 {
+                let line = lines.recv().await;
+                // Ten have room, and one more was read and waits for it.
+                assert!(produced.load(Ordering::SeqCst) <= acknowledged + 11);
+                drop(line);
+            }
+        });
     }
 
     #[test]

@@ -87,18 +87,11 @@ pub async fn run(server: &Server, channel: &ChannelName, encoding: Encoding, end
     let publisher = Publisher { server, path: channel_path(channel.as_str()) };
     let mut lines = read(encoding, BufReader::with_capacity(64 << 10, std::io::stdin()));
     let mut tally = Tally::default();
-    for number in 1u64.. {
-        let Some(line) = lines.recv().await else { break };
-        let mut batch =
-            Batch { key: format!("{key}-{number}"), lines: Vec::new(), bytes: 0, full: false, failure: None };
-        batch.push(line);
-        if !batch.lines.is_empty() {
-            publisher.deliver(&mut batch, &mut lines, &mut tally).await?;
-        }
-        if let Some(failure) = batch.failure {
-            return Err(failure);
-        }
+    let outcome = publisher.all(&key, &mut lines, &mut tally).await;
+    if let (Err(_), Some(last)) = (&outcome, &tally.last) {
+        note(&format!("events known to be published: {}, the last of them {last}", tally.lines));
     }
+    outcome?;
     if end {
         publisher.end(format!("{key}-end")).await?;
     }
@@ -139,6 +132,23 @@ impl Setback {
 }
 
 impl Publisher<'_> {
+    /// Publishes all lines, batch by batch.
+    async fn all(&self, key: &str, lines: &mut Lines, tally: &mut Tally) -> Result<(), Failure> {
+        for number in 1u64.. {
+            let Some(line) = lines.recv().await else { break };
+            let mut batch =
+                Batch { key: format!("{key}-{number}"), lines: Vec::new(), bytes: 0, full: false, failure: None };
+            batch.push(line);
+            if !batch.lines.is_empty() {
+                self.deliver(&mut batch, lines, tally).await?;
+            }
+            if let Some(failure) = batch.failure {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
     /// Sends the batch, and the lines that come while it is open, until it is acknowledged.
     async fn deliver(&self, batch: &mut Batch, lines: &mut Lines, tally: &mut Tally) -> Result<(), Failure> {
         let mut retry = Retry::new(tally.lines == 0);

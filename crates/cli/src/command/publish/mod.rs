@@ -42,7 +42,7 @@ pub struct Arguments {
     /// The channel, such as chat/room-1
     channel: String,
     /// The data of the event [default: standard input]
-    #[arg(conflicts_with_all = ["file", "lines"], allow_hyphen_values = true)]
+    #[arg(conflicts_with_all = ["file", "lines"], allow_negative_numbers = true)]
     data: Option<String>,
     /// The event's type, which EventSource listeners select by
     #[arg(long, value_name = "TYPE")]

@@ -50,8 +50,8 @@ impl BodySource for Body {
         }
     }
 
-    fn expected(&self) -> Option<u64> {
-        self.sized.then(|| self.pieces.iter().map(|piece| piece.len() as u64).sum())
+    fn expected(&self) -> u64 {
+        if self.sized { self.pieces.iter().map(|piece| piece.len() as u64).sum() } else { 0 }
     }
 }
 

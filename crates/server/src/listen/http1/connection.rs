@@ -429,8 +429,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BodySource for Connection<S> {
         self.body_piece(pace).await
     }
 
-    fn expected(&self) -> Option<u64> {
-        self.body.is_sized().then(|| self.body.expected())
+    fn expected(&self) -> u64 {
+        self.body.expected()
     }
 }
 

@@ -44,7 +44,7 @@ pub enum Framing {
 }
 
 /// Reads one head from the front of `buf`: the head and the bytes it takes up, or `None` if it is not all there. A head
-/// of more than `max` bytes is refused (431, or 414 if its first line alone is longer). Empty lines in front are
+/// of more than `max` bytes is refused (431), however much of it is the target. Empty lines in front are
 /// skipped. However the bytes arrive, the head is the same.
 pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
@@ -52,9 +52,9 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
     let outcome = httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut request, buf, &mut fields);
     let length = match outcome {
         Ok(httparse::Status::Complete(length)) if length <= max => length,
-        Ok(httparse::Status::Complete(_)) => return Err(too_large(&buf[..max])),
+        Ok(httparse::Status::Complete(_)) => return Err(Code::HeadTooLarge.into()),
         Ok(httparse::Status::Partial) if buf.len() < max => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(too_large(&buf[..max])),
+        Ok(httparse::Status::Partial) => return Err(Code::HeadTooLarge.into()),
         Err(httparse::Error::Version) => return bad_version(buf),
         Err(error) => return Err(malformed(error)),
     };
@@ -80,12 +80,6 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
         headers,
     };
     Ok(Some((head, length)))
-}
-
-/// 414 if not even the first line fits, else 431. `buf` is all that would have been allowed.
-fn too_large(buf: &[u8]) -> Problem {
-    let start = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(buf.len());
-    if start < buf.len() && !buf[start..].contains(&b'\n') { Code::TargetTooLong } else { Code::HeadTooLarge }.into()
 }
 
 /// 505 for a version that has the right shape, and patience for one that may yet get it.

@@ -198,7 +198,7 @@ fn what_is_no_request_is_answered_and_closed() {
             ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
             ("hello\r\n", 400),
             ("GET / HTTP/3.0\r\n", 505),
-            (&"x".repeat(5000), 414),
+            (&"x".repeat(5000), 431),
         ] {
             let (mut connection, mut peer) = pair();
             peer.write_all(text.as_bytes()).await.unwrap();

@@ -133,11 +133,11 @@ fn what_breaks_the_rules_is_refused() {
 }
 
 #[test]
-fn a_head_that_is_too_large_is_told_from_a_target_that_is_too_long() {
+fn a_head_that_is_too_large_is_refused_however_it_arrives() {
     let long = "x".repeat(100);
     let cases = [
-        (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
-        (format!("\r\n\r\nGET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
+        (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 431),
+        (format!("\r\n\r\nGET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 431),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), 431),
         ("\r\n".repeat(60), 431),
     ];

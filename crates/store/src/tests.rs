@@ -1,0 +1,105 @@
+//! Nothing grows without bound, and nothing is remembered of what is gone.
+
+use crate::entry::EVENT_OVERHEAD;
+use crate::keys::Claim;
+use crate::log::Log;
+use crate::read::Filter;
+use crate::ring::{Item, Ring, Taken, Trash, What};
+use crate::{Append, Class, Key, Policy, Retention, StreamKey};
+use switchboard_wire::event::Draft;
+use switchboard_wire::name::Selection;
+use switchboard_wire::{ChannelName, Epoch, Kind};
+
+fn item(channel: &str, size: usize) -> Append {
+    let draft = Draft::new(None, Kind::Text, None, "x".repeat(size).into()).unwrap();
+    Append { channel: ChannelName::new(channel).unwrap(), draft: Some(draft), end: false, key: None }
+}
+
+fn log(policy: Policy) -> Log {
+    let default = Class::History(Retention { events: 3, age: 1000, bytes: 1 << 20 });
+    Log::new(Epoch::new(1), Policy { default, ..policy })
+}
+
+fn put(log: &mut Log, now: u64, item: Append) {
+    log.clock(now);
+    let claims = [Claim::of(&item)];
+    log.append(&[item], &claims).unwrap();
+}
+
+#[test]
+fn a_channel_has_one_timer_and_takes_it_along() {
+    let mut log = log(Policy { channels: 5, ..Policy::default() });
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut now = 0;
+    for _ in 0..2000 {
+        now += random.u64(..300);
+        put(&mut log, now, item(&format!("c{}", random.u8(..7)), 0));
+        log.expire(usize::MAX);
+        assert!(log.timers() <= 5);
+    }
+    log.clock(now + 1000);
+    assert!(!log.expire(usize::MAX));
+    assert_eq!((log.timers(), log.stats().events, log.next_expiry()), (0, 0, None));
+}
+
+#[test]
+fn old_keys_make_way_as_new_ones_come() {
+    let mut log = log(Policy { key_age: 100, ..Policy::default() });
+    for now in 0..2000 {
+        let key = Some(Key::whole("me", &now.to_string()));
+        put(&mut log, now, Append { key, ..item("a", 0) });
+    }
+    assert!(log.keys.len() <= 101, "{}", log.keys.len());
+}
+
+#[test]
+fn a_key_leaves_nothing_behind() {
+    let mut log = log(Policy { key_age: 100, ..Policy::default() });
+    let mut stream = StreamKey::new("me", "stream");
+    for now in (0..1000).step_by(30) {
+        let append = item("a", 0);
+        let key = Some(stream.line(append.draft.as_ref(), false));
+        put(&mut log, now, Append { key, ..append });
+        // The same key again and again, each time when it is no longer kept, before anything looks for old ones.
+        if now % 90 == 0 {
+            put(&mut log, now, Append { key: Some(Key::whole("me", "whole")), ..item("b", 0) });
+        }
+        assert!(log.keys.len() <= 2 && log.keys.queued() <= 4);
+    }
+    while log.keys.expire(2000, 1) {}
+    while log.keys.expire(3000, 1) {}
+    assert_eq!((log.keys.len(), log.keys.queued()), (0, 0));
+}
+
+#[test]
+fn the_ring_is_bounded_by_bytes_too() {
+    let mut log = log(Policy::default());
+    let mut ring = Ring::new(1000, 10 * (500 + EVENT_OVERHEAD));
+    for _ in 0..100 {
+        put(&mut log, 0, item("a", 500));
+    }
+    ring.extend(log.fresh.drain(..), &mut Trash::default());
+    let mut out: Vec<Item> = Vec::new();
+    assert_eq!(ring.take(89, 1000, &mut out), Taken::Overrun { head: 100 });
+    assert_eq!(ring.take(90, 1000, &mut out), Taken::Upto(100));
+    put(&mut log, 0, item("a", 1 << 20));
+    ring.extend(log.fresh.drain(..), &mut Trash::default());
+    assert_eq!(ring.take(99, 1000, &mut out), Taken::Overrun { head: 101 });
+    assert_eq!(ring.take(100, 1000, &mut out), Taken::Upto(101), "one always stays");
+    assert!(matches!(&out[10].what, What::Event(entry) if entry.seq() == 101));
+}
+
+#[test]
+fn a_filter_does_not_take_a_new_channel_for_the_one_whose_place_it_has() {
+    let mut log = log(Policy { channels: 1, ..Policy::default() });
+    put(&mut log, 0, item("a", 0));
+    let id = log.records.id(&ChannelName::new("a").unwrap()).unwrap();
+    let selection = Selection::one(ChannelName::new("a").unwrap());
+    let mut filter = Filter::new(&selection);
+    filter.renew(&log);
+    assert!(filter.selected(&log, id).is_some());
+    put(&mut log, 0, item("b", 0));
+    assert!(log.records.get(id).is_some());
+    filter.renew(&log);
+    assert!(filter.selected(&log, id).is_none());
+}
