@@ -1,8 +1,9 @@
 //! A client that follows channels in event form over any transport, and keeps its cursor by the contract.
 
-use crate::{Conn, Item, Line, Lines, Message, Response, Server, Sse, WebSocket};
+use crate::{Conn, Item, Line, Lines, Message, PATIENCE, Response, Server, Sse, WebSocket};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// How a [`Follower`] reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -167,10 +168,12 @@ impl Follower {
     /// The next thing said. It moves the cursor as the contract says.
     #[track_caller]
     pub fn next(&mut self) -> Said {
+        let end = Instant::now() + PATIENCE;
         let said = loop {
             if let Some(said) = self.queue.pop_front() {
                 break said;
             }
+            assert!(Instant::now() < end, "nothing but heartbeats came for {PATIENCE:?}");
             if let Some(said) = self.read() {
                 break said;
             }
