@@ -283,8 +283,7 @@ impl Lossy {
                         state.learn(&id, "lost");
                     }
                 }
-                // Where reading does not open with the gap, but comes to one, `recovered` is false as well.
-                Said::Open { recovered, gap, .. } => assert!(recovered == Some(false) || gap.is_none()),
+                Said::Open { recovered, gap, .. } => assert_eq!(recovered, Some(gap.is_none())),
                 Said::Position(_) => {}
                 other => panic!("{other:?}"),
             }
