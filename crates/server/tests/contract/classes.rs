@@ -188,7 +188,7 @@ fn an_ephemeral_channel_beside_a_history_loses_the_history_nothing() {
                 Said::Event(heard) if heard.channel == "a" => break assert_eq!(heard.id, second),
                 Said::Event(heard) => panic!("{heard:?}"),
                 Said::Gap(gap) => {
-                    assert_eq!((gap.reason.as_str(), gap.channel.as_deref()), ("skipped", Some("typing/a")))
+                    assert_eq!((gap.reason.as_str(), gap.channel.as_deref()), ("skipped", Some("typing/a")));
                 }
                 _ => {}
             }
