@@ -76,7 +76,8 @@ pub(crate) fn open(
 /// `$open`, and `$gap` if reading opens with one.
 fn first_words(node: &Node, transport: Transport, opened: &Opened) -> Vec<u8> {
     let form = transport.form();
-    let open = Notice::Open { position: opened.position.clone(), recovered: opened.recovered, gap: opened.gap.clone() };
+    let gap = opened.gap.clone().or_else(|| opened.owed.clone());
+    let open = Notice::Open { position: opened.position.clone(), recovered: opened.recovered, gap };
     let mut words = match form {
         Form::SseRaw | Form::SseEvent => sse::retry(node.config.retry).into_bytes(),
         _ => Vec::new(),

@@ -51,7 +51,9 @@ impl std::error::Error for StartError {}
 
 /// Starts a server. It listens when this returns.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    if let Some(public) = config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback() && !config.insecure) {
+    if let Some(public) =
+        config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback() && !config.insecure)
+    {
         return Err(StartError::Public(*public));
     }
     let listeners: Vec<TcpListener> = config

@@ -33,6 +33,9 @@ pub struct Opened {
     pub recovered: Option<bool>,
     /// What was lost between where the reader was and where it begins.
     pub gap: Option<Gap>,
+    /// The first gap that the reader will be told, where it comes after other events: nothing is to be done about it
+    /// yet, but the reader was not recovered.
+    pub owed: Option<Gap>,
     /// The reader gave a cursor and there is nothing to read, now or ever: every channel has ended, and the cursor is
     /// not before the last event of any. Never with patterns.
     pub finished: bool,
@@ -62,7 +65,7 @@ impl Memory {
         let head = self.expired(now, selection).head;
         let at = |seq, floor| {
             let cursor = Cursor { seq, floor };
-            Opened { cursor, position: self.position(seq), recovered: None, gap: None, finished: false }
+            Opened { cursor, position: self.position(seq), recovered: None, gap: None, owed: None, finished: false }
         };
         match since {
             Since::At(text) => self.open_text(now, selection, text, head),
@@ -91,27 +94,45 @@ impl Memory {
         let position = self.position(start);
         // It is the reader's word on all that it reads that means nothing here, not a loss of one channel.
         let gap = Gap { channel: None, from: shortened(text), to: position.clone(), reason };
-        Opened { cursor: Cursor::at(start), position, recovered: Some(false), gap: Some(gap), finished: false }
+        Opened {
+            cursor: Cursor::at(start),
+            position,
+            recovered: Some(false),
+            gap: Some(gap),
+            owed: None,
+            finished: false,
+        }
     }
 
     /// Opens at a place of this log.
     fn resume(&self, now: u64, selection: &Selection, text: &str, seq: u64, head: u64) -> Opened {
         if self.lock().finished(selection, seq) {
             let (cursor, position) = (Cursor::at(seq), self.position(seq));
-            return Opened { cursor, position, recovered: Some(true), gap: None, finished: true };
+            return Opened { cursor, position, recovered: Some(true), gap: None, owed: None, finished: true };
         }
-        let recovered = !self.lost_after(selection, seq);
-        let mut cursor = Cursor::at(seq);
-        let mut gap = None;
-        if !recovered {
-            let first = self.read(now, selection, cursor, head, Budget { items: 1, bytes: 0 });
-            if let Some(Found { what: Read::Gap(first_gap), .. }) = first.found.into_iter().next() {
-                cursor = first.cursor;
-                gap = Some(Gap { from: shortened(text), ..first_gap });
-            }
+        let Some(lost) = self.first_lost(selection, seq) else {
+            let (cursor, position) = (Cursor::at(seq), self.position(seq));
+            return Opened { cursor, position, recovered: Some(true), gap: None, owed: None, finished: false };
+        };
+        let from_the_reader = |gap: Gap| Gap { from: shortened(text), ..gap };
+        if let Some((gap, cursor)) = self.gap_at(now, selection, Cursor::at(seq), head) {
+            let (gap, position) = (Some(from_the_reader(gap)), self.position(cursor.seq));
+            return Opened { cursor, position, recovered: Some(false), gap, owed: None, finished: false };
         }
-        let position = gap.as_ref().map_or_else(|| self.position(seq), |gap| gap.to.clone());
-        Opened { cursor, position, recovered: Some(recovered), gap, finished: false }
+        // Other events come first. The same gap will be told in its place; the reader is told of it beforehand.
+        let owed = self.gap_at(now, selection, Cursor { seq: lost - 1, floor: seq }, head.max(lost));
+        let owed = owed.map(|(gap, _)| from_the_reader(gap));
+        let (cursor, position) = (Cursor::at(seq), self.position(seq));
+        Opened { cursor, position, recovered: Some(false), gap: None, owed, finished: false }
+    }
+
+    /// The gap that reading from here begins with, if it does, and the cursor after it.
+    fn gap_at(&self, now: u64, selection: &Selection, cursor: Cursor, upto: u64) -> Option<(Gap, Cursor)> {
+        let first = self.read(now, selection, cursor, upto, Budget { items: 1, bytes: 0 });
+        match first.found.into_iter().next() {
+            Some(Found { what: Read::Gap(gap), cursor }) => Some((gap, cursor)),
+            _ => None,
+        }
     }
 
     /// Just before the first thing that is held, or else the head.
@@ -131,16 +152,18 @@ impl Memory {
         named.into_iter().chain(matched).min().filter(|first| *first <= head)
     }
 
-    fn lost_after(&self, selection: &Selection, cursor: u64) -> bool {
+    /// The first place after the cursor where something of the selection was lost.
+    fn first_lost(&self, selection: &Selection, cursor: u64) -> Option<u64> {
         if selection.patterns.is_empty() {
             let log = self.lock();
-            return selection.channels.iter().any(|channel| log.lost_of(channel) > cursor);
+            return selection.channels.iter().map(|channel| log.lost_of(channel)).filter(|lost| *lost > cursor).min();
         }
         let (forgotten, lost) = {
             let log = self.lock();
             (log.forgotten, log.lost)
         };
-        forgotten > cursor || (lost > cursor && self.search(selection, cursor, u64::MAX, Want::Lost).is_some())
+        let found = if lost > cursor { self.search(selection, cursor, u64::MAX, Want::Lost) } else { None };
+        found.into_iter().chain((forgotten > cursor).then_some(forgotten)).min()
     }
 
     /// Looks along the order of the log, a bounded part of it under each lock.

@@ -149,8 +149,11 @@ impl<'a> Reading<'a> {
         let cost = if let Thing::Event(entry) = thing { entry.cost() } else { 0 };
         // The ends of channels that are named take no room: there are only so many, and who reads the last event of a
         // channel is to be told that it was the last.
-        let counts = !self.found.is_empty() && !(matches!(thing, Thing::End(_)) && self.selection.patterns.is_empty());
-        if counts && (self.found.len() >= self.budget.items || self.bytes + cost > self.budget.bytes) {
+        let free = matches!(thing, Thing::End(_)) && self.selection.patterns.is_empty();
+        if !free
+            && !self.found.is_empty()
+            && (self.found.len() >= self.budget.items || self.bytes + cost > self.budget.bytes)
+        {
             self.full = true;
             return ControlFlow::Break(());
         }

@@ -110,8 +110,19 @@ impl Writer<'_> {
             Format::Sse => Reader::Events(Decoder::new(message.saturating_add(AROUND)), Vec::new()),
         };
         loop {
-            let pace = if reader.is_within_event() { Pace::Steady } else { Pace::Unhurried };
-            let piece = body.piece(pace).await;
+            let piece = if reader.is_within_event() {
+                body.piece(Pace::Steady).await
+            } else {
+                let mut draining = self.task.node.draining.subscribe();
+                tokio::select! {
+                    biased;
+                    // Between two events is a good place to be told that the server stops.
+                    _ = draining.wait_for(|draining| *draining) => {
+                        return Err(Failure { line: reader.line(), problem: Code::Draining.into() });
+                    }
+                    piece = body.piece(Pace::Unhurried) => piece,
+                }
+            };
             let outcome = match &piece {
                 Ok(Some(bytes)) => reader.read(bytes, message, &mut |line, draft| self.add(line, draft)),
                 Ok(None) => reader.last(message, &mut |line, draft| self.add(line, draft)),

@@ -68,7 +68,7 @@ impl Drop for Admission {
     }
 }
 
-/// The limit of open files, raised as far as it may be, less the reserve; half of it if it is too low for that.
+/// The limit of open files, raised as far as it may be, less the reserve. However low it is, the server starts.
 fn default_limit() -> usize {
     let mut files = getrlimit(Resource::Nofile);
     if files.current < files.maximum {
@@ -78,7 +78,7 @@ fn default_limit() -> usize {
         }
     }
     let files = files.current.map_or(1 << 20, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    if files > 2 * RESERVE { files - RESERVE } else { (files / 2).max(1) }
+    files.saturating_sub(RESERVE).max(1)
 }
 
 /// Accepts connections and deals them out to the shards in turn, until the server drains.

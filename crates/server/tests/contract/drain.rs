@@ -166,3 +166,19 @@ fn events_published_before_a_drain_reach_readers_before_closing() {
     drop(conn);
     thread.join().unwrap();
 }
+
+#[test]
+fn a_stream_of_events_is_told_between_two_of_them_and_keeps_what_was_appended() {
+    let server = Server::new();
+    let mut reader = server.lines("/channels/a");
+    reader.notice("$open");
+    let mut conn = server.connect();
+    let fields = [("Transfer-Encoding", "chunked"), ("Content-Type", "application/x-ndjson")];
+    conn.ask("POST", "/channels/a", &fields, None);
+    conn.send("b\r\n{\"data\":1}\n\r\n");
+    assert_eq!(reader.event()["data"], 1);
+    let thread = draining(server);
+    let answer = conn.response_to("POST").expect(503);
+    assert_eq!((&answer.json()["code"], &answer.json()["appended"]), (&json!("draining"), &json!(1)));
+    assert!(thread.join().unwrap() < PATIENCE);
+}

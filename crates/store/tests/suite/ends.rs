@@ -17,8 +17,10 @@ pub(crate) fn an_end_comes_after_the_last_event<S: Store>(make: impl Fn(Policy) 
     assert_eq!(words(&piece), ["a:1", "a:2", "a ends"]);
     assert!(piece.caught_up && piece.ended);
     assert_eq!(words(&read(&store, 0, "a b", Cursor::at(1))), ["a:2", "a ends", "b:4"]);
-    let cut = store.read(0, &select("a"), Cursor::at(0), 4, Budget { items: 2, bytes: 100 });
-    assert_eq!((words(&cut).len(), cut.caught_up, cut.ended), (2, false, false));
+    let cut = store.read(0, &select("a"), Cursor::at(0), 4, Budget { items: 1, bytes: 100 });
+    assert_eq!((words(&cut).len(), cut.caught_up, cut.ended), (1, false, false));
+    let full = store.read(0, &select("a"), Cursor::at(0), 4, Budget { items: 2, bytes: 100 });
+    assert_eq!((words(&full).len(), full.caught_up, full.ended), (3, true, true), "it is told with the last event");
 }
 
 pub(crate) fn a_cursor_at_the_last_event_is_finished<S: Store>(make: impl Fn(Policy) -> S) {
@@ -49,7 +51,7 @@ pub(crate) fn without_a_cursor_an_ended_channel_is_read_from_the_earliest<S: Sto
 pub(crate) fn an_unusable_cursor_gets_its_gap_then_the_events_then_the_end<S: Store>(make: impl Fn(Policy) -> S) {
     let store = ended(make);
     let opened = open(&store, 0, "a", Since::At("garbage"));
-    assert_eq!((gap_of(&opened), opened.finished), (Some((Reason::Unknown, 0, Some("a"))), false));
+    assert_eq!((gap_of(&opened), opened.finished), (Some((Reason::Unknown, 0, None)), false));
     assert_eq!(words(&read(&store, 0, "a", opened.cursor)), ["a:1", "a:2", "a ends"]);
     let opened = open(&store, 200, "a", Since::At("garbage"));
     assert_eq!(words(&read(&store, 200, "a", opened.cursor)), ["a ends"]);

@@ -379,7 +379,8 @@ impl Twin {
         let fits = things.iter().enumerate().take_while(|(i, (_, what))| {
             let cost = if let Plain::Event(seq) = what { self.past[*seq as usize - 1].cost() } else { 0 };
             bytes += cost;
-            *i == 0 || (*i < budget.items && bytes <= budget.bytes)
+            let free = matches!(what, Plain::End(..)) && selection.patterns.is_empty();
+            *i == 0 || free || (*i < budget.items && bytes <= budget.bytes)
         });
         let count = fits.count();
         things.truncate(count);
@@ -400,6 +401,7 @@ impl Twin {
             position: self.position(seq),
             recovered: None,
             gap: None,
+            owed: None,
             finished: false,
         };
         match since {
@@ -434,11 +436,16 @@ impl Twin {
         while from.len() > 255 {
             from.pop();
         }
-        let one = selection.patterns.is_empty() && selection.channels.len() == 1;
-        let channel = one.then(|| selection.channels[0].clone());
         let position = self.position(earliest);
-        let gap = Gap { channel, from: from.into(), to: position.clone(), reason };
-        Opened { cursor: Cursor::at(earliest), position, recovered: Some(false), gap: Some(gap), finished: false }
+        let gap = Gap { channel: None, from: from.into(), to: position.clone(), reason };
+        Opened {
+            cursor: Cursor::at(earliest),
+            position,
+            recovered: Some(false),
+            gap: Some(gap),
+            owed: None,
+            finished: false,
+        }
     }
 
     fn resume(&self, selection: &Selection, text: &str, seq: u64) -> Opened {
@@ -450,13 +457,19 @@ impl Twin {
             position: self.position(seq),
             recovered: Some(recovered),
             gap: None,
+            owed: None,
             finished,
         };
         if let Some((to, Plain::Gap(channel, _, reason, _))) = things.first() {
-            opened.cursor = self.read(selection, opened.cursor, self.head(), Budget { items: 1, bytes: 0 }).1;
+            opened.cursor = self.read(selection, opened.cursor, self.head(), Budget { items: 1, bytes: 0 }).0[0].0;
             opened.position = self.position(*to);
             let (channel, from) = (channel.clone(), text.into());
             opened.gap = Some(Gap { channel, from, to: opened.position.clone(), reason: *reason });
+        } else if let Some((to, Plain::Gap(channel, _, reason, _))) =
+            things.iter().find(|(_, what)| matches!(what, Plain::Gap(..)))
+        {
+            let (channel, to) = (channel.clone(), self.position(*to));
+            opened.owed = Some(Gap { channel, from: text.into(), to, reason: *reason });
         }
         opened
     }
