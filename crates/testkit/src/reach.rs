@@ -151,7 +151,7 @@ mod tests {
             let noise: Vec<u8> = (0..period).map(|_| random.u8(..)).collect();
             // A compressor may find what repeats a few periods back.
             let reach = reach(&deflate(&noise.repeat(4 + 40 / period)));
-            assert!(reach >= period && reach % period == 0, "{period}: {reach}");
+            assert!(reach >= period && reach.is_multiple_of(period), "{period}: {reach}");
         }
     }
 }

@@ -71,3 +71,12 @@ fn every_error_is_a_problem_with_its_name_as_code() {
     server.request("PUT", "/channels/a", &[], None).expect_problem(405, "method_not_allowed");
     server.get_with("/channels/a", &[("Host", "example.com")]).expect_problem(421, "misdirected");
 }
+
+#[test]
+fn the_root_is_a_page() {
+    let server = Server::new();
+    let page = server.get("/").expect(200);
+    assert_eq!(page.head.media_type(), "text/html");
+    assert!(page.text().to_ascii_lowercase().contains("<!doctype html"));
+    server.request("HEAD", "/", &[], None).expect(200);
+}

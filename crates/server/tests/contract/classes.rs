@@ -29,6 +29,11 @@ fn the_default_class_is_history_with_the_contracts_limits() {
     let Class::History(retention) = policy.default else { panic!("{:?}", policy.default) };
     assert_eq!((retention.events, retention.age, retention.bytes), (1000, 600_000, 8 << 20));
     assert_eq!((policy.bytes, policy.channels), (256 << 20, 100_000));
+    assert!(policy.key_age >= 600_000, "an idempotency key is kept at least 10 minutes");
+    let config = Config::default();
+    assert_eq!(config.listen, ["127.0.0.1:8000".parse().unwrap()]);
+    assert_eq!((config.limits.message, config.insecure), (1 << 20, false));
+    assert_eq!((config.heartbeat.as_secs(), config.drain.as_secs()), (15, 10));
 }
 
 #[test]
@@ -194,6 +199,75 @@ fn an_ephemeral_channel_beside_a_history_loses_the_history_nothing() {
             }
         }
     }
+}
+
+/// Publishes more than the sockets of a reader that does not read take, and gives the last id.
+fn flood(server: &Server, channel: &str) -> (Vec<String>, String) {
+    let mut conn = server.connect();
+    let ids: Vec<String> = (0..200).map(|i| conn.publish(channel, format!("{i} {}", "x".repeat(100_000)))).collect();
+    let last = ids[199].clone();
+    (ids, last)
+}
+
+#[test]
+fn what_a_connected_reader_of_an_ephemeral_channel_skips_is_a_skipped_gap() {
+    let server = Server::start(kept("typing/*", Class::Ephemeral));
+    for transport in [Transport::Sse, Transport::Stream, Transport::WebSocket] {
+        let channel = format!("typing/{transport:?}");
+        let mut slow = Follower::open(&server, &[&channel], None, transport);
+        let mut fast = server.websocket(&format!("/channels/{channel}"));
+        let mut conn = server.connect();
+        let ids: Vec<String> = (0..200)
+            .map(|i| {
+                let id = conn.publish(&channel, format!("{i} {}", "x".repeat(100_000)));
+                assert!(fast.text().starts_with(&format!("{i} ")), "who reads misses nothing");
+                id
+            })
+            .collect();
+        let (mut heard, mut gaps) = (BTreeSet::new(), Vec::new());
+        let accounted = |heard: &BTreeSet<String>, gaps: &[switchboard_testkit::Gap]| {
+            let told = |id: &String| gaps.iter().any(|gap| gap.from < *id && *id <= gap.to);
+            ids.iter().filter(|id| heard.contains(*id) || told(id)).count()
+        };
+        while accounted(&heard, &gaps) < ids.len() {
+            match slow.next() {
+                Said::Event(event) => assert!(heard.insert(event.id), "once"),
+                Said::Gap(gap) => {
+                    assert_eq!((gap.reason.as_str(), gap.channel.as_deref()), ("skipped", Some(channel.as_str())));
+                    gaps.push(gap);
+                }
+                Said::Open { .. } | Said::Position(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(!gaps.is_empty() && heard.len() < ids.len(), "{transport:?}: {} heard", heard.len());
+        let told = |id: &String| gaps.iter().any(|gap| gap.from < *id && *id <= gap.to);
+        assert!(heard.iter().all(|id| !told(id)), "heard or skipped, and not both");
+        let live = conn.publish(&channel, "live again");
+        assert_eq!(slow.event().id, live);
+    }
+}
+
+#[test]
+fn a_slow_reader_of_a_state_skips_to_the_newest_without_a_gap() {
+    let server = Server::start(kept("state/*", Class::State));
+    for transport in [Transport::Sse, Transport::Stream, Transport::WebSocket] {
+        let channel = format!("state/{transport:?}");
+        let mut slow = Follower::open(&server, &[&channel], None, transport);
+        let (ids, last) = flood(&server, &channel);
+        let mut heard = Vec::new();
+        while heard.last() != Some(&last) {
+            match slow.next() {
+                Said::Event(event) => heard.push(event.id),
+                Said::Open { gap: None, .. } | Said::Position(_) => {}
+                other => panic!("{transport:?}: never a gap: {other:?}"),
+            }
+        }
+        assert!(heard.is_sorted() && heard.len() < ids.len(), "{transport:?}: {} of {}", heard.len(), ids.len());
+    }
+    let mut socket = server.websocket("/channels/state/raw");
+    flood(&server, "state/raw");
+    while !socket.text().starts_with("199 ") {}
 }
 
 #[test]

@@ -202,6 +202,49 @@ fn a_cut_after_any_notice_loses_no_other_channel_anything() {
 }
 
 #[test]
+fn a_cut_between_two_channels_events_swallows_no_gap() {
+    let mut config = config();
+    config.policy.default = Class::History(Retention { events: 1, ..Retention::default() });
+    let server = Server::start(config);
+    let start = server.publish("x", "start");
+    // In this order: one of x that will be lost, the one that y holds, another of x that will be lost, and the one
+    // that x holds.
+    let lost = server.publish("x", "lost");
+    let between = server.publish("y", "held");
+    let lost = [lost, server.publish("x", "lost")];
+    let last = server.publish("x", "held");
+    for transport in Transport::ALL {
+        for things in 1..6 {
+            let (mut heard, mut gaps, mut cursor) = (Vec::new(), Vec::new(), start.clone());
+            // Cut after so many things the first time, and then read to the end.
+            for most in [things, usize::MAX] {
+                let mut follower = Follower::open(&server, &["x", "y"], Some(&cursor), transport);
+                follower.limit = 1;
+                let mut read = 0;
+                while read < most && heard.last() != Some(&last) {
+                    read += 1;
+                    match follower.next() {
+                        Said::Event(event) => heard.push(event.id),
+                        Said::Gap(gap) => gaps.push(gap),
+                        Said::Open { .. } | Said::Position(_) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+                cursor = follower.cut().unwrap();
+            }
+            let told = |channel: &str, id: &str| {
+                let of = |gap: &Gap| gap.channel.as_deref().is_none_or(|of| of == channel);
+                gaps.iter().any(|gap| of(gap) && gap.from.as_str() < id && id <= gap.to.as_str())
+            };
+            let what = format!("{transport:?} cut after {things}: {gaps:#?}");
+            assert_eq!(heard, [between.clone(), last.clone()], "{what}");
+            assert!(lost.iter().all(|lost| told("x", lost)), "a loss is never missed: {what}");
+            assert!(!told("y", &between) && !told("x", &last), "what is heard is not told as lost: {what}");
+        }
+    }
+}
+
+#[test]
 fn a_position_resumes_without_a_gap_where_nothing_was_lost() {
     let mut config = config();
     config.policy.default = Class::History(Retention { events: 5, ..Retention::default() });
