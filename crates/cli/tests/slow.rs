@@ -1,6 +1,6 @@
 //! Slow readers among fast ones: bounded memory, nothing lost that history holds, nobody delayed.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
 use std::collections::BTreeSet;
 use switchboard_testkit::{Follower, Said, Server, Transport};

@@ -13,4 +13,7 @@
 mod patterns;
 mod readers;
 
-pub use readers::{Place, Readers, Token};
+pub use readers::{Place, Readers};
+
+/// The shard's own number for a reader, below the number of readers it ever held at once.
+pub type Token = u32;

@@ -4,7 +4,7 @@
 //! nodes along, and `**` is a node that stays in the set. So an event costs what its own segments and the patterns
 //! along them cost, not the number of patterns, and no pattern makes matching exponential.
 
-use crate::readers::Token;
+use crate::Token;
 use std::collections::HashMap;
 use switchboard_wire::name::Segment;
 use switchboard_wire::{ChannelName, Pattern};

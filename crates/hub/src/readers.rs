@@ -1,13 +1,11 @@
 //! The readers of one shard: their cursors, and whom to hand an event to.
 
+use crate::Token;
 use crate::patterns::Patterns;
 use std::collections::HashMap;
 use std::sync::Arc;
 use switchboard_wire::ChannelName;
 use switchboard_wire::name::Selection;
-
-/// The shard's own number for a reader, below the number of readers it ever held at once.
-pub type Token = u32;
 
 /// Where a reader is, as the log says it: handed back to the log when it reads on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -203,12 +203,16 @@ fn a_cut_after_any_notice_loses_no_other_channel_anything() {
 
 /// Reads several channels from `start`, is cut after each number of things, goes on at the cursor, and checks that what
 /// is lost was told and what is held was heard: each a channel and an id, in order.
+///
+/// A reader that is cut between the events of one channel and the gap of another hears of the gap from where it
+/// resumed. So up to `to` is lost what it has not heard; `exactly` asks for it after `from` besides.
 fn cut_everywhere(
     server: &Server,
     start: &str,
     transports: &[Transport],
     lost: &[(&str, String)],
     held: &[(&str, String)],
+    exactly: bool,
 ) {
     let ids: Vec<&String> = held.iter().map(|(_, id)| id).collect();
     for transport in transports {
@@ -231,14 +235,17 @@ fn cut_everywhere(
                 }
                 cursor = follower.cut().unwrap();
             }
-            let told = |channel: &str, id: &str| {
+            let told = |channel: &str, id: &str, exactly: bool| {
                 let of = |gap: &Gap| gap.channel.as_deref().is_none_or(|of| of == channel);
-                gaps.iter().any(|gap| of(gap) && gap.from.as_str() < id && id <= gap.to.as_str())
+                let lies = |gap: &Gap| id <= gap.to.as_str() && (!exactly || gap.from.as_str() < id);
+                gaps.iter().any(|gap| of(gap) && lies(gap))
             };
             let what = format!("{transport:?} cut after {things}: {gaps:#?}");
             assert_eq!(heard.iter().collect::<Vec<_>>(), ids, "{what}");
-            assert!(lost.iter().all(|(channel, id)| told(channel, id)), "a loss is never missed, {lost:?}: {what}");
-            assert!(!held.iter().any(|(channel, id)| told(channel, id)), "what is held is not told as lost: {what}");
+            let missed = lost.iter().find(|(channel, id)| !told(channel, id, exactly));
+            assert_eq!(missed, None, "a loss is never missed: {what}");
+            let excess = held.iter().find(|(channel, id)| told(channel, id, true));
+            assert_eq!(excess, None, "what is held is not told as lost: {what}");
         }
     }
 }
@@ -259,28 +266,31 @@ fn held_last<'a>(order: &[&'a str]) -> (Server, String, [Vec<(&'a str, String)>;
     (server, start, [lost, held])
 }
 
-const STREAMS: [Transport; 3] = [Transport::Sse, Transport::Stream, Transport::WebSocket];
-
 #[test]
 fn a_cut_between_the_events_of_one_channel_swallows_no_gap_of_another() {
-    for order in [&["x", "y", "x"][..], &["x", "y", "x", "x"], &["x", "x", "y", "x", "x"], &["y", "x", "z", "x"]] {
+    let orders: [&[&str]; 5] =
+        [&["x", "y", "x"], &["x", "y", "x", "x"], &["x", "x", "y", "x", "x"], &["y", "x", "z", "x"], TWO_GAPS];
+    for order in orders {
         let (server, start, [lost, held]) = held_last(order);
-        cut_everywhere(&server, &start, &STREAMS, &lost, &held);
+        cut_everywhere(&server, &start, &Transport::ALL, &lost, &held, false);
     }
 }
 
+/// Two channels lose events before and after one of a third.
+const TWO_GAPS: &[&str] = &["x", "z", "y", "x", "z", "x", "z"];
+
 #[test]
-#[ignore = "a gap's `from` is the reader's cursor, so what a channel lost between another's events is told too late"]
-fn a_cut_swallows_no_gap_though_two_channels_have_one() {
-    let (server, start, [lost, held]) = held_last(&["x", "z", "y", "x", "z", "x", "z"]);
-    cut_everywhere(&server, &start, &STREAMS, &lost, &held);
+#[ignore = "a gap begins at the reader's cursor, though after a cut it may have begun earlier"]
+fn a_cut_swallows_no_gap_and_shortens_none() {
+    let (server, start, [lost, held]) = held_last(TWO_GAPS);
+    cut_everywhere(&server, &start, &[Transport::Sse, Transport::Stream, Transport::WebSocket], &lost, &held, true);
 }
 
 #[test]
-#[ignore = "a gap's `from` is the reader's cursor, so what a channel lost between another's events is told too late"]
-fn pages_of_several_channels_tell_every_loss() {
+#[ignore = "a gap begins at the reader's cursor, though from page to page it may have begun earlier"]
+fn pages_of_several_channels_shorten_no_gap() {
     let (server, start, [lost, held]) = held_last(&["x", "y", "x", "x"]);
-    cut_everywhere(&server, &start, &[Transport::Poll], &lost, &held);
+    cut_everywhere(&server, &start, &[Transport::Poll], &lost, &held, true);
 }
 
 #[test]
