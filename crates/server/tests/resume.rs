@@ -240,13 +240,10 @@ impl Lossy {
         self.published.iter().rev().filter(|(_, of)| *of == channel).take(self.held).any(|(held, _)| held == id)
     }
 
-    /// What the gap tells the reader that it will never hear: all that it does not know of yet, up to the gap's `to`.
-    /// On one channel, that is what lies after `from`. On several, a reader that was cut between the events of one
-    /// channel and the gap of another resumes at the former, and hears of the gap from there on.
-    fn within(&self, gap: &Gap, selection: &[&str], state: &Account) -> Vec<(String, &'static str)> {
+    /// What lies in the gap, of the channel that lost it or, in a gap of the whole stream, of all that are selected.
+    fn within(&self, gap: &Gap, selection: &[&str]) -> Vec<(String, &'static str)> {
         let of_gap = |channel: &str| gap.channel.as_deref().is_none_or(|of| of == channel);
-        let one = matches!(selection, [channel] if !channel.contains('*'));
-        let lies = |id: &str| id <= gap.to.as_str() && if one { gap.from.as_str() < id } else { !state.knows(id) };
+        let lies = |id: &str| gap.from.as_str() < id && id <= gap.to.as_str();
         let all = self.published.iter();
         all.filter(|(id, channel)| selects(selection, channel) && of_gap(channel) && lies(id)).cloned().collect()
     }
@@ -276,7 +273,7 @@ impl Lossy {
                 Said::Event(heard) => state.learn(&heard.id, "heard"),
                 Said::Gap(gap) => {
                     assert_eq!(gap.reason, "trimmed", "{gap:?}");
-                    let lost = self.within(&gap, selection, state);
+                    let lost = self.within(&gap, selection);
                     assert!(!lost.is_empty(), "a gap in which nothing was lost: {gap:?}");
                     for (id, channel) in lost {
                         assert!(!self.holds(&id, channel), "{id} of {channel} is held, and told as lost: {gap:?}");

@@ -18,9 +18,13 @@ pub(crate) struct Record {
     /// Everything of the channel up to here is gone: the newest event removed, the deletion, or what was forgotten.
     /// 0 if nothing is.
     pub(crate) lost: u64,
+    /// Why the newest is.
     pub(crate) reason: Reason,
-    /// Whether `lost` has a slot in the order of the log. It has none where it is what the log as a whole forgot.
-    pub(crate) marked: bool,
+    /// What the log as a whole had forgotten when this record was made.
+    pub(crate) forgotten: u64,
+    /// Where events were lost, oldest first, each with a slot in the order of the log. One mark stands for those
+    /// before it, back to the mark before, if no event of any channel is held in between: a reader is told the same.
+    pub(crate) marks: VecDeque<u64>,
     /// The newest event, held or not; 0 if there was none since the channel came into being.
     pub(crate) last: u64,
     pub(crate) ended: Option<u64>,
@@ -37,7 +41,8 @@ impl Record {
             bytes: 0,
             lost: forgotten,
             reason: Reason::Forgotten,
-            marked: false,
+            forgotten,
+            marks: VecDeque::new(),
             last: 0,
             ended: None,
             timer: None,
@@ -56,6 +61,18 @@ impl Record {
     /// The newest place in the log that this record knows something of.
     pub(crate) fn latest(&self) -> u64 {
         self.last.max(self.lost).max(self.ended.unwrap_or(0))
+    }
+
+    /// The first place after `cursor` where something of the channel was lost, and why.
+    pub(crate) fn lost_after(&self, cursor: u64) -> Option<(u64, Reason)> {
+        if self.lost <= cursor {
+            return None;
+        }
+        if self.forgotten > cursor {
+            return Some((self.forgotten, Reason::Forgotten));
+        }
+        let next = self.marks.partition_point(|mark| *mark <= cursor);
+        self.marks.get(next).map(|mark| (*mark, self.reason))
     }
 
     /// Where the first event after `cursor` stands in `events`.

@@ -1,7 +1,7 @@
 //! The order of the log: what stands at which place, across all channels.
 //!
 //! A reader by pattern walks it, and so does the log when it is full and looks for its oldest event. Besides events
-//! it has a marker where a channel's newest removed event stood and one where a channel ended, so that a walk meets
+//! it has markers where a channel's removed events stood and one where a channel ended, so that a walk meets
 //! gaps and ends in their places. It is cut into chunks of 256 places: adding and removing touch one chunk, and old
 //! places that few channels still occupy cost little.
 
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Gone,
     /// An event that is held.
     Event,
-    /// Everything of the channel up to here is lost.
+    /// The channel lost what stood here, and whatever else of it stood before.
     Lost,
     /// The channel ended here.
     End,
@@ -123,6 +123,17 @@ impl Order {
     /// The part in which a channel's events are.
     pub(crate) fn events(&mut self, is_state: bool) -> &mut Index {
         if is_state { &mut self.lasting } else { &mut self.passing }
+    }
+
+    /// Whether no event or end stands between two places. `false` if that would take long to tell.
+    pub(crate) fn holds_nothing_between(&self, a: u64, b: u64) -> bool {
+        /// Places looked at.
+        const FAR: usize = 16;
+        let nothing_held = |index: &Index| {
+            let between = index.after(a).take_while(|place| place.seq < b);
+            between.enumerate().all(|(i, place)| i < FAR && place.kind == Kind::Lost)
+        };
+        a + 1 == b || (nothing_held(&self.passing) && nothing_held(&self.lasting))
     }
 
     /// The oldest event held.

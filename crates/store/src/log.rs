@@ -7,7 +7,7 @@ use crate::keys::{Answer, Claim, Key, Keys, Sketch, Verdict};
 use crate::policy::{Class, Policy};
 use crate::records::{Id, Records};
 use crate::ring::{Item, Trash, What};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use switchboard_wire::event::Draft;
@@ -110,6 +110,9 @@ pub struct Stats {
     pub forgotten: u64,
 }
 
+/// Marks of losses kept at most: some 40 bytes each. More if there may be more than half as many channels.
+const MARKS: usize = 1 << 18;
+
 #[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) epoch: Epoch,
@@ -124,6 +127,12 @@ pub(crate) struct Log {
     pub(crate) forgotten: u64,
     /// The newest place that any channel ever lost.
     pub(crate) lost: u64,
+    /// The newest mark of a loss that was dropped because there were too many. A reader from before it may be told of a
+    /// loss later than where it was.
+    pub(crate) vague: u64,
+    /// The channel of each mark, in the order in which they were made. Marks that went in another way are still in it.
+    marked: VecDeque<Id>,
+    marks_limit: usize,
     /// When to look for expired events in which channel, at most one for each.
     timers: BTreeSet<(u64, Id)>,
     events: usize,
@@ -155,6 +164,9 @@ impl Log {
             keys: Keys::new(policy.keys, policy.key_age),
             forgotten: 0,
             lost: 0,
+            vague: 0,
+            marked: VecDeque::new(),
+            marks_limit: MARKS.max(2 * policy.channels),
             timers: BTreeSet::new(),
             events: 0,
             bytes: 0,
@@ -350,7 +362,7 @@ impl Log {
         self.forgotten = self.forgotten.max(record.latest());
         self.lost = self.lost.max(self.forgotten);
         self.stats.forgotten += 1;
-        self.clear(id);
+        self.clear(id, None);
         self.find(id);
         if let Some(record) = self.records.remove(id)
             && let Some(timer) = record.timer
@@ -362,7 +374,7 @@ impl Log {
     /// Deletes a channel; `None` if there is none. Otherwise where in the log it was deleted.
     pub(crate) fn delete(&mut self, channel: &ChannelName) -> Option<u64> {
         let id = self.records.id(channel).filter(|id| self.records.get(*id).is_some_and(Record::exists))?;
-        self.clear(id);
+        self.clear(id, Some(Reason::Deleted));
         self.head += 1;
         let record = self.records.get_mut(id)?;
         record.last = 0;
@@ -375,8 +387,8 @@ impl Log {
     }
 
     /// Removes a channel's events and its end.
-    fn clear(&mut self, id: Id) {
-        self.remove(id, usize::MAX, None);
+    fn clear(&mut self, id: Id, reason: Option<Reason>) {
+        self.remove(id, usize::MAX, reason);
         if let Some(ended) = self.records.get_mut(id).and_then(|record| record.ended.take()) {
             self.order.lasting.set(ended, Kind::Gone);
         }
@@ -385,52 +397,83 @@ impl Log {
     /// Removes up to `count` of a channel's oldest events. They are lost for this reason; without one they are not
     /// missed.
     fn remove(&mut self, id: Id, count: usize, reason: Option<Reason>) {
-        let Some(record) = self.records.get_mut(id) else { return };
-        let mut newest = None;
         for _ in 0..count {
+            let Some(record) = self.records.get_mut(id) else { return };
             let Some(entry) = record.events.pop_front() else { break };
             record.bytes -= entry.cost();
             self.bytes -= entry.cost() + EVENT_OVERHEAD;
             self.events -= 1;
             entry.release();
             let seq = entry.seq();
-            // The newest one's place is where the channel lost events, if it did.
-            if let Some(before) = newest.replace(seq) {
-                self.order.events(record.is_state()).set(before, Kind::Gone);
+            match reason {
+                Some(reason) => self.lose(id, seq, reason, false),
+                None => self.order.events(record.is_state()).set(seq, Kind::Gone),
             }
             self.trash.put(entry);
         }
-        if record.events.is_empty() && record.events.capacity() > 64 {
+        if let Some(record) = self.records.get_mut(id)
+            && record.events.is_empty()
+            && record.events.capacity() > 64
+        {
             record.events.shrink_to_fit();
-        }
-        match (newest, reason) {
-            (Some(seq), Some(reason)) => self.lose(id, seq, reason, false),
-            (Some(seq), None) => self.order.events(record.is_state()).set(seq, Kind::Gone),
-            (None, _) => {}
         }
     }
 
-    /// Everything of the channel up to `seq` is lost. `push`: the place is new in the order of the log.
+    /// The channel lost what stood at `seq`. `push`: the place is new in the order of the log.
     fn lose(&mut self, id: Id, seq: u64, reason: Reason, push: bool) {
-        self.find(id);
         let Some(record) = self.records.get_mut(id) else { return };
-        (record.lost, record.reason, record.marked) = (seq, reason, true);
+        (record.lost, record.reason) = (seq, reason);
+        self.lost = self.lost.max(seq);
         let order = self.order.events(record.is_state());
         if push {
             order.push(seq, Kind::Lost, id);
         } else {
             order.set(seq, Kind::Lost);
         }
-        self.lost = self.lost.max(seq);
+        match record.marks.back_mut() {
+            Some(before) if self.order.holds_nothing_between(*before, seq) => {
+                let before = std::mem::replace(before, seq);
+                self.order.events(record.is_state()).set(before, Kind::Gone);
+            }
+            _ => {
+                record.marks.push_back(seq);
+                self.marked.push_back(id);
+                self.drop_marks();
+            }
+        }
+    }
+
+    /// Keeps the number of marks within its limit: the oldest go. What they stood for is still told by the next mark of
+    /// their channel, though a reader may be past some of it by then.
+    fn drop_marks(&mut self) {
+        /// Channels with a single mark keep it; most of those that are met in a row.
+        const PATIENCE: usize = 8;
+        for _ in 0..PATIENCE {
+            if self.marked.len() <= self.marks_limit {
+                return;
+            }
+            let Some(id) = self.marked.pop_front() else { return };
+            let Some(record) = self.records.get_mut(id) else { continue };
+            match record.marks.len() {
+                // Its marks went in another way.
+                0 => {}
+                1 => self.marked.push_back(id),
+                _ => {
+                    let Some(mark) = record.marks.pop_front() else { continue };
+                    self.order.events(record.is_state()).set(mark, Kind::Gone);
+                    self.vague = self.vague.max(mark);
+                }
+            }
+        }
     }
 
     /// Nothing of the channel counts as lost any longer.
     fn find(&mut self, id: Id) {
         let Some(record) = self.records.get_mut(id) else { return };
-        if record.marked {
-            self.order.events(record.is_state()).set(record.lost, Kind::Gone);
+        for mark in record.marks.drain(..) {
+            self.order.events(matches!(record.class, Class::State)).set(mark, Kind::Gone);
         }
-        (record.lost, record.marked) = (0, false);
+        (record.lost, record.forgotten) = (0, 0);
     }
 
     /// Removes what has expired of a channel, at most `limit` events, and returns how many that were.
@@ -525,3 +568,7 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

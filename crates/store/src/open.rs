@@ -3,7 +3,7 @@
 use crate::index::Kind;
 use crate::log::Log;
 use crate::memory::Memory;
-use crate::read::{Budget, Cursor, Filter, Found, Read};
+use crate::read::{Budget, Cursor, Filter, Read};
 use std::ops::ControlFlow;
 use switchboard_wire::limits::POSITION_MAX;
 use switchboard_wire::name::Selection;
@@ -110,28 +110,38 @@ impl Memory {
             let (cursor, position) = (Cursor::at(seq), self.position(seq));
             return Opened { cursor, position, recovered: Some(true), gap: None, owed: None, finished: true };
         }
-        let Some(lost) = self.first_lost(selection, seq) else {
-            let (cursor, position) = (Cursor::at(seq), self.position(seq));
-            return Opened { cursor, position, recovered: Some(true), gap: None, owed: None, finished: false };
-        };
-        let from_the_reader = |gap: Gap| Gap { from: shortened(text), ..gap };
-        if let Some((gap, cursor)) = self.gap_at(now, selection, Cursor::at(seq), head) {
-            let (gap, position) = (Some(from_the_reader(gap)), self.position(cursor.seq));
-            return Opened { cursor, position, recovered: Some(false), gap, owed: None, finished: false };
+        let (position, finished) = (self.position(seq), false);
+        let at = Opened { cursor: Cursor::at(seq), position, recovered: Some(true), gap: None, owed: None, finished };
+        if !self.lost_after(selection, seq) {
+            return at;
         }
-        // Other events come first. The same gap will be told in its place; the reader is told of it beforehand.
-        let owed = self.gap_at(now, selection, Cursor { seq: lost - 1, floor: seq }, head.max(lost));
-        let owed = owed.map(|(gap, _)| from_the_reader(gap));
-        let (cursor, position) = (Cursor::at(seq), self.position(seq));
-        Opened { cursor, position, recovered: Some(false), gap: None, owed, finished: false }
+        match self.first_gap(now, selection, at.cursor, head) {
+            Some((gap, cursor, true)) => {
+                let (position, gap) = (gap.to.clone(), Some(Gap { from: shortened(text), ..gap }));
+                Opened { cursor, position, recovered: Some(false), gap, ..at }
+            }
+            // Other events come first. The same gap will be told in its place; the reader is told of it beforehand.
+            Some((gap, _, false)) => Opened { recovered: Some(false), owed: Some(gap), ..at },
+            None => Opened { recovered: Some(false), ..at },
+        }
     }
 
-    /// The gap that reading from here begins with, if it does, and the cursor after it.
-    fn gap_at(&self, now: u64, selection: &Selection, cursor: Cursor, upto: u64) -> Option<(Gap, Cursor)> {
-        let first = self.read(now, selection, cursor, upto, Budget { items: 1, bytes: 0 });
-        match first.found.into_iter().next() {
-            Some(Found { what: Read::Gap(gap), cursor }) => Some((gap, cursor)),
-            _ => None,
+    /// The first gap that reading from here comes to, the cursor after it, and whether nothing else comes first.
+    fn first_gap(&self, now: u64, selection: &Selection, mut cursor: Cursor, head: u64) -> Option<(Gap, Cursor, bool)> {
+        const PIECE: Budget = Budget { items: 256, bytes: usize::MAX };
+        let mut first = true;
+        loop {
+            let piece = self.read(now, selection, cursor, head, PIECE);
+            for found in piece.found {
+                match found.what {
+                    Read::Gap(gap) => return Some((gap, found.cursor, first)),
+                    Read::Event(_) | Read::End(_) => first = false,
+                }
+            }
+            if piece.caught_up {
+                return None;
+            }
+            cursor = piece.cursor;
         }
     }
 
@@ -152,18 +162,16 @@ impl Memory {
         named.into_iter().chain(matched).min().filter(|first| *first <= head)
     }
 
-    /// The first place after the cursor where something of the selection was lost.
-    fn first_lost(&self, selection: &Selection, cursor: u64) -> Option<u64> {
+    fn lost_after(&self, selection: &Selection, cursor: u64) -> bool {
         if selection.patterns.is_empty() {
             let log = self.lock();
-            return selection.channels.iter().map(|channel| log.lost_of(channel)).filter(|lost| *lost > cursor).min();
+            return selection.channels.iter().any(|channel| log.lost_of(channel) > cursor);
         }
         let (forgotten, lost) = {
             let log = self.lock();
             (log.forgotten, log.lost)
         };
-        let found = if lost > cursor { self.search(selection, cursor, u64::MAX, Want::Lost) } else { None };
-        found.into_iter().chain((forgotten > cursor).then_some(forgotten)).min()
+        forgotten > cursor || (lost > cursor && self.search(selection, cursor, u64::MAX, Want::Lost).is_some())
     }
 
     /// Looks along the order of the log, a bounded part of it under each lock.

@@ -94,8 +94,10 @@ pub(crate) struct Reading<'a> {
     found: Vec<Found>,
     /// Where the channel of the last thing found lost events: it is a gap, and how far it goes depends on what is next.
     open_gap: Option<u64>,
-    /// The newest place where the selection lost events; with patterns, where any channel did.
+    /// The newest place where the selection lost events, or any channel with patterns; 0 where each loss has its mark.
     lost: u64,
+    /// Whether each loss has its mark, decided where the reading began.
+    exact: Option<bool>,
     full: bool,
     filter: Filter<'a>,
 }
@@ -112,6 +114,7 @@ impl<'a> Reading<'a> {
             found: Vec::new(),
             open_gap: None,
             lost: 0,
+            exact: None,
             full: false,
             filter: Filter::new(selection),
         }
@@ -124,10 +127,12 @@ impl<'a> Reading<'a> {
 
     /// Takes note of the newest place where the selection lost events. Whether there is anything to read.
     ///
-    /// A reader that goes on from its shard's place must be told of everything lost before that, though the channel
-    /// may have lost more since and its gap reach further: then so must the reader.
-    fn reach(&mut self, lost: u64) -> bool {
-        self.lost = lost;
+    /// A reader that goes on from its shard's place must be told of everything lost before that, though the mark that
+    /// tells of it may be further on, and its gap too: then so must the reader be. `vague` is up to where marks or whole
+    /// records were dropped: a reader from before that is not known to have been told all until it is past every loss.
+    fn reach(&mut self, lost: u64, vague: u64) -> bool {
+        let exact = *self.exact.get_or_insert(self.at.max(self.floor) >= vague);
+        self.lost = if exact { 0 } else { lost };
         let some = self.at < self.upto;
         if some {
             self.upto = self.upto.max(lost);
@@ -137,11 +142,9 @@ impl<'a> Reading<'a> {
 
     /// Takes the next thing, or finds that there is no room for it.
     fn offer(&mut self, log: &Log, seq: u64, thing: Thing<'_>) -> ControlFlow<()> {
-        if let Some(lost) = self.open_gap {
-            if let Thing::Lost(channel, _) = thing
-                && seq == lost
-            {
-                self.widen(channel);
+        if self.open_gap.is_some() {
+            if let Thing::Lost(channel, reason) = thing {
+                self.widen(seq, channel, reason);
                 return ControlFlow::Continue(());
             }
             self.close_gap(log, seq - 1);
@@ -181,13 +184,15 @@ impl<'a> Reading<'a> {
         Cursor { seq: self.at, floor: self.floor }
     }
 
-    /// Another channel lost events up to the same place: only where their records were forgotten. One gap tells it
-    /// of both, because whoever resumes after the first would miss a second.
-    fn widen(&mut self, other: Option<&ChannelName>) {
-        if let Some(Found { what: Read::Gap(gap), .. }) = self.found.last_mut()
-            && gap.channel.as_ref() != other
-        {
-            gap.channel = None;
+    /// Something more was lost, and nothing is held in between: it is one gap, and of the whole stream if not of one
+    /// channel. Whoever resumed after the first of two would miss what the second had lost before.
+    fn widen(&mut self, seq: u64, channel: Option<&ChannelName>, reason: Reason) {
+        self.open_gap = Some(seq);
+        if let Some(Found { what: Read::Gap(gap), .. }) = self.found.last_mut() {
+            gap.reason = reason;
+            if gap.channel.as_ref() != channel {
+                gap.channel = None;
+            }
         }
     }
 
@@ -250,7 +255,7 @@ impl Log {
     fn merge(&self, reading: &mut Reading<'_>) {
         let selection = reading.selection;
         let mut lanes: Vec<Lane<'_>> = selection.channels.iter().map(|name| Lane::new(self, name, reading)).collect();
-        if !reading.reach(lanes.iter().map(|lane| lane.lost_at).max().unwrap_or(0)) {
+        if !reading.reach(selection.channels.iter().map(|name| self.lost_of(name)).max().unwrap_or(0), self.vague()) {
             return;
         }
         let heads = lanes.iter().enumerate().filter_map(|(i, lane)| Some(Reverse((lane.next()?, i))));
@@ -270,7 +275,7 @@ impl Log {
 
     /// Reads channels by pattern: along the order of the log.
     fn walk(&self, reading: &mut Reading<'_>) -> bool {
-        if !reading.reach(self.lost) {
+        if !reading.reach(self.lost, self.vague()) {
             return true;
         }
         let forgotten = self.forgotten.min(reading.upto);
@@ -317,9 +322,22 @@ impl Log {
         }
     }
 
+    /// Up to where not every loss is known to have its own mark.
+    fn vague(&self) -> u64 {
+        self.vague.max(self.forgotten)
+    }
+
     /// Where a channel lost events, which is where all records were forgotten if it has none.
     pub(crate) fn lost_of(&self, channel: &ChannelName) -> u64 {
         self.records.named(channel).map_or(self.forgotten, |record| record.lost)
+    }
+
+    /// The first place after `cursor` where a channel lost something, and why.
+    pub(crate) fn lost_after(&self, channel: &ChannelName, cursor: u64) -> Option<(u64, Reason)> {
+        match self.records.named(channel) {
+            Some(record) => record.lost_after(cursor),
+            None => (self.forgotten > cursor).then_some((self.forgotten, Reason::Forgotten)),
+        }
     }
 
     /// Whether every channel had ended by then.
@@ -331,10 +349,9 @@ impl Log {
 
 /// One channel of a merge, and how far it is.
 struct Lane<'a> {
-    /// Where events were lost.
-    lost_at: u64,
-    /// The same, until it was told.
-    lost: Option<(u64, Thing<'a>)>,
+    channel: &'a ChannelName,
+    /// Where the next loss to be told was.
+    lost: Option<(u64, Reason)>,
     record: Option<&'a Record>,
     /// The next event, as its place among those held.
     event: usize,
@@ -345,13 +362,10 @@ impl<'a> Lane<'a> {
     fn new(log: &'a Log, channel: &'a ChannelName, reading: &Reading<'_>) -> Lane<'a> {
         let threshold = reading.threshold();
         let record = log.records.named(channel);
-        let reason = record.map_or(Reason::Forgotten, |record| record.reason);
-        let lost_at = record.map_or(log.forgotten, |record| record.lost);
-        let lost = Some(lost_at).filter(|lost| *lost > threshold);
-        let lost = lost.map(|lost| (lost, Thing::Lost(Some(channel), reason)));
+        let lost = log.lost_after(channel, threshold);
         let event = record.map_or(0, |record| record.after(if record.is_state() { reading.at } else { threshold }));
         let ended = record.and_then(|record| record.ended).filter(|ended| *ended > reading.at);
-        Lane { lost_at, lost, record, event, ended }
+        Lane { channel, lost, record, event, ended }
     }
 
     fn entry(&self) -> Option<&'a Arc<Entry>> {
@@ -360,16 +374,16 @@ impl<'a> Lane<'a> {
 
     /// The place of what is next.
     fn next(&self) -> Option<u64> {
-        match &self.lost {
-            Some((lost, _)) => Some(*lost),
+        match self.lost {
+            Some((lost, _)) => Some(lost),
             None => self.entry().map(|entry| entry.seq()).or(self.ended),
         }
     }
 
     fn thing(&self) -> Option<Thing<'a>> {
-        match &self.lost {
-            Some((_, Thing::Lost(channel, reason))) => Some(Thing::Lost(*channel, *reason)),
-            _ => match self.entry() {
+        match self.lost {
+            Some((_, reason)) => Some(Thing::Lost(Some(self.channel), reason)),
+            None => match self.entry() {
                 Some(entry) => Some(Thing::Event(entry)),
                 None => self.record.map(|record| Thing::End(&record.name)),
             },
@@ -377,11 +391,10 @@ impl<'a> Lane<'a> {
     }
 
     fn step(&mut self) {
-        if self.lost.take().is_none() {
-            match self.entry() {
-                Some(_) => self.event += 1,
-                None => self.ended = None,
-            }
+        match self.lost {
+            Some((lost, _)) => self.lost = self.record.and_then(|record| record.lost_after(lost)),
+            None if self.entry().is_some() => self.event += 1,
+            None => self.ended = None,
         }
     }
 }

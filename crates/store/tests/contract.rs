@@ -58,7 +58,7 @@ contract! { super::memory,
         a_position_beyond_the_head_is_a_gap_of_reason_ahead
         garbage_is_a_gap_of_reason_unknown
         a_position_of_several_logs_is_read_by_its_own_mark
-        a_loss_of_one_channel_is_told_after_what_another_still_holds
+        a_loss_of_one_channel_is_told_in_its_place_among_what_another_still_holds
         an_ephemeral_event_is_skipped;
     classes:
         a_state_is_its_newest_event_and_never_a_gap

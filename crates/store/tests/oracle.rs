@@ -12,7 +12,7 @@ use switchboard_store::{
 use switchboard_wire::event::Draft;
 use switchboard_wire::name::Selection;
 use switchboard_wire::{ChannelName, Epoch, Kind, Mark, Pattern, Position, Reason};
-use twin::{Twin, name};
+use twin::{Past, Twin, name};
 
 const EPOCH: Epoch = Epoch::new(0x1234_5678_9abc);
 const CHANNELS: [&str; 9] = ["h/a", "h/b", "h/c/d", "s/a", "s/b", "e/a", "e/b", "b/a", "b/b"];
@@ -280,7 +280,8 @@ fn check(twin: &Twin, reader: &Reader) {
             continue;
         }
         let within = |seq| *from < seq && seq <= *to;
-        let mut lost = past.clone().filter(|past| Some(&past.channel) == channel.as_ref() && within(past.seq));
+        let of = |past: &&Past| channel.as_ref().is_none_or(|channel| *channel == past.channel);
+        let mut lost = past.clone().filter(|past| of(past) && within(past.seq));
         assert!(lost.clone().any(|past| !told(past.seq)), "a gap of nothing: {channel:?} {from} {to} {reason:?}");
         if reader.selection.len() == 1 && reader.selection.patterns.is_empty() {
             assert!(!lost.any(|past| told(past.seq)), "a gap of what was told: {channel:?} {from} {to} {reason:?}");

@@ -136,8 +136,8 @@ pub(crate) fn a_sparse_pattern_is_found_in_a_long_log<S: Store>(make: impl Fn(Po
     assert!(piece.caught_up);
     assert_eq!(open_at(&store, 0, "x/*", 0).recovered, Some(true));
     let opened = open_at(&store, 0, "** x/y", 7);
-    assert_eq!((opened.recovered, opened.cursor.seq, opened.gap), (Some(false), 7, None));
-    let piece = read(&store, 0, "**", Cursor { seq: 10_004, floor: 7 });
-    assert_eq!(words(&piece)[..2], ["x/y:", "x/y:"]);
-    assert_eq!(words(&piece)[2], "busy gap trimmed 7..30000");
+    assert_eq!((opened.recovered, gap_of(&opened)), (Some(false), Some((Reason::Trimmed, 10_004, Some("busy")))));
+    let piece = read(&store, 0, "**", Cursor::at(10_004));
+    let expected = ["x/y:", "busy gap trimmed 10005..20003", "x/y:", "busy gap trimmed 20004..30000"];
+    assert_eq!(words(&piece)[..4], expected);
 }

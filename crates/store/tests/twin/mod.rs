@@ -179,6 +179,7 @@ impl Twin {
         let answers = items.iter().map(|item| {
             self.touch(&item.channel);
             if let Some(draft) = &item.draft {
+                self.renew(&item.channel);
                 self.happen(&item.channel, Deed::Event { bytes: draft.cost(), time: now }, Fate::Held);
             }
             let position = Mark { epoch: self.epoch, seq: self.head() };
@@ -191,6 +192,16 @@ impl Twin {
         let answers = answers.collect();
         self.evict();
         Ok(answers)
+    }
+
+    /// A new state makes up for whatever was lost.
+    fn renew(&mut self, channel: &ChannelName) {
+        if self.is_state(channel) {
+            let lost =
+                self.past.iter_mut().filter(|past| past.channel == *channel && matches!(past.fate, Fate::Lost(_)));
+            lost.for_each(|past| past.fate = Fate::Gone);
+            self.known.iter_mut().filter(|known| known.channel == *channel).for_each(|known| known.forgotten = 0);
+        }
     }
 
     fn happen(&mut self, channel: &ChannelName, deed: Deed, fate: Fate) {
@@ -220,7 +231,9 @@ impl Twin {
             return None;
         }
         self.touch(channel);
-        self.past.iter_mut().filter(|past| past.channel == *channel).for_each(|past| past.fate = Fate::Gone);
+        for past in self.past.iter_mut().filter(|past| past.channel == *channel && past.fate == Fate::Held) {
+            past.fate = if past.is_event() { Fate::Lost(Reason::Deleted) } else { Fate::Gone };
+        }
         self.happen(channel, Deed::Deletion, Fate::Lost(Reason::Deleted));
         self.trim();
         Some(self.head())
@@ -333,34 +346,74 @@ impl Twin {
                 things.push((past.seq, what));
             }
         }
-        let from = self.text(since);
-        let mut losses: Vec<(u64, Option<ChannelName>, Reason)> = Vec::new();
-        if selection.patterns.is_empty() {
-            let names: BTreeSet<&ChannelName> = selection.channels.iter().collect();
-            losses.extend(names.into_iter().map(|name| (self.lost(name).0, Some(name.clone()), self.lost(name).1)));
-        } else {
-            losses.push((self.forgotten, None, Reason::Forgotten));
-            let known = self.known.iter().map(|known| &known.channel).filter(|name| selection.selects(name));
-            let lost = known.map(|name| (self.lost(name).0, Some(name.clone()), self.lost(name).1));
-            losses.extend(lost.filter(|(_, _, reason)| *reason != Reason::Forgotten));
-        }
-        losses.retain(|(seq, ..)| *seq > threshold);
-        for (seq, channel, reason) in losses {
-            match things.iter_mut().find(|(at, what)| *at == seq && matches!(what, Plain::Gap(..))) {
-                Some((_, what)) => *what = Plain::Gap(None, seq, reason, from.clone()),
-                None => things.push((seq, Plain::Gap(channel, seq, reason, from.clone()))),
+        for (seq, channel, reason) in self.losses(selection) {
+            if seq > threshold {
+                things.push((seq, Plain::Gap(channel, seq, reason, "".into())));
             }
         }
         things.retain(|(seq, _)| *seq <= upto);
         things.sort_by_key(|(seq, _)| *seq);
-        for i in 0..things.len() {
-            let next = things.get(i + 1).map_or(upto, |(seq, _)| *seq - 1);
-            if let (seq, Plain::Gap(_, to, ..)) = &mut things[i] {
-                *to = next.max(*seq);
-                *seq = *to;
+        self.join(things, since, self.inexact(selection, cursor), upto)
+    }
+
+    /// Everything that the selection lost, with the reason of the channel's newest loss.
+    fn losses(&self, selection: &Selection) -> Vec<(u64, Option<ChannelName>, Reason)> {
+        let named = selection.patterns.is_empty();
+        let known: BTreeSet<&ChannelName> = match named {
+            true => selection.channels.iter().collect(),
+            false => self.known.iter().map(|known| &known.channel).filter(|name| selection.selects(name)).collect(),
+        };
+        let mut losses = Vec::new();
+        if !named {
+            losses.push((self.forgotten, None, Reason::Forgotten));
+        }
+        for name in known {
+            let (newest, reason) = self.lost(name);
+            let forgotten = self.known(name).map_or(self.forgotten, |known| known.forgotten);
+            if named && newest > 0 {
+                losses.push((forgotten, Some(name.clone()), Reason::Forgotten));
+            }
+            let lost = self.of(name).filter(|past| newest > 0 && matches!(past.fate, Fate::Lost(_)));
+            losses.extend(lost.map(|past| (past.seq, Some(name.clone()), reason)));
+        }
+        losses
+    }
+
+    /// Makes one gap of those with nothing held in between, and says how far each goes.
+    fn join(&self, things: Vec<(u64, Plain)>, since: u64, inexact: u64, upto: u64) -> Vec<(u64, Plain)> {
+        let mut joined: Vec<(u64, Plain)> = Vec::new();
+        let mut told = since;
+        for (seq, what) in things {
+            match (joined.last_mut(), what) {
+                (Some((at, Plain::Gap(of, _, why, _))), Plain::Gap(channel, _, reason, _)) => {
+                    (*at, *why) = (seq, reason);
+                    if *of != channel {
+                        *of = None;
+                    }
+                }
+                (before, what) => {
+                    if let Some((at, Plain::Gap(_, to, ..))) = before {
+                        (*at, *to) = (seq - 1, seq - 1);
+                    }
+                    told = told.max(joined.last().map_or(0, |(at, _)| *at).max(since));
+                    let told = if joined.last().is_some_and(|(at, _)| *at >= inexact) { told } else { since };
+                    let what = match what {
+                        Plain::Gap(channel, to, reason, _) => Plain::Gap(channel, to, reason, self.text(told)),
+                        other => other,
+                    };
+                    joined.push((seq, what));
+                }
             }
         }
-        things
+        if let Some((at, Plain::Gap(_, to, ..))) = joined.last_mut() {
+            (*at, *to) = (upto, upto);
+        }
+        joined
+    }
+
+    /// Up to where a reader from here is not known to have been told all: records were dropped since.
+    fn inexact(&self, selection: &Selection, cursor: Cursor) -> u64 {
+        if cursor.seq.max(cursor.floor) >= self.forgotten { 0 } else { self.lost_by(selection) }
     }
 
     fn lost_by(&self, selection: &Selection) -> u64 {
@@ -371,8 +424,7 @@ impl Twin {
     }
 
     pub(crate) fn read(&self, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Expected {
-        let lost = self.lost_by(selection);
-        let upto = if cursor.seq < upto { upto.max(lost) } else { cursor.seq };
+        let upto = if cursor.seq < upto { upto.max(self.lost_by(selection)) } else { cursor.seq };
         let mut things = self.things(selection, cursor, upto);
         let all = things.len();
         let mut bytes = 0;
@@ -386,7 +438,8 @@ impl Twin {
         things.truncate(count);
         let caught_up = count == all;
         let seq = if caught_up { upto } else { things[count - 1].0 };
-        let after = |seq: u64| Cursor { seq, floor: if lost <= seq { cursor.floor.max(seq) } else { cursor.floor } };
+        let inexact = self.inexact(selection, cursor);
+        let after = |seq: u64| Cursor { seq, floor: if inexact <= seq { cursor.floor.max(seq) } else { cursor.floor } };
         let things = things.into_iter().map(|(seq, what)| (after(seq), what)).collect();
         let ended = caught_up && self.ended_by(selection, seq);
         Expected(things, after(seq), caught_up, ended)
@@ -465,11 +518,11 @@ impl Twin {
             opened.position = self.position(*to);
             let (channel, from) = (channel.clone(), text.into());
             opened.gap = Some(Gap { channel, from, to: opened.position.clone(), reason: *reason });
-        } else if let Some((to, Plain::Gap(channel, _, reason, _))) =
+        } else if let Some((to, Plain::Gap(channel, _, reason, from))) =
             things.iter().find(|(_, what)| matches!(what, Plain::Gap(..)))
         {
-            let (channel, to) = (channel.clone(), self.position(*to));
-            opened.owed = Some(Gap { channel, from: text.into(), to, reason: *reason });
+            let (channel, from) = (channel.clone(), from.clone());
+            opened.owed = Some(Gap { channel, from, to: self.position(*to), reason: *reason });
         }
         opened
     }
