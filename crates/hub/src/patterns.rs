@@ -1,8 +1,8 @@
 //! Which readers' patterns select a channel, without trying each pattern.
 //!
 //! The patterns form a trie of segments, read as a nondeterministic automaton: a channel's segments move a set of
-//! nodes along, and `**` is a node that stays in the set. So an event costs what its own segments and the patterns
-//! along them cost, not the number of patterns, and no pattern makes matching exponential.
+//! nodes along, and `**` is a node that stays in the set. So an event costs, for each of its segments, no more than
+//! the nodes that are then in the set, and what no pattern of its kind begins with costs nothing.
 
 use crate::Token;
 use std::collections::HashMap;
@@ -18,6 +18,8 @@ struct Node {
     any: Option<u32>,
     /// This node is a `**`: further segments leave it where it is.
     stays: bool,
+    /// The set it was last put into.
+    entered: u64,
     readers: Vec<Token>,
 }
 
@@ -35,11 +37,13 @@ pub(crate) struct Patterns {
     /// The two sets of a match, kept for their room.
     now: Vec<u32>,
     next: Vec<u32>,
+    /// Numbers the sets, so that a node knows without a search whether it is in the present one.
+    set: u64,
 }
 
 impl Patterns {
     pub(crate) fn new() -> Patterns {
-        Patterns { nodes: vec![Node::default()], free: Vec::new(), count: 0, now: Vec::new(), next: Vec::new() }
+        Patterns { nodes: vec![Node::default()], free: Vec::new(), count: 0, now: Vec::new(), next: Vec::new(), set: 0 }
     }
 
     pub(crate) fn add(&mut self, pattern: &Pattern, reader: Token) {
@@ -127,25 +131,22 @@ impl Patterns {
         }
         let (mut now, mut next) = (std::mem::take(&mut self.now), std::mem::take(&mut self.next));
         now.clear();
-        now.push(ROOT);
-        if !channel.is_reserved() {
-            self.enter_any(ROOT, &mut now);
+        self.set += 1;
+        match channel.is_reserved() {
+            true => now.push(ROOT),
+            false => self.enter(Some(ROOT), &mut now),
         }
         for (depth, segment) in channel.segments().enumerate() {
             next.clear();
+            self.set += 1;
             for &at in &now {
                 let node = &self.nodes[at as usize];
-                if node.stays {
-                    self.enter(at, &mut next);
-                }
-                if let Some(&child) = node.literal.get(segment) {
-                    self.enter(child, &mut next);
-                }
-                if let Some(child) = node.one
-                    && !(depth == 0 && channel.is_reserved())
-                {
-                    self.enter(child, &mut next);
-                }
+                let stays = node.stays.then_some(at);
+                let literal = node.literal.get(segment).copied();
+                let one = node.one.filter(|_| depth > 0 || !channel.is_reserved());
+                self.enter(stays, &mut next);
+                self.enter(literal, &mut next);
+                self.enter(one, &mut next);
             }
             std::mem::swap(&mut now, &mut next);
         }
@@ -157,21 +158,15 @@ impl Patterns {
         (self.now, self.next) = (now, next);
     }
 
-    /// Adds a node, and the `**` below it, which may match nothing at all.
-    fn enter(&self, at: u32, set: &mut Vec<u32>) {
-        if !set.contains(&at) {
-            set.push(at);
-            self.enter_any(at, set);
-        }
-    }
-
-    fn enter_any(&self, at: u32, set: &mut Vec<u32>) {
-        let mut at = at;
-        while let Some(any) = self.nodes[at as usize].any
-            && !set.contains(&any)
-        {
-            set.push(any);
-            at = any;
+    /// Puts a node into the present set, and the `**` below it, which may match nothing at all.
+    fn enter(&mut self, mut at: Option<u32>, set: &mut Vec<u32>) {
+        while let Some(node) = at {
+            let entered = &mut self.nodes[node as usize].entered;
+            if std::mem::replace(entered, self.set) == self.set {
+                return;
+            }
+            set.push(node);
+            at = self.nodes[node as usize].any;
         }
     }
 }

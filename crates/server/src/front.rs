@@ -5,7 +5,7 @@ use crate::api::query::{self, Query};
 use crate::console;
 use crate::hold::{self, Hold};
 use crate::listen::Accepted;
-use crate::listen::http1::{Connection, Head, Next};
+use crate::listen::http1::{Connection, Framing, Head, Next};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
@@ -13,7 +13,7 @@ use crate::reading::{How, Reading, is_event_stream};
 use crate::shard::{Answer, SharedShard};
 use crate::transport::{poll, sse};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, RETRY_AFTER, VARY};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,9 +21,6 @@ use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-
-/// Seconds after which a refused client may try again, at the earliest and at the latest.
-const RETRY_AFTER_SECONDS: std::ops::RangeInclusive<u32> = 1..=5;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -40,7 +37,8 @@ enum Outcome {
 pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
     let Accepted { socket, admission, admitted } = accepted;
     let Ok(socket) = TcpStream::from_std(socket) else { return };
-    let front = Front { connection: Connection::new(socket, node.http1.clone()), node, shard: shard.clone(), admitted };
+    let settings = if admitted { node.http1.clone() } else { node.refusing.clone() };
+    let front = Front { connection: Connection::new(socket, settings), node, shard: shard.clone(), admitted };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
         let adopted =
@@ -157,6 +155,10 @@ impl Front {
                 let page = poll::answer(&self.node, &self.shard, &head.headers, &reading, wanted, gone).await;
                 Ok(page.map_or(Outcome::Gone, Outcome::Respond))
             }
+            // What follows the head is the stream's: bytes that someone in between takes for a body must not be.
+            How::Hold { .. } if head.framing != Framing::None && head.framing != Framing::Length(0) => {
+                Err(Code::BadRequest.because("a request that is answered by a stream has no body"))
+            }
             How::Hold { transport, accepted } => {
                 let dress = |headers: &mut HeaderMap| origin::allow(head.headers.get(ORIGIN), false, headers);
                 Ok(match hold::open(&self.node, head, &reading, *transport, accepted.as_ref(), dress) {
@@ -174,20 +176,13 @@ impl Front {
 
     fn problem(&self, problem: &Problem) -> Response<Bytes> {
         self.node.figures.problems.fetch_add(1, Ordering::Relaxed);
-        let mut response = api::problem::respond(problem);
-        if problem.code.row().http == StatusCode::SERVICE_UNAVAILABLE {
-            let seconds = fastrand::u32(RETRY_AFTER_SECONDS);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        api::problem::respond(problem)
     }
 
     fn refuse_event_stream(&self, code: Code) -> Response<Bytes> {
         let mut response = Response::new(sse::refusal(code, self.node.config.retry));
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        hold::stream_fields(HeaderValue::from_static("text/event-stream"), headers);
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }

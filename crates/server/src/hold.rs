@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{Response, StatusCode, Version};
+use http::{HeaderMap, Response, StatusCode, Version};
 use switchboard_hub::Place;
 use switchboard_store::Opened;
 use switchboard_wire::websocket::handshake::Accepted;
@@ -33,7 +33,7 @@ pub(crate) fn open(
     reading: &Reading,
     transport: Transport,
     accepted: Option<&Accepted<'_>>,
-    dress: impl FnOnce(&mut http::HeaderMap),
+    dress: impl FnOnce(&mut HeaderMap),
 ) -> Hold {
     let opened = node.log.open(node.now(), &reading.selection, reading.since(), false);
     if opened.finished && !transport.is_websocket() {
@@ -113,11 +113,16 @@ fn streaming(node: &Node, reading: &Reading, transport: Transport) -> Response<(
             body_type(node, reading)
         }
     };
+    stream_fields(content_type, headers);
+    response
+}
+
+/// What every stream over HTTP says of itself.
+pub(crate) fn stream_fields(content_type: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
     headers.insert(VARY, HeaderValue::from_static("Accept"));
-    response
 }
 
 /// The content type of the channel's newest event, which stands for the channel's.

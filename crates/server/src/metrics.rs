@@ -32,6 +32,8 @@ pub(crate) struct Figures {
 #[repr(align(128))]
 pub(crate) struct ShardFigures {
     attends: AtomicBool,
+    /// How far the shard has handed over the ring.
+    position: AtomicU64,
     sse: AtomicI64,
     stream: AtomicI64,
     websocket: AtomicI64,
@@ -77,6 +79,15 @@ impl ShardFigures {
 
     pub(crate) fn attends(&self) -> bool {
         self.attends.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn reached(&self, position: u64) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+
+    /// How far a shard that attends has come.
+    pub(crate) fn attended(&self) -> Option<u64> {
+        self.attends().then(|| self.position.load(Ordering::Relaxed))
     }
 
     pub(crate) fn opened(&self, transport: Transport) {

@@ -8,10 +8,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
-use switchboard_store::Memory;
+use switchboard_store::{Item, Memory, What};
 use switchboard_wire::code::Problem;
-use switchboard_wire::{ChannelName, Code, Epoch};
+use switchboard_wire::name::Selection;
+use switchboard_wire::{ChannelName, Code, Epoch, Gap, Notice, Reason};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+/// How long a connection beyond the limit may take to say what it wants.
+const REFUSING: Duration = Duration::from_secs(2);
+
+/// Milliseconds that a publisher waits for shards to catch up, at most.
+const PACE: usize = 100;
 
 /// How long a shard may take to answer before the server counts as not ready.
 const CHECK: Duration = Duration::from_secs(1);
@@ -24,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) connections: Arc<Connections>,
     /// How HTTP/1.1 connections are read.
     pub(crate) http1: Arc<Settings>,
+    /// The same for those beyond the limit, who live off the reserve: they are to say quickly what they are refused.
+    pub(crate) refusing: Arc<Settings>,
     /// Turns true, once, when the server begins to stop.
     pub(crate) draining: watch::Sender<bool>,
     shards: OnceLock<Vec<ShardHandle>>,
@@ -39,6 +48,8 @@ pub(crate) struct ShardHandle {
 pub(crate) enum Command {
     /// Serve this connection.
     Serve(crate::listen::Accepted),
+    /// Answer.
+    Ping(oneshot::Sender<()>),
     /// Count the readers of these channels, and of all channels selected by name.
     CountReaders(Vec<ChannelName>, oneshot::Sender<HashMap<ChannelName, usize>>),
 }
@@ -54,6 +65,7 @@ impl Node {
             log,
             connections,
             http1: Arc::new(Settings::from(&config)),
+            refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
             draining: watch::Sender::new(false),
             shards: OnceLock::new(),
             config,
@@ -91,7 +103,7 @@ impl Node {
     pub(crate) async fn check(&self) -> Result<(), Problem> {
         // The log answers from under its lock, a shard from its own thread.
         self.log.stats();
-        let answers = self.ask_shards(&[]);
+        let answers = self.ask_shards(Command::Ping);
         let all = async {
             for answer in answers {
                 if answer.await.is_err() {
@@ -109,7 +121,7 @@ impl Node {
     /// Readers of these channels and of all channels selected by name, on all shards.
     pub(crate) async fn count_readers(&self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
         let mut total = HashMap::new();
-        for counted in self.ask_shards(listed) {
+        for counted in self.ask_shards(|answer| Command::CountReaders(listed.to_vec(), answer)) {
             for (channel, readers) in counted.await.unwrap_or_default() {
                 *total.entry(channel).or_default() += readers;
             }
@@ -117,13 +129,48 @@ impl Node {
         total
     }
 
-    fn ask_shards(&self, listed: &[ChannelName]) -> Vec<oneshot::Receiver<HashMap<ChannelName, usize>>> {
+    fn ask_shards<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<oneshot::Receiver<T>> {
         let ask = |shard: &ShardHandle| {
-            let (answer, counted) = oneshot::channel();
+            let (answer, answered) = oneshot::channel();
             // A shard that has stopped drops the question, and with it the answer.
-            let _ = shard.commands.send(Command::CountReaders(listed.to_vec(), answer));
-            counted
+            let _ = shard.commands.send(question(answer));
+            answered
         };
         self.shards().iter().map(ask).collect()
+    }
+
+    /// What a live reader is told of something on the ring that is not an event, and whether that is the end of all it
+    /// reads.
+    pub(crate) fn say(&self, item: &Item, selection: Option<&Arc<Selection>>) -> (Notice, bool) {
+        let channel = item.channel.clone();
+        match item.what {
+            What::Deleted => {
+                // It was told everything before, so that this is where it was.
+                let (from, to) = (self.log.position(item.seq - 1), self.log.position(item.seq));
+                let from = from.to_string().into();
+                (Notice::Gap(Gap { channel: Some(channel), from, to, reason: Reason::Deleted }), false)
+            }
+            What::End | What::Event(_) => {
+                let over = selection.is_some_and(|selection| self.log.ended_by(selection, item.seq));
+                (Notice::End { channel }, over)
+            }
+        }
+    }
+
+    /// Whether some shard is so far behind the log's head that more might overrun it.
+    pub(crate) fn is_outrun(&self) -> bool {
+        let slowest = (0..self.shards().len()).filter_map(|index| self.figures.shard(index).attended()).min();
+        slowest.is_some_and(|position| self.log.head().saturating_sub(position) > self.config.policy.ring as u64 / 4)
+    }
+
+    /// Lets the shards catch up before more is appended. The ring is short beside what a publisher can send at once, and
+    /// readers that keep up are not to fall behind for that. A shard that does not move is not waited for.
+    pub(crate) async fn pace(&self) {
+        for _ in 0..PACE {
+            if !self.is_outrun() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }

@@ -48,7 +48,7 @@ impl Memory {
 
     /// The newest place of the log. [`Memory::take`] has everything up to here.
     pub fn head(&self) -> u64 {
-        self.head.load(Ordering::Acquire)
+        self.head.load(Ordering::SeqCst)
     }
 
     /// A place of this log as clients are told it.
@@ -100,6 +100,11 @@ impl Memory {
     /// Appends the items after `after` to `out`, at most `max`.
     pub fn take(&self, after: u64, max: usize, out: &mut Vec<Item>) -> Taken {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).take(after, max, out)
+    }
+
+    /// Whether every channel of the selection has ended by this place. Never with patterns, nor of no channel at all.
+    pub fn ended_by(&self, selection: &Selection, seq: u64) -> bool {
+        self.lock().ended_by(selection, seq)
     }
 
     /// Whether every channel of the selection has ended. Never with patterns, nor of no channel at all.
@@ -181,7 +186,8 @@ impl Memory {
         if changed {
             let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
             ring.extend(log.fresh.drain(..), &mut fallen);
-            self.head.store(log.head, Ordering::Release);
+            // In one order with what shards say of whether they attend, which the bells look at after this.
+            self.head.store(log.head, Ordering::SeqCst);
         }
         drop(log);
         drop((trash, fallen));

@@ -16,6 +16,8 @@ pub const LOGS_MAX: usize = 10;
 pub const MARK_MAX: usize = 24;
 /// Channels and patterns one subscription may name.
 pub const SELECTION_MAX: usize = 128;
+/// Wildcards in one pattern, so that what a reader asks for bounds what each event costs.
+pub const WILDCARDS_MAX: usize = 8;
 /// Deepest nesting of a JSON value, as `serde_json` bounds it.
 pub const JSON_DEPTH_MAX: usize = 128;
 /// Longest payload of a WebSocket control frame, in bytes (RFC 6455 section 5.5).

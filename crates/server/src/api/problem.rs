@@ -29,7 +29,7 @@ pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match problem.code {
         Code::Overloaded | Code::Draining => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u64(1..=3)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u64(1..=5)));
         }
         Code::UpgradeRequired => {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -105,8 +105,8 @@ impl Writer<'_> {
     async fn read(&mut self, format: Format, body: &mut impl BodySource) -> Result<u64, Failure> {
         let message = self.task.node.config.limits.message;
         let mut reader = match format {
-            // JSON may take three bytes to write one of text that is not ASCII.
-            Format::NdJson => Reader::Lines(Lines::new(message.saturating_mul(3).saturating_add(AROUND))),
+            // JSON may take six bytes to write one, as `\u001b`.
+            Format::NdJson => Reader::Lines(Lines::new(message.saturating_mul(6).saturating_add(AROUND))),
             Format::Sse => Reader::Events(Decoder::new(message.saturating_add(AROUND)), Vec::new()),
         };
         loop {
@@ -131,6 +131,7 @@ impl Writer<'_> {
             // Lines before a bad one count.
             self.flush()?;
             outcome?;
+            self.task.node.pace().await;
             if let Ok(None) = piece {
                 return Ok(reader.line());
             }

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 const RESERVE: usize = 64;
 /// Connections beyond the limit that are being refused at once: they live off the reserve.
 const REFUSALS: usize = 32;
-/// Unacknowledged bytes or keep-alive probes are given up on after this: it finds peers that vanished.
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Unacknowledged bytes or keep-alive probes are given up on after this: it finds peers that vanished. A peer that is
+/// there and does not read is another thing: see [`crate::shard`], which lifts the limit while a socket is full.
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Unsent bytes the kernel keeps for one connection before the socket counts as full.
 const NOT_SENT_LOWAT: u32 = 128 << 10;
 

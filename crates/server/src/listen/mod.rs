@@ -4,5 +4,5 @@ mod accept;
 pub mod http1;
 mod source;
 
-pub(crate) use accept::{Accepted, Admission, Connections, accept};
+pub(crate) use accept::{Accepted, Admission, Connections, USER_TIMEOUT, accept};
 pub use source::{BodyError, BodySource, Pace};

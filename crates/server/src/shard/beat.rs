@@ -9,6 +9,9 @@ use switchboard_wire::{Notice, form};
 /// The phases over which heartbeats are spread. A connection's phase is its token's remainder.
 const PHASES: usize = 32;
 
+/// Pings that go unanswered before a WebSocket is given up.
+const PINGS: u8 = 2;
+
 /// When the next phase is due, and where the shard was when each was last served.
 pub(super) struct Beats {
     step: Duration,
@@ -72,10 +75,11 @@ impl Shard {
             words.push(form::notice(&notice, transport.form()));
         }
         match transport {
-            Transport::WebSocket { .. } if heard => held.pinged = false,
-            Transport::WebSocket { .. } if held.pinged => return self.unresponsive(token),
+            // What the socket took counts as life as well: a pong waits behind all that the peer has yet to read.
+            Transport::WebSocket { .. } if heard || active => held.pings = 0,
+            Transport::WebSocket { .. } if held.pings == PINGS => return self.unresponsive(token),
             Transport::WebSocket { .. } => {
-                held.pinged = true;
+                held.pings += 1;
                 words.extend(transport.heartbeat());
             }
             _ if active || !words.is_empty() => {}

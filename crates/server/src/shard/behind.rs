@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::mem;
 use switchboard_hub::{Place, Token};
 use switchboard_store::{Budget, Cursor, Found, Read};
-use switchboard_wire::{Notice, form};
+use switchboard_wire::{Form, Notice, form};
 
 /// What one laggard may read at once.
 const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
@@ -41,20 +41,25 @@ impl Shard {
     }
 
     /// Sends a reader that is behind the next piece of the log.
-    fn catch_up(&mut self, token: Token) {
+    pub(super) fn catch_up(&mut self, token: Token) {
         let Some(place) = self.readers.behind(token) else { return };
         let Some(selection) = self.readers.selection(token).cloned() else { return };
-        let cursor = Cursor { seq: place.cursor, floor: place.floor };
         // Up to the shard's position and no further: what comes after it, the ring will bring. But a reader that
         // wants no more than states up to its floor is not to be brought anything else up to there.
         let upto = self.readers.position().max(place.floor);
+        let cursor = Cursor { seq: place.cursor, floor: place.floor };
         let piece = self.node.log.read(self.node.now(), &selection, cursor, upto, PIECE);
 
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-        let says_gaps = held.transport.form().says_gaps();
-        let broken = |found: &Found| matches!(found.what, Read::Gap(_)) && !says_gaps;
+        let form = held.transport.form();
+        let broken = |found: &Found| matches!(found.what, Read::Gap(_)) && !form.says_gaps();
         let sendable = piece.found.iter().position(broken).unwrap_or(piece.found.len());
-        let out: Vec<Bytes> = piece.found[..sendable].iter().map(|found| held.wrap(&encode(found, held))).collect();
+        let mut out: Vec<Bytes> = piece.found[..sendable].iter().map(|found| held.wrap(&encode(found, form))).collect();
+        if piece.caught_up && place.floor > place.cursor && form.says_gaps() {
+            // It was given states from long ago, whose ids are no place to resume from.
+            let now_at = Notice::Position(self.node.log.position(piece.cursor.seq));
+            out.push(held.wrap(&form::notice(&now_at, form)));
+        }
         let sent = held.sink.send(&out);
         held.active |= !out.is_empty();
         let blocked = held.sink.is_blocked();
@@ -62,7 +67,7 @@ impl Shard {
         self.node.figures.shard(self.index).recovered(taken);
 
         let reached = match taken {
-            _ if taken == piece.found.len() => at(piece.cursor),
+            _ if taken >= piece.found.len() => at(piece.cursor),
             0 => place,
             _ => at(piece.found[taken - 1].cursor),
         };
@@ -82,8 +87,7 @@ fn at(cursor: Cursor) -> Place {
     Place { cursor: cursor.seq, floor: cursor.floor }
 }
 
-fn encode(found: &Found, held: &super::Held) -> form::Encoded {
-    let form = held.transport.form();
+fn encode(found: &Found, form: Form) -> form::Encoded {
     match &found.what {
         Read::Event(entry) => entry.encoded(form),
         Read::Gap(gap) => form::notice(&Notice::Gap(gap.clone()), form),

@@ -87,6 +87,9 @@ async fn run(
                         requests.done.notify_one();
                     });
                 }
+                Command::Ping(answer) => {
+                    let _ = answer.send(());
+                }
                 Command::CountReaders(listed, answer) => {
                     // Who asked may have gone.
                     let _ = answer.send(shard.borrow_mut().count_readers(&listed));

@@ -34,14 +34,16 @@ pub(crate) struct Held {
     pub(crate) chunked: bool,
     /// In the queue of those that may take more.
     pub(crate) queued: bool,
+    /// In the queue of those that have more to read.
+    pub(crate) unread: bool,
     /// Something was sent since the last heartbeat.
     pub(crate) active: bool,
     /// The log moved on since the peer was last told its cursor.
     pub(crate) untold: bool,
     /// Something was heard since the last heartbeat.
     pub(crate) heard: bool,
-    /// A ping was sent and nothing was heard since.
-    pub(crate) pinged: bool,
+    /// Pings that were sent in a row, with nothing heard since.
+    pub(crate) pings: u8,
     /// Reading stopped, because the peer does not read its answers.
     pub(crate) paused: bool,
     /// The last words were said, or wait to be sent.
@@ -68,11 +70,12 @@ impl Held {
             transport,
             chunked,
             queued: false,
+            unread: false,
             // What opens the stream is news enough until the first heartbeat.
             active: true,
             untold: false,
             heard: true,
-            pinged: false,
+            pings: 0,
             paused: false,
             closing: false,
             peer_closed: false,

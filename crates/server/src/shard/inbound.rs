@@ -17,6 +17,8 @@ use switchboard_wire::{Code, Kind};
 /// Sockets read in one turn, and reads of each.
 const SOCKETS_PER_TURN: usize = 256;
 const READS_PER_SOCKET: usize = 4;
+/// Messages of one peer that are taken in before what they published is delivered.
+const DELIVER_AFTER: usize = 256;
 
 impl Shard {
     /// Reads on from the sockets that have more.
@@ -33,6 +35,10 @@ impl Shard {
     fn read_one(&mut self, token: Token, scratch: &mut [u8]) {
         for _ in 0..READS_PER_SOCKET {
             let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+            held.unread = false;
+            if held.transport.is_websocket() && self.node.is_outrun() {
+                break;
+            }
             if held.paused {
                 return;
             }
@@ -45,7 +51,16 @@ impl Shard {
                 Err(_) => return self.remove(token),
             }
         }
-        self.unread.push_back(token);
+        self.read_later(token);
+    }
+
+    /// Puts a connection in the queue of those that have more to read.
+    pub(super) fn read_later(&mut self, token: Token) {
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
+            && !std::mem::replace(&mut held.unread, true)
+        {
+            self.unread.push_back(token);
+        }
     }
 
     /// Takes in what a peer sent. Only a WebSocket has anything to say; what else arrives is a sign of life.
@@ -58,7 +73,11 @@ impl Shard {
         // Between messages there is no reader, and one that is idle again goes: an idle peer costs nothing.
         let fresh = || Reader::new(Role::Server, deflated.is_some(), limits);
         let mut reader = held.inbox.take().map_or_else(fresh, |reader| *reader);
-        loop {
+        for count in 1.. {
+            if count % DELIVER_AFTER == 0 {
+                // The ring is short beside what one read may bring: nobody is to fall behind for that.
+                self.deliver_live();
+            }
             match reader.read(&mut received, &mut self.inflaters) {
                 Ok(Some(incoming)) => self.on_incoming(token, incoming),
                 Ok(None) => break,

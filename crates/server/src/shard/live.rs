@@ -1,12 +1,13 @@
 //! From the ring to the sockets: the fast path.
 
 use super::{Shard, Slot};
+use crate::transport::Ending;
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
 use switchboard_hub::{Place, Token};
 use switchboard_store::{Entry, Item, Taken, What};
-use switchboard_wire::Form;
+use switchboard_wire::{Form, Notice, form};
 
 /// Items taken from the ring at once: all that is due to one connection among them leaves in one write.
 const BATCH: usize = 64;
@@ -55,6 +56,9 @@ impl Batch {
 impl Shard {
     /// Hands the ring's next items to the live readers. `true` if the ring may hold more.
     pub(super) fn deliver_live(&mut self) -> bool {
+        if self.readers.is_empty() {
+            return false;
+        }
         for _ in 0..BATCHES_PER_TURN {
             self.batch.clear();
             match self.node.log.take(self.readers.position(), BATCH, &mut self.batch.items) {
@@ -67,6 +71,7 @@ impl Shard {
                 }
                 Taken::Overrun { head } => self.overrun(head),
             }
+            self.node.figures.shard(self.index).reached(self.readers.position());
         }
         true
     }
@@ -98,7 +103,25 @@ impl Shard {
         };
         let mut out = mem::take(&mut self.batch.out);
         let form = held.transport.form();
-        out.extend(run.iter().map_while(|(_, item)| self.batch.bytes(*item, form, held.chunked)));
+        let mut ending = None;
+        for &(_, item) in run {
+            if let Some(bytes) = self.batch.bytes(item, form, held.chunked) {
+                out.push(bytes);
+                continue;
+            }
+            let (notice, over) = self.node.say(&self.batch.items[usize::from(item)], self.readers.selection(token));
+            ending = match (&notice, over) {
+                (Notice::Gap(_), _) if !form.says_gaps() => Some(Ending::Broken),
+                (_, over) => over.then_some(Ending::Complete),
+            };
+            if ending == Some(Ending::Broken) {
+                break;
+            }
+            out.push(held.wrap(&form::notice(&notice, form)));
+            if ending.is_some() {
+                break;
+            }
+        }
         let sent = held.sink.send(&out);
         held.active = true;
         let blocked = held.sink.is_blocked();
@@ -106,18 +129,14 @@ impl Shard {
         self.batch.out = out;
         let Ok(taken) = sent else { return self.remove(token) };
         self.node.figures.shard(self.index).delivered(taken);
-        if taken == run.len() && !blocked {
-            return;
-        }
-        // What was not taken, and what is not an event, is read from the log: by the peer's pace, and with the log's
-        // word on gaps and ends.
-        let seq_of = |at: usize| self.batch.items[usize::from(run[at].1)].seq;
-        let cursor = if taken < run.len() { seq_of(taken) - 1 } else { seq_of(taken - 1) };
-        self.readers.fall_behind(token, Place::at(cursor));
         if blocked {
+            // What was not taken is read from the log, by the peer's pace.
+            let seq_of = |at: usize| self.batch.items[usize::from(run[at].1)].seq;
+            let cursor = if taken < run.len() { seq_of(taken) - 1 } else { seq_of(taken - 1) };
+            self.readers.fall_behind(token, Place::at(cursor));
             self.node.figures.shard(self.index).fell_behind();
-        } else {
-            self.queue(token);
+        } else if let Some(ending) = ending {
+            self.begin_close(token, ending);
         }
     }
 

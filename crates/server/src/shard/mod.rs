@@ -119,7 +119,7 @@ impl Shard {
             self.queue(token);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.unread.push_back(token);
+            self.read_later(token);
         }
     }
 
@@ -148,11 +148,11 @@ impl Shard {
             // A fresh socket takes a head; one that does not is not worth waiting for.
             Ok(0) | Err(_) => self.remove(token),
             Ok(_) => {
-                if !live {
-                    self.queue(token);
-                }
                 if let Some(ending) = ending {
                     self.begin_close(token, ending);
+                } else if !live {
+                    // At once, so that what is ephemeral and comes now finds the reader live.
+                    self.catch_up(token);
                 }
                 self.hear(token, &mut received);
             }
@@ -178,6 +178,7 @@ impl Shard {
             // The order matters: what is appended from here on rings, and what was before lies below the head.
             self.node.figures.shard(self.index).attend(true);
             self.readers.advance(self.node.log.head());
+            self.node.figures.shard(self.index).reached(self.readers.position());
         }
     }
 

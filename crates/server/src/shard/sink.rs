@@ -1,8 +1,10 @@
 //! A socket that is only ever written whole messages.
 
+use crate::listen::USER_TIMEOUT;
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::time::Duration;
 
 /// Most messages in one write: well under the kernel's limit of 1024 slices.
 const SLICES: usize = 64;
@@ -57,7 +59,7 @@ impl Sink {
             let mut written = match self.write(batch) {
                 Ok(written) => written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.backlog = Some(Box::default());
+                    self.block(Bytes::new());
                     return Ok(taken);
                 }
                 Err(error) => return Err(error),
@@ -67,7 +69,7 @@ impl Sink {
                     // Nothing of this message left, so it is not taken, but the socket is full all the same.
                     let broken_off = written > 0;
                     let unfinished = if broken_off { message.slice(written..) } else { Bytes::new() };
-                    self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
+                    self.block(unfinished);
                     return Ok(taken + usize::from(broken_off));
                 }
                 written -= message.len();
@@ -75,6 +77,18 @@ impl Sink {
             }
         }
         Ok(taken)
+    }
+
+    /// The socket is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
+    /// bytes takes them for the same, so it is lifted meanwhile.
+    fn block(&mut self, unfinished: Bytes) {
+        self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
+        self.limit_silence(None);
+    }
+
+    fn limit_silence(&self, limit: Option<Duration>) {
+        // Only a socket that is gone refuses this, and then the next write says so.
+        let _ = socket2::SockRef::from(&self.socket).set_tcp_user_timeout(limit);
     }
 
     fn write(&mut self, batch: &[Bytes]) -> io::Result<usize> {
@@ -132,6 +146,7 @@ impl Sink {
                 Err(error) => return Err(error),
             }
         }
+        self.limit_silence(Some(USER_TIMEOUT));
         Ok(true)
     }
 }

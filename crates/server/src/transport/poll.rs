@@ -91,7 +91,12 @@ pub(crate) async fn answer(
 /// Reads a page. It has one gap at most, in front: what follows another is for the next page.
 fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap: Option<Gap>) -> Page {
     let budget = Budget { items: wanted.limit, bytes: PAGE_BYTES };
-    let piece = node.log.read(node.now(), &reading.selection, cursor, node.log.head(), budget);
+    let head = node.log.head();
+    let mut piece = node.log.read(node.now(), &reading.selection, cursor, head, budget);
+    // A pattern may come upon nothing but ends, which a page has no words for: what is behind them is to be reached.
+    while !piece.caught_up && piece.found.iter().all(|found| matches!(found.what, Read::End(_))) {
+        piece = node.log.read(node.now(), &reading.selection, piece.cursor, head, budget);
+    }
     let mut page = Page {
         events: Vec::with_capacity(piece.found.len()),
         gap,

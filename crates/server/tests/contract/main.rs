@@ -24,7 +24,7 @@ mod open_mode;
 mod poll;
 mod publish;
 mod publish_stream;
-mod review;
+mod seams;
 mod sse;
 mod stream;
 mod strictness;
