@@ -173,6 +173,15 @@ impl Readers {
         self.get(token).map(|reader| if reader.live { reader.cursor.max(self.position) } else { reader.cursor })
     }
 
+    /// Notes that a live reader is being told its cursor, and gives it if it moved since it was last told: by an event, or
+    /// by this.
+    pub fn tell(&mut self, token: Token) -> Option<u64> {
+        let position = self.position;
+        let reader = self.get_mut(token).filter(|reader| reader.live && reader.cursor < position)?;
+        reader.cursor = position;
+        Some(position)
+    }
+
     pub fn selection(&self, token: Token) -> Option<&Arc<Selection>> {
         self.get(token).map(|reader| &reader.selection)
     }

@@ -105,7 +105,7 @@ impl Front {
     }
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
-        origin::check(head, self.node.config.insecure)?;
+        origin::check(head, self.node.public)?;
         let query = Query::parse(head.query.as_deref())?;
         let refused = match (self.admitted, self.node.is_draining()) {
             (false, _) => Some(Code::Overloaded),
@@ -132,7 +132,10 @@ impl Front {
             return self.read(head, &query, channel).await;
         }
         Ok(Outcome::Respond(match &*head.path {
-            "/metrics" => get_only(head, || text(metrics::CONTENT_TYPE, metrics::text(&self.node)))?,
+            "/metrics" => get_only(head, || {
+                let (content_type, body) = metrics::text(&self.node, &head.headers);
+                text(content_type, body)
+            })?,
             "/readyz" => {
                 self.node.check().await?;
                 get_only(head, || text(PLAIN, "ready\n".into()))?
@@ -189,7 +192,7 @@ impl Front {
 
     /// Adds what is due to a browser.
     fn dress(&self, head: &Head, mut response: Response<Bytes>) -> Response<Bytes> {
-        let allowed = origin::check(head, self.node.config.insecure).is_ok();
+        let allowed = origin::check(head, self.node.public).is_ok();
         let origin = head.headers.get(ORIGIN).filter(|_| allowed);
         origin::allow(origin, origin::is_preflight(head), response.headers_mut());
         response

@@ -5,6 +5,8 @@
 
 use crate::node::Node;
 use crate::transport::Transport;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -14,8 +16,9 @@ use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-/// The content type of the text that [`text`] makes.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The two formats: what Prometheus has always read, and OpenMetrics for whoever asks for it.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything counted.
 pub(crate) struct Figures {
@@ -135,13 +138,35 @@ impl ShardFigures {
     }
 }
 
-/// The metrics in the OpenMetrics text format.
-pub(crate) fn text(node: &Arc<Node>) -> String {
+/// The metrics and their content type, as `Accept` asks for them.
+pub(crate) fn text(node: &Arc<Node>, headers: &HeaderMap) -> (&'static str, String) {
     let mut registry = Registry::with_prefix("switchboard");
     registry.register_collector(Box::new(Snapshot(node.clone())));
     let mut out = String::new();
     // Invariant: writing into a `String` has no way to fail.
     let _ = encode(&mut out, &registry);
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("application/openmetrics-text"));
+    match headers.get_all(ACCEPT).iter().any(accepts) {
+        true => (OPENMETRICS, out),
+        false => (PROMETHEUS, as_prometheus(&out)),
+    }
+}
+
+/// The older format calls a counter by the name of its sample, and has no mark at the end.
+fn as_prometheus(openmetrics: &str) -> String {
+    let counters: Vec<&str> =
+        openmetrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut out = String::with_capacity(openmetrics.len() + counters.len() * 12);
+    for line in openmetrics.lines().filter(|line| *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(&name) => {
+                out.push_str(&format!("# {kind} {name}_total {rest}"));
+            }
+            _ => out.push_str(line),
+        }
+        out.push('\n');
+    }
     out
 }
 
@@ -200,5 +225,19 @@ impl Collector for Snapshot {
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_prometheus;
+
+    #[test]
+    fn counters_are_called_by_their_samples_in_the_older_format() {
+        let openmetrics =
+            "# HELP a How many.\n# TYPE a counter\na_total 3\n# HELP b Now.\n# TYPE b gauge\nb 1\n# EOF\n";
+        let expected =
+            "# HELP a_total How many.\n# TYPE a_total counter\na_total 3\n# HELP b Now.\n# TYPE b gauge\nb 1\n";
+        assert_eq!(as_prometheus(openmetrics), expected);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) log: Arc<Memory>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) connections: Arc<Connections>,
+    /// Whether it listens where others reach it, in open mode: then no host or origin is refused.
+    pub(crate) public: bool,
     /// How HTTP/1.1 connections are read.
     pub(crate) http1: Arc<Settings>,
     /// The same for those beyond the limit, who live off the reserve: they are to say quickly what they are refused.
@@ -64,6 +66,7 @@ impl Node {
             figures: Arc::new(Figures::new(shards)),
             log,
             connections,
+            public: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
             http1: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
             draining: watch::Sender::new(false),

@@ -20,7 +20,8 @@ const ALLOWED_HEADERS: &str =
 const EXPOSED_HEADERS: &str = "ETag, Retry-After, Preference-Applied, Allow";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
-/// Checks `Host` and `Origin`. `public` is the mode of `--insecure`, in which every host and origin is served.
+/// Checks `Host` and `Origin`. `public`: the server listens where others reach it, as `--insecure`
+/// allows, and serves every host and origin.
 pub(crate) fn check(head: &Head, public: bool) -> Result<(), Problem> {
     if public {
         return Ok(());

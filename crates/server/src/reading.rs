@@ -65,6 +65,10 @@ impl Reading {
     ) -> Result<Reading, Problem> {
         let single = channel.is_some();
         let selection = match channel {
+            Some(_) if query.last("channel").is_some() => {
+                let why = "`channel` goes with `/channels`; the path names one channel already";
+                return Err(Code::InvalidParameter.because(why));
+            }
             Some(channel) => Selection::one(channel),
             None => selection(query)?,
         };

@@ -74,6 +74,15 @@ impl Entry {
         encoded
     }
 
+    /// Drops the encodings: they are made again for whoever asks.
+    pub(crate) fn shed(&self) {
+        self.encodings.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let before = self.resident.fetch_and(RELEASED, Ordering::Relaxed);
+        if before & RELEASED == 0 {
+            self.ledger.subtract(before);
+        }
+    }
+
     /// Bytes of text and data.
     pub(crate) fn cost(&self) -> usize {
         self.event.draft.cost()

@@ -10,6 +10,7 @@ mod entry;
 mod index;
 mod keys;
 mod log;
+mod losses;
 mod memory;
 mod open;
 pub mod policy;

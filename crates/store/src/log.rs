@@ -110,8 +110,8 @@ pub struct Stats {
     pub forgotten: u64,
 }
 
-/// Marks of losses kept at most: some 40 bytes each. More if there may be more than half as many channels.
-const MARKS: usize = 1 << 18;
+/// Encodings may take this part of what events may take, on top of it.
+const ENCODINGS: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -131,8 +131,10 @@ pub(crate) struct Log {
     /// loss later than where it was.
     pub(crate) vague: u64,
     /// The channel of each mark, in the order in which they were made. Marks that went in another way are still in it.
-    marked: VecDeque<Id>,
-    marks_limit: usize,
+    pub(crate) marked: VecDeque<Id>,
+    pub(crate) marks_limit: usize,
+    /// The encodings of events up to here were dropped.
+    shed_at: u64,
     /// When to look for expired events in which channel, at most one for each.
     timers: BTreeSet<(u64, Id)>,
     events: usize,
@@ -166,7 +168,8 @@ impl Log {
             lost: 0,
             vague: 0,
             marked: VecDeque::new(),
-            marks_limit: MARKS.max(2 * policy.channels),
+            shed_at: 0,
+            marks_limit: crate::losses::MARKS.max(2 * policy.channels),
             timers: BTreeSet::new(),
             events: 0,
             bytes: 0,
@@ -419,63 +422,6 @@ impl Log {
         }
     }
 
-    /// The channel lost what stood at `seq`. `push`: the place is new in the order of the log.
-    fn lose(&mut self, id: Id, seq: u64, reason: Reason, push: bool) {
-        let Some(record) = self.records.get_mut(id) else { return };
-        (record.lost, record.reason) = (seq, reason);
-        self.lost = self.lost.max(seq);
-        let order = self.order.events(record.is_state());
-        if push {
-            order.push(seq, Kind::Lost, id);
-        } else {
-            order.set(seq, Kind::Lost);
-        }
-        match record.marks.back_mut() {
-            Some(before) if self.order.holds_nothing_between(*before, seq) => {
-                let before = std::mem::replace(before, seq);
-                self.order.events(record.is_state()).set(before, Kind::Gone);
-            }
-            _ => {
-                record.marks.push_back(seq);
-                self.marked.push_back(id);
-                self.drop_marks();
-            }
-        }
-    }
-
-    /// Keeps the number of marks within its limit: the oldest go. What they stood for is still told by the next mark of
-    /// their channel, though a reader may be past some of it by then.
-    fn drop_marks(&mut self) {
-        /// Channels with a single mark keep it; most of those that are met in a row.
-        const PATIENCE: usize = 8;
-        for _ in 0..PATIENCE {
-            if self.marked.len() <= self.marks_limit {
-                return;
-            }
-            let Some(id) = self.marked.pop_front() else { return };
-            let Some(record) = self.records.get_mut(id) else { continue };
-            match record.marks.len() {
-                // Its marks went in another way.
-                0 => {}
-                1 => self.marked.push_back(id),
-                _ => {
-                    let Some(mark) = record.marks.pop_front() else { continue };
-                    self.order.events(record.is_state()).set(mark, Kind::Gone);
-                    self.vague = self.vague.max(mark);
-                }
-            }
-        }
-    }
-
-    /// Nothing of the channel counts as lost any longer.
-    fn find(&mut self, id: Id) {
-        let Some(record) = self.records.get_mut(id) else { return };
-        for mark in record.marks.drain(..) {
-            self.order.events(matches!(record.class, Class::State)).set(mark, Kind::Gone);
-        }
-        (record.lost, record.forgotten) = (0, 0);
-    }
-
     /// Removes what has expired of a channel, at most `limit` events, and returns how many that were.
     pub(crate) fn expire_channel(&mut self, id: Id, limit: usize) -> usize {
         let Some(record) = self.records.get(id) else { return 0 };
@@ -510,11 +456,36 @@ impl Log {
 
     /// Removes the oldest events of all while the log holds more bytes than it may. The newest stays.
     pub(crate) fn keep_to_the_limit(&mut self) {
-        while self.events > 1 && self.held() > self.policy.bytes {
+        self.shed();
+        while self.events > 1 && self.bytes > self.policy.bytes {
             let Some(oldest) = self.order.oldest_event() else { return };
             if self.expire_channel(oldest.channel, usize::MAX) == 0 {
                 self.stats.trimmed += 1;
                 self.remove(oldest.channel, 1, Some(Reason::Trimmed));
+            }
+        }
+    }
+
+    /// Drops encodings, the oldest events' first, while they take more than their share. They have a limit of their own:
+    /// who reads is not to make anyone's history shorter.
+    fn shed(&mut self) {
+        /// Places looked at after each append.
+        const STEP: usize = 256;
+        if self.ledger.bytes() <= self.policy.bytes / ENCODINGS {
+            return;
+        }
+        let mut places = self.order.after(self.shed_at, self.shed_at);
+        for _ in 0..STEP {
+            let Some(place) = places.next() else {
+                self.shed_at = 0;
+                return;
+            };
+            self.shed_at = place.seq;
+            if let Some(entry) = self.records.get(place.channel).and_then(|record| record.at(place.seq)) {
+                entry.shed();
+            }
+            if self.ledger.bytes() <= self.policy.bytes / ENCODINGS {
+                return;
             }
         }
     }

@@ -35,7 +35,8 @@ pub struct Policy {
     pub rules: Vec<(Pattern, Class)>,
     /// What no pattern matches.
     pub default: Class,
-    /// Bytes held in all, encodings included.
+    /// Bytes of events held in all, some overhead of each included. On top of it come their encodings, at most a quarter
+    /// of it, and what the ring holds longer than the channels do, at most another.
     pub bytes: usize,
     /// Channels kept in all.
     pub channels: usize,

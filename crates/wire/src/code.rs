@@ -58,6 +58,7 @@ table! {
     GapClose            "gap"                   41000   410  4410  true  "Events were lost, and this form has no way to say which: read again in event form."
     TooLarge            "too_large"             41300   413  1009  false "The message is larger than the server takes."
     ExpectationFailed   "expectation_failed"    41700   417 4417 false "The server knows no expectation but `100-continue`."
+    UnsupportedEncoding "unsupported_encoding"  41500   415  4415  false "The body is in a content coding; publish it as it is."
     Misdirected         "misdirected"           42100   421  4421  false "This server does not serve that host name."
     KeyReused           "idempotency_key_reused" 42200  422  4422  false "The idempotency key was used before, with another body."
     UpgradeRequired     "upgrade_required"      42600   426  4426  false "The WebSocket version is not 13."

@@ -68,7 +68,7 @@ impl Draft {
             Kind::Text if simdutf8::basic::from_utf8(&data).is_err() => return Err(Code::InvalidText.into()),
             Kind::Text | Kind::Binary => {}
         }
-        let content_type = content_type.filter(|text| !text.eq_ignore_ascii_case(kind.implied_type()));
+        let content_type = content_type.filter(|text| !is_implied(text, kind));
         if let Some(text) = content_type
             && (text.len() > CONTENT_TYPE_MAX || !text.bytes().all(|b| matches!(b, b' '..=b'~')))
         {
@@ -100,6 +100,13 @@ impl Draft {
             + self.event.as_ref().map_or(0, |text| text.len())
             + self.content_type.as_ref().map_or(0, |text| text.len())
     }
+}
+
+/// Whether a content type says no more than the kind does: all text here is UTF-8.
+fn is_implied(content_type: &str, kind: Kind) -> bool {
+    let mut parameters = content_type.split(';').skip(1).map(|parameter| parameter.trim().replace('"', ""));
+    essence(content_type) == kind.implied_type()
+        && parameters.all(|parameter| kind != Kind::Binary && parameter.eq_ignore_ascii_case("charset=utf-8"))
 }
 
 /// The media type without its parameters, in lower case.
@@ -213,7 +220,7 @@ mod tests {
             (Some("application/x-www-form-urlencoded"), b"hello", Ok((Kind::Text, "text/plain"))),
             (Some("application/x-www-form-urlencoded"), b"\xff", Ok((Kind::Binary, "application/octet-stream"))),
             (Some("application/json"), b"{\"a\":\n1}", Ok((Kind::Json, "application/json"))),
-            (Some("Application/JSON; charset=utf-8"), b"1", Ok((Kind::Json, "Application/JSON; charset=utf-8"))),
+            (Some("Application/JSON; charset=utf-8"), b"1", Ok((Kind::Json, "application/json"))),
             (Some("application/json"), b"{", Err(Code::InvalidJson)),
             (Some("application/json"), b"", Err(Code::InvalidJson)),
             (Some("application/json"), b"\"\xff\"", Err(Code::InvalidJson)),

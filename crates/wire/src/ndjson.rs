@@ -146,8 +146,10 @@ pub fn parse_line(line: &[u8]) -> Result<Draft, Problem> {
 
 /// Cuts a batch into its items, as written.
 pub fn parse_batch(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
-    serde_json::from_str(utf8(body)?)
-        .map_err(|error| Code::InvalidJson.because(format!("the batch is no JSON array: {error}")))
+    serde_json::from_str(utf8(body)?).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Code::InvalidItem.because("the batch is no array of items"),
+        _ => Code::InvalidJson.because(format!("the batch does not parse: {error}")),
+    })
 }
 
 /// Reads one item of a batch: `{"channels":[…],"data"|"base64","event"?,"type"?,"key"?}`. Members it does not know are

@@ -12,7 +12,7 @@ use crate::listen::http1::Head;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use problem::with_allow;
 use query::Query;
@@ -71,6 +71,11 @@ pub(crate) async fn answer(
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
     let route = Route::of(&head.path)?;
+    let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
+    if head.method == Method::POST && encodings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        // It would be kept without its coding, and read as what it is not (RFC 9110 section 8.4).
+        return Err(Code::UnsupportedEncoding.into());
+    }
     match (&route, &head.method) {
         (_, &Method::OPTIONS) => Ok(with_allow(no_content(), route.allow())),
         (Route::Channel(channel), &Method::POST) => publish::publish(node, channel, query, &head.headers, body).await,

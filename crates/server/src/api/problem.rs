@@ -1,7 +1,9 @@
 //! Refusals over HTTP: problems (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use http::{HeaderValue, Response, StatusCode};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
@@ -30,6 +32,9 @@ pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
     match problem.code {
         Code::Overloaded | Code::Draining => {
             headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u64(1..=5)));
+        }
+        Code::UnsupportedEncoding => {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         Code::UpgradeRequired => {
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -12,18 +12,17 @@ const PHASES: usize = 32;
 /// Pings that go unanswered before a WebSocket is given up.
 const PINGS: u8 = 2;
 
-/// When the next phase is due, and where the shard was when each was last served.
+/// Which phase is due next, and when.
 pub(super) struct Beats {
     step: Duration,
     next: Instant,
     phase: usize,
-    served_at: [u64; PHASES],
 }
 
 impl Beats {
-    pub(super) fn new(period: Duration, position: u64) -> Beats {
+    pub(super) fn new(period: Duration) -> Beats {
         let step = (period / PHASES as u32).max(Duration::from_millis(1));
-        Beats { step, next: Instant::now() + step, phase: 0, served_at: [position; PHASES] }
+        Beats { step, next: Instant::now() + step, phase: 0 }
     }
 
     pub(super) fn next(&self) -> Instant {
@@ -46,16 +45,13 @@ impl Shard {
         let phase = self.beats.phase;
         self.beats.phase = (phase + 1) % PHASES;
         self.beats.next = (self.beats.next + self.beats.step).max(now);
-        let position = self.readers.position();
-        let moved = std::mem::replace(&mut self.beats.served_at[phase], position) != position;
         let tokens = (phase..).step_by(PHASES).take_while(|token| *token < self.slots.capacity());
         for token in tokens.collect::<Vec<usize>>() {
-            self.beat_one(token as Token, moved);
+            self.beat_one(token as Token);
         }
     }
 
-    fn beat_one(&mut self, token: Token, moved: bool) {
-        let cursor = self.readers.cursor(token);
+    fn beat_one(&mut self, token: Token) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let active = std::mem::take(&mut held.active);
         let heard = std::mem::take(&mut held.heard);
@@ -64,15 +60,12 @@ impl Shard {
         }
         let transport = held.transport;
         let mut words = Vec::new();
-        // A stream that events keep moving tells its cursor by them; once they stop, this says where they stopped.
-        held.untold |= moved;
-        if let Some(cursor) = cursor
-            && !active
-            && std::mem::take(&mut held.untold)
+        // A stream that events keep moving is told its cursor by them; one that is quiet, by this.
+        if !active
             && transport.form().says_gaps()
+            && let Some(cursor) = self.readers.tell(token)
         {
-            let notice = Notice::Position(self.node.log.position(cursor));
-            words.push(form::notice(&notice, transport.form()));
+            words.push(form::notice(&Notice::Position(self.node.log.position(cursor)), transport.form()));
         }
         match transport {
             // What the socket took counts as life as well: a pong waits behind all that the peer has yet to read.

@@ -38,8 +38,6 @@ pub(crate) struct Held {
     pub(crate) unread: bool,
     /// Something was sent since the last heartbeat.
     pub(crate) active: bool,
-    /// The log moved on since the peer was last told its cursor.
-    pub(crate) untold: bool,
     /// Something was heard since the last heartbeat.
     pub(crate) heard: bool,
     /// Pings that were sent in a row, with nothing heard since.
@@ -73,7 +71,6 @@ impl Held {
             unread: false,
             // What opens the stream is news enough until the first heartbeat.
             active: true,
-            untold: false,
             heard: true,
             pings: 0,
             paused: false,

@@ -78,7 +78,7 @@ enum Slot {
 impl Shard {
     pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry) -> Shard {
         let position = node.log.head();
-        let beats = Beats::new(node.config.heartbeat, position);
+        let beats = Beats::new(node.config.heartbeat);
         Shard {
             node,
             index,

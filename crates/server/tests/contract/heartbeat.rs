@@ -123,3 +123,15 @@ fn clients_that_close_their_side_are_noticed() {
     drop(lines);
     server.await_readers("a", 0);
 }
+
+#[test]
+fn a_stream_that_was_told_its_cursor_by_an_event_is_not_told_it_again() {
+    let server = Server::start(beating(Duration::from_millis(20)));
+    let mut sse = server.sse("/channels/a");
+    sse.notice("$open");
+    server.publish("a", "1");
+    sse.event();
+    for _ in 0..10 {
+        assert!(matches!(sse.next(), switchboard_testkit::Item::Comment(_)), "nothing else was published");
+    }
+}

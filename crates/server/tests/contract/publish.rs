@@ -289,3 +289,22 @@ fn a_publish_that_stops_in_the_middle_of_its_body_appends_nothing() {
     assert!(events(&server, "a").is_empty());
     server.is_alive();
 }
+
+#[test]
+fn a_body_in_a_content_coding_is_415() {
+    let server = Server::new();
+    let answer = server.post("/channels/a", &[("Content-Encoding", "gzip")], "x").expect(415);
+    assert_eq!(answer.json()["code"], "unsupported_encoding");
+    assert_eq!(answer.field("Accept-Encoding"), Some("identity"));
+    server.post("/channels/a", &[("Content-Encoding", "identity")], "x").expect(201);
+}
+
+#[test]
+fn a_type_that_says_no_more_than_the_kind_is_not_told() {
+    let server = Server::new();
+    server.post("/channels/a", &[("Content-Type", "text/plain;charset=UTF-8")], "as fetch says it").expect(201);
+    server.post("/channels/a", &[("Content-Type", "text/plain; charset=latin1")], "x").expect(201);
+    let page = server.page("/channels/a");
+    assert_eq!(page["events"][0].get("type"), None);
+    assert_eq!(page["events"][1]["type"], "text/plain; charset=latin1");
+}
