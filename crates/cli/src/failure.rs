@@ -14,6 +14,8 @@ pub enum Failure {
     Unreachable(String),
     /// Interrupted: 128 and the signal's number, as shells count.
     Interrupted(u8),
+    /// Told already, as a record of the log: the exit code alone is left.
+    Recorded(u8),
     /// Whoever read the output went away (`| head`): nothing to say, and nobody to say it to.
     Closed,
 }
@@ -22,11 +24,31 @@ impl Failure {
     /// Tells the person, and says how to exit.
     pub fn tell(&self) -> ExitCode {
         match self {
-            Failure::Refused(sentence) => say(sentence, 1),
-            Failure::Usage(sentence) => say(sentence, 2),
-            Failure::Unreachable(sentence) => say(sentence, 3),
-            Failure::Interrupted(signal) => ExitCode::from(128 + signal),
-            Failure::Closed => ExitCode::SUCCESS,
+            Failure::Refused(sentence) | Failure::Usage(sentence) | Failure::Unreachable(sentence) => note(sentence),
+            Failure::Interrupted(_) | Failure::Recorded(_) | Failure::Closed => {}
+        }
+        ExitCode::from(self.code())
+    }
+
+    /// Tells it as a record of the log, where machines read what is told.
+    pub fn record(self) -> Failure {
+        match &self {
+            Failure::Refused(sentence) | Failure::Usage(sentence) | Failure::Unreachable(sentence) => {
+                crate::log::record_failure(sentence);
+                Failure::Recorded(self.code())
+            }
+            Failure::Interrupted(_) | Failure::Recorded(_) | Failure::Closed => self,
+        }
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Failure::Refused(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Unreachable(_) => 3,
+            Failure::Interrupted(signal) => 128 + signal,
+            Failure::Recorded(code) => *code,
+            Failure::Closed => 0,
         }
     }
 }
@@ -39,11 +61,6 @@ impl From<std::io::Error> for Failure {
             _ => Failure::Refused(format!("standard output cannot be written to: {}", plain(&error))),
         }
     }
-}
-
-fn say(sentence: &str, code: u8) -> ExitCode {
-    note(sentence);
-    ExitCode::from(code)
 }
 
 /// Tells the person something on standard error. The text may come from the network, so that what would steer a

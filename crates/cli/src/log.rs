@@ -1,8 +1,16 @@
 //! The log: to standard error, for people or for machines.
+//!
+//! What a machine reads holds records alone, so that what people are told besides the log is a record too then.
 
 use crate::config::value::{Format, Level};
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
+
+/// A record that no level of the log keeps back: why the server does not run. It needs no log that was begun.
+pub fn record_failure(sentence: &str) {
+    let alone = tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).finish();
+    tracing::subscriber::with_default(alone, || tracing::error!(target: "switchboard", "{sentence}"));
+}
 
 /// Begins to write the log. Colours are for terminals alone, and not where `NO_COLOR` is set.
 pub fn start(format: Format, level: &Level) {

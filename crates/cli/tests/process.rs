@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use switchboard_testkit::{Follower, Item, Said, Server, Signal, Transport};
 
@@ -138,6 +139,46 @@ fn a_port_in_use_is_explained() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains(&server.address().port().to_string()) && said.contains("in use"), "{said}");
+}
+
+/// Each line of what was written, as the JSON record that it must be.
+fn records(text: &[u8]) -> Vec<serde_json::Value> {
+    String::from_utf8_lossy(text).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn with_a_log_in_json_all_that_is_written_is_records() {
+    let mut child = Command::new(PROGRAM)
+        .args(["serve", "--listen", "0.0.0.0:0", "--insecure", "--log", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let (mut said, mut address) = (String::new(), None);
+    while address.is_none() {
+        let from = said.len();
+        assert_ne!(log.read_line(&mut said).unwrap(), 0, "{said}");
+        let record: serde_json::Value = serde_json::from_str(&said[from..]).unwrap();
+        if record["message"] == "listening" {
+            assert_eq!(record["level"], "INFO");
+            address = record["address"].as_str().map(str::to_owned);
+        }
+    }
+    let port = address.unwrap().rsplit(':').next().unwrap().to_owned();
+    let taken = run(&["serve", "--listen", &format!("127.0.0.1:{port}"), "--log", "json", "--log-level", "off"]);
+    assert_eq!((taken.status.code(), taken.stdout.as_slice()), (Some(1), b"".as_slice()));
+    let taken = records(&taken.stderr);
+    assert_eq!((taken.len(), &taken[0]["level"]), (1, &"ERROR".into()));
+    assert!(taken[0]["message"].as_str().unwrap().contains("in use"), "{taken:?}");
+    let wrong = run(&["serve", "--log", "json", "--drain", "10"]);
+    assert_eq!((wrong.status.code(), records(&wrong.stderr).len()), (Some(2), 1));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    log.read_to_string(&mut said).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(0), b"".as_slice()));
+    assert!(records(said.as_bytes()).iter().any(|r| r["level"] == "WARN"), "{said}");
 }
 
 #[test]

@@ -87,8 +87,53 @@ fn lines_go_out_as_they_come_and_survive_a_lost_connection() {
     drop(input);
     let said = finish(child);
     assert_eq!((said.code, said.out.as_str()), (Some(0), "2 events: p1 to p2\n"), "{said:?}");
-    assert!(said.err.contains("trying again") && said.err.contains("nothing was lost or doubled"), "{said:?}");
+    assert!(said.err.contains("trying again") && said.err.contains("nothing was lost, and"), "{said:?}");
+    assert!(said.err.contains("restarted meanwhile: then up to 1 line may be seen twice"), "{said:?}");
     script.join().unwrap();
+}
+
+/// Publishes two lines, and a third once they are acknowledged; loses the POST of the third, and acknowledges the next in
+/// the log that begins its ids with `log`.
+fn published_across_a_loss(log: &'static str) -> support::Said {
+    let (acknowledged, is_acknowledged) = mpsc::channel();
+    let (url, script) = scripted(move |listener| {
+        let mut peer = Peer::accept(&listener);
+        assert_eq!(peer.chunks().lines().count(), 2);
+        peer.answer("201 Created", JSON, r#"{"count":2,"first":"aaaaaaaaaa11","last":"aaaaaaaaaa12"}"#);
+        acknowledged.send(()).unwrap();
+        let mut peer = Peer::accept(&listener);
+        assert_eq!(peer.chunk(), "{\"data\":\"three\"}\n");
+        drop(peer);
+        let mut peer = Peer::accept(&listener);
+        assert_eq!(peer.chunks(), "{\"data\":\"three\"}\n");
+        peer.answer("201 Created", JSON, &format!(r#"{{"count":1,"first":"{log}13","last":"{log}13"}}"#));
+    });
+    let mut child = switchboard(&["publish", "log", "--lines", "--server", &url]).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"one\ntwo\n").unwrap();
+    is_acknowledged.recv_timeout(PATIENCE).unwrap();
+    input.write_all(b"three\n").unwrap();
+    drop(input);
+    let said = finish(child);
+    script.join().unwrap();
+    said
+}
+
+#[test]
+fn a_lost_connection_loses_and_doubles_nothing_while_the_log_is_the_same() {
+    let said = published_across_a_loss("aaaaaaaaaa");
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "3 events: aaaaaaaaaa11 to aaaaaaaaaa13\n"), "{said:?}");
+    assert!(said.err.contains("connected again; nothing was lost or doubled"), "{said:?}");
+}
+
+#[test]
+fn what_a_restart_loses_and_doubles_is_told() {
+    let said = published_across_a_loss("bbbbbbbbbb");
+    let sum = "3 events; 1 of them since the server lost its log: bbbbbbbbbb13 to bbbbbbbbbb13\n";
+    assert_eq!((said.code, said.out.as_str()), (Some(0), sum), "{said:?}");
+    assert!(!said.err.contains("nothing was lost"), "{said:?}");
+    assert!(said.err.contains("no longer holds 2 lines that it had acknowledged"), "{said:?}");
+    assert!(said.err.contains("up to 1 line may be seen twice"), "{said:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::config::{self, meant::Meant, written};
 use crate::failure::{Failure, note, plain};
 use crate::{holder, log};
 use clap::Args;
+use config::value::Format;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -56,7 +57,7 @@ pub struct Arguments {
     /// Largest data of one event [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
     message_limit: Option<String>,
-    /// How the log is written: text or json [default: text]
+    /// How the log is written: text, or json: a record a line, the start and its failure too [default: text]
     #[arg(long, value_name = "FORMAT")]
     log: Option<String>,
     /// What is logged: off, error, warn, info, debug or trace [default: info]
@@ -101,10 +102,19 @@ impl Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let read = config::read(arguments.written(), std::env::vars_os(), arguments.config.as_deref());
-    let (written, meant) = read.map_err(|problems| Failure::Usage(list(&problems)))?;
+    let (written, meant) = config::read(arguments.written(), std::env::vars_os(), arguments.config.as_deref());
+    // A check and what is printed are for whoever typed the command.
+    let serves = !arguments.print_config && !arguments.check;
+    let records = serves && written.log.as_ref().is_some_and(|said| said.value == Format::Json);
+    let outcome =
+        meant.map_err(|problems| Failure::Usage(list(&problems))).and_then(|meant| go_on(arguments, &written, meant));
+    outcome.map_err(|failure| if records { failure.record() } else { failure })
+}
+
+/// Does what was asked for, now that the configuration is known to be fine.
+fn go_on(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), Failure> {
     if arguments.print_config {
-        return Ok(std::io::stdout().write_all(config::print(&written).as_bytes())?);
+        return Ok(std::io::stdout().write_all(config::print(written).as_bytes())?);
     }
     if arguments.check {
         return Ok(writeln!(std::io::stdout(), "configuration is fine")?);
@@ -134,7 +144,7 @@ fn serve(meant: Meant) -> Result<(), Failure> {
     let signals = runtime.block_on(async { Signals::listen() });
     let mut signals = signals.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
     let running = switchboard::start(meant.server).map_err(|error| Failure::Refused(explain(&error)))?;
-    announce(running.addresses(), open_to_all);
+    announce(running.addresses(), open_to_all, meant.log);
     runtime.block_on(async {
         signals.next().await;
         tracing::info!("stopping: clients are told, a second signal stops at once");
@@ -176,13 +186,28 @@ impl Signals {
 }
 
 /// Says where the server is and what to type next. That nobody reads it is no reason to stop.
-fn announce(addresses: &[SocketAddr], open_to_all: bool) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(greeting(addresses).as_bytes()).and_then(|()| out.flush());
-    if open_to_all && addresses.iter().any(|address| !address.ip().to_canonical().is_loopback()) {
-        note("--insecure: everyone who reaches this server may read and publish everything");
+fn announce(addresses: &[SocketAddr], open_to_all: bool, format: Format) {
+    let open_to_all = open_to_all && addresses.iter().any(|address| !address.ip().to_canonical().is_loopback());
+    match format {
+        Format::Json => {
+            for address in addresses {
+                tracing::info!(target: "switchboard", %address, version = env!("CARGO_PKG_VERSION"), "listening");
+            }
+            if open_to_all {
+                tracing::warn!(target: "switchboard", "{OPEN_TO_ALL}");
+            }
+        }
+        Format::Text => {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(greeting(addresses).as_bytes()).and_then(|()| out.flush());
+            if open_to_all {
+                note(OPEN_TO_ALL);
+            }
+        }
     }
 }
+
+const OPEN_TO_ALL: &str = "--insecure: everyone who reaches this server may read and publish everything";
 
 fn greeting(addresses: &[SocketAddr]) -> String {
     let mut out = format!("switchboard {}\n", env!("CARGO_PKG_VERSION"));

@@ -15,26 +15,27 @@ use std::net::SocketAddr;
 use std::path::Path;
 use written::{Problem, Written};
 
-/// What was written by everyone, merged, and what it means; or all that is wrong with it.
+/// What was written by everyone, merged, and what it means, or all that is wrong with it.
 pub fn read(
     flags: (Written, Vec<Problem>),
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     path: Option<&Path>,
-) -> Result<(Written, meant::Meant), Vec<Problem>> {
+) -> (Written, Result<meant::Meant, Vec<Problem>>) {
     let (flags, mut problems) = flags;
     let (environment, wrong) = environment::read(variables);
     problems.extend(wrong);
     let (file, wrong) = path.map(read_file).unwrap_or_default();
     problems.extend(wrong);
     let written = flags.over(environment).over(file).over(meant::defaults());
-    match meant::resolve(&written) {
-        Ok(meant) if problems.is_empty() => Ok((written, meant)),
+    let meant = match meant::resolve(&written) {
+        Ok(meant) if problems.is_empty() => Ok(meant),
         Ok(_) => Err(problems),
         Err(wrong) => {
             problems.extend(wrong);
             Err(problems)
         }
-    }
+    };
+    (written, meant)
 }
 
 fn read_file(path: &Path) -> (Written, Vec<Problem>) {
@@ -73,7 +74,8 @@ mod tests {
         let setting = |key: &str| SETTINGS.iter().find(|setting| setting.key == key).unwrap();
         (setting("drain").read_text)(&mut flags, "1s", Origin::Flag("--drain")).unwrap();
         let variables = [("SWITCHBOARD_DRAIN", "2s"), ("SWITCHBOARD_RETRY", "2s")].map(|(n, v)| (n.into(), v.into()));
-        let (written, meant) = read((flags, Vec::new()), variables, Some(&path)).unwrap();
+        let (written, meant) = read((flags, Vec::new()), variables, Some(&path));
+        let meant = meant.unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
         let seconds = |span: std::time::Duration| span.as_secs();
         let server = &meant.server;
@@ -86,7 +88,7 @@ mod tests {
     fn every_problem_is_told_at_once() {
         let variables = [("SWITCHBOARD_DRAIN".into(), "2".into())];
         let problems =
-            read((Written::default(), Vec::new()), variables, Some(Path::new("/none/such.toml"))).unwrap_err();
+            read((Written::default(), Vec::new()), variables, Some(Path::new("/none/such.toml"))).1.unwrap_err();
         assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

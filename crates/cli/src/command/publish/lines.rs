@@ -2,9 +2,11 @@
 //!
 //! The server acknowledges a POST when it ends, so that what was sent must be kept until then: a lost connection is
 //! answered by the same POST again, from its first line, under the same idempotency key, and the server goes on where
-//! it stopped. So that little is kept, a POST ends after so many lines or bytes, or when the input falls quiet.
+//! it stopped. A server that has lost its log has lost the key too and begins anew: the ids show it, and it is told. So
+//! that little is kept, a POST ends after so many lines or bytes, or when the input falls quiet.
 
 use super::input::{Encoding, Line, read};
+use super::tally::{Acknowledged, Resent, Tally};
 use crate::backoff::Backoff;
 use crate::failure::{Failure, note};
 use crate::http::{self, Lost, Problem};
@@ -36,14 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 type Lines = UnboundedReceiver<Result<Line, Failure>>;
 
-/// What was published so far.
-#[derive(Debug, Default)]
-struct Tally {
-    lines: u64,
-    first: Option<String>,
-    last: Option<String>,
-}
-
 /// The answer to a streamed POST.
 #[derive(Debug, Deserialize)]
 struct Receipt {
@@ -51,6 +45,14 @@ struct Receipt {
     first: Option<String>,
     #[serde(default)]
     last: Option<String>,
+    #[serde(default)]
+    position: Option<String>,
+}
+
+impl Receipt {
+    fn of(self, lines: u64) -> Acknowledged {
+        Acknowledged { lines, first: self.first, last: self.last, position: self.position }
+    }
 }
 
 /// Lines that are not acknowledged yet.
@@ -59,6 +61,10 @@ struct Batch {
     key: String,
     lines: Vec<Line>,
     bytes: usize,
+    /// Lines that the attempt under way has sent.
+    sent: usize,
+    /// The most that an attempt before it may have brought to a server.
+    doubtful: usize,
     /// No line is added any more.
     full: bool,
     /// Why the input ended, if it ended badly.
@@ -66,6 +72,22 @@ struct Batch {
 }
 
 impl Batch {
+    fn new(key: String) -> Batch {
+        Batch { key, lines: Vec::new(), bytes: 0, sent: 0, doubtful: 0, full: false, failure: None }
+    }
+
+    /// An attempt did not succeed, and yet may have done something.
+    fn doubt(&mut self, setback: &Setback) {
+        let taken = match setback {
+            Setback::Lost(lost) if !lost.connected => 0,
+            Setback::Lost(_) => self.sent,
+            Setback::Refused(problem) => {
+                problem.appended.map_or(self.sent, |appended| usize::try_from(appended).unwrap_or(self.sent))
+            }
+        };
+        self.doubtful = self.doubtful.max(taken);
+    }
+
     fn push(&mut self, line: Result<Line, Failure>) {
         match line {
             Ok(line) => {
@@ -88,19 +110,14 @@ pub async fn run(server: &Server, channel: &ChannelName, encoding: Encoding, end
     let mut lines = read(encoding, BufReader::with_capacity(64 << 10, std::io::stdin()));
     let mut tally = Tally::default();
     let outcome = publisher.all(&key, &mut lines, &mut tally).await;
-    if let (Err(_), Some(last)) = (&outcome, &tally.last) {
-        note(&format!("events known to be published: {}, the last of them {last}", tally.lines));
+    if let (Err(_), Some(known)) = (&outcome, tally.so_far()) {
+        note(&known);
     }
     outcome?;
     if end {
-        publisher.end(format!("{key}-end")).await?;
+        publisher.end(format!("{key}-end"), &mut tally).await?;
     }
-    let mut out = std::io::stdout();
-    match (&tally.first, &tally.last) {
-        (Some(first), Some(last)) => writeln!(out, "{} events: {first} to {last}", tally.lines)?,
-        _ => writeln!(out, "{} events", tally.lines)?,
-    }
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "{}", tally.sum())?)
 }
 
 /// Names this run among all publishers of the channel: 128 random bits.
@@ -136,8 +153,7 @@ impl Publisher<'_> {
     async fn all(&self, key: &str, lines: &mut Lines, tally: &mut Tally) -> Result<(), Failure> {
         for number in 1u64.. {
             let Some(line) = lines.recv().await else { break };
-            let mut batch =
-                Batch { key: format!("{key}-{number}"), lines: Vec::new(), bytes: 0, full: false, failure: None };
+            let mut batch = Batch::new(format!("{key}-{number}"));
             batch.push(line);
             if !batch.lines.is_empty() {
                 self.deliver(&mut batch, lines, tally).await?;
@@ -155,16 +171,17 @@ impl Publisher<'_> {
         loop {
             match self.attempt(batch, lines).await {
                 Ok(receipt) => {
-                    if retry.happened() {
-                        note("connected again; nothing was lost or doubled");
+                    let resent = Resent { again: retry.happened(), doubtful: batch.doubtful as u64 };
+                    if let Some(said) = tally.add(receipt.of(batch.lines.len() as u64), resent) {
+                        note(&said);
                     }
-                    tally.lines += batch.lines.len() as u64;
-                    tally.first = tally.first.take().or(receipt.first);
-                    tally.last = receipt.last.or(tally.last.take());
                     return Ok(());
                 }
                 Err(Setback::Refused(problem)) if !problem.passes() => return Err(refused(&problem, batch)),
-                Err(setback) => retry.wait(&setback).await?,
+                Err(setback) => {
+                    batch.doubt(&setback);
+                    retry.wait(&setback).await?;
+                }
             }
         }
     }
@@ -175,14 +192,14 @@ impl Publisher<'_> {
         let request = self.request("", &batch.key, Streamed(body))?;
         let answer = http::send(self.server, request);
         tokio::pin!(answer);
-        let mut sent = 0;
+        batch.sent = 0;
         let early = loop {
-            while let Some(line) = batch.lines.get(sent) {
+            while let Some(line) = batch.lines.get(batch.sent) {
                 tokio::select! {
                     biased;
                     answer = &mut answer => return self.receipt(answer).await,
                     // A body that nobody reads any more is one whose connection is lost: the answer says how.
-                    _ = sender.send(line.item.clone()) => sent += 1,
+                    _ = sender.send(line.item.clone()) => batch.sent += 1,
                 }
             }
             if batch.full {
@@ -229,7 +246,7 @@ impl Publisher<'_> {
     }
 
     /// Ends the channel, without a last event.
-    async fn end(&self, key: String) -> Result<(), Failure> {
+    async fn end(&self, key: String, tally: &mut Tally) -> Result<(), Failure> {
         let mut retry = Retry::new(false);
         loop {
             let attempt = async {
@@ -238,7 +255,12 @@ impl Publisher<'_> {
                 self.receipt(http::send(self.server, request).await).await
             };
             match attempt.await {
-                Ok(_) => return Ok(()),
+                Ok(receipt) => {
+                    if let Some(said) = tally.add(receipt.of(0), Resent { again: retry.happened(), doubtful: 0 }) {
+                        note(&said);
+                    }
+                    return Ok(());
+                }
                 Err(Setback::Refused(problem)) if !problem.passes() => {
                     return Err(Failure::Refused(problem.sentence()));
                 }

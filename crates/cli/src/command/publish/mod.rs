@@ -2,6 +2,7 @@
 
 mod input;
 mod lines;
+mod tally;
 
 use crate::arguments::ServerFlag;
 use crate::failure::{Failure, note, plain};
@@ -22,11 +23,14 @@ Without DATA and --file, the event is all of standard input, byte for byte. With
 without a last event. The data is text if it is UTF-8, else binary, unless --json or --type says what it is.
 
 --lines publishes each line of standard input as soon as it is there, as text, or as JSON with --json. A lost \
-connection is taken up where it stopped, so that no line is lost or doubled: up to 64 MiB of lines that are not yet \
-acknowledged are kept (beyond that standard input is left unread), the server acknowledges every 1,000 lines, 1 MiB \
-or second of quiet, and after two minutes without a server the command gives up.
+connection is taken up where it stopped, and no line is lost or doubled while the server keeps its log: up to 64 MiB of \
+lines that are not yet acknowledged are kept (beyond that standard input is left unread), the server acknowledges every \
+1,000 lines, 1 MiB or second of quiet, and after two minutes without a server the command gives up. A server that keeps \
+its log in memory loses it when it stops: lines it had acknowledged are gone with it, and those not yet acknowledged are \
+sent to the new one, so that who read them before sees them twice. How many is told on standard error.
 
-Prints the id of the event; with --lines how many there were, and the ids of the first and the last.
+Prints the id of the event; with --lines how many there were, and the ids of the first and the last in the log that the \
+server has now.
 Exit codes: 0 ok, 1 refused by the server, 2 wrong usage or input, 3 no server answered.
 
 Examples:
