@@ -16,6 +16,19 @@ let channel = "hello";
 /** The channel in a path: slashes stay, the rest is encoded. */
 const pathOf = (name) => "/channels/" + name.split("/").map(encodeURIComponent).join("/").replaceAll("'", "%27");
 
+/** What the naming rules say against a channel's name; empty if nothing. */
+function wrongWith(name) {
+  const segments = name.split("/");
+  if (!name) return "it is empty";
+  if (new TextEncoder().encode(name).length > 255) return "it has more than 255 bytes";
+  if (segments.includes("")) return "a segment is empty: look for a slash at either end, or two in a row";
+  if (segments.some((segment) => segment === "." || segment === "..")) return "a segment is . or ..";
+  if (segments.some((segment) => segment === "*" || segment === "**")) return "* and ** select several channels and name none";
+  if (/\p{Cc}/u.test(name)) return "it holds a control character";
+  if (name.startsWith("$")) return "names that begin with $ are the system's own";
+  return "";
+}
+
 /** A path with the parameters that have a value. */
 function withQuery(path, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
@@ -561,8 +574,17 @@ const readers = [sse, websocket, stream].map((transport) => new Reader(transport
 readers.push(new Reader(poll, false));
 
 function read(name) {
-  channel = name;
   $("channel").value = name;
+  const wrong = wrongWith(name);
+  // A WebSocket is not told why its handshake was refused, so no reader is sent to find out.
+  $("channel").setCustomValidity(wrong && `Not a channel name: ${wrong}.`);
+  if (wrong) {
+    result("bad", `Not a channel name: ${wrong}.`);
+    alerted(`Not a channel name: ${wrong}.`);
+    $("channel").reportValidity();
+    return false;
+  }
+  channel = name;
   document.title = `${name} · Switchboard`;
   history.replaceState(null, "", "#" + encodeURI(name));
   columns.length = 0;
@@ -571,6 +593,7 @@ function read(name) {
   for (const reader of readers) reader.connect();
   showSnippet(snippet);
   soon();
+  return true;
 }
 
 function nameInAddress() {
@@ -606,4 +629,5 @@ document.addEventListener("visibilitychange", () => {
 
 buildLanes();
 buildTabs();
+$("channel").addEventListener("input", () => $("channel").setCustomValidity(""));
 read(nameInAddress());
