@@ -16,6 +16,19 @@ let channel = "hello";
 /** The channel in a path: slashes stay, the rest is encoded. */
 const pathOf = (name) => "/channels/" + name.split("/").map(encodeURIComponent).join("/").replaceAll("'", "%27");
 
+/** What the naming rules say against a channel's name; empty if nothing. */
+function wrongWith(name) {
+  const segments = name.split("/");
+  if (!name) return "it is empty";
+  if (new TextEncoder().encode(name).length > 255) return "it has more than 255 bytes";
+  if (segments.includes("")) return "a segment is empty: look for a slash at either end, or two in a row";
+  if (segments.some((segment) => segment === "." || segment === "..")) return "a segment is . or ..";
+  if (segments.some((segment) => segment === "*" || segment === "**")) return "* and ** select several channels and name none";
+  if (/\p{Cc}/u.test(name)) return "it holds a control character";
+  if (name.startsWith("$")) return "names that begin with $ are the system's own";
+  return "";
+}
+
 /** A path with the parameters that have a value. */
 function withQuery(path, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined);
@@ -173,6 +186,13 @@ function columnOf(id, after) {
   return columns.findIndex((column) => column.id === id);
 }
 
+/** How many events that this page knows of lie between two; 0 if it cannot tell. */
+function countBetween(before, id) {
+  const known = [...past, ...columns.map((column) => column.id)];
+  const [from, to] = [known.indexOf(before), known.indexOf(id)];
+  return from >= 0 && to > from ? to - from - 1 : 0;
+}
+
 // ---- A reader: a transport, a cursor, and what it has heard ----
 
 class Reader {
@@ -195,7 +215,7 @@ class Reader {
   /** Forgets everything, as for another channel. */
   reset() {
     this.disconnect();
-    Object.assign(this, { cursor: null, lastId: null, count: 0, gaps: 0, latencies: [], gapPending: false, tries: 0, rows: [] });
+    Object.assign(this, { cursor: null, lastId: null, count: 0, gaps: 0, latencies: [], gapPending: false, loss: null, tries: 0, rows: [] });
     this.ids = new Set();
     this.wanted = this.begins;
     this.list.replaceChildren();
@@ -339,6 +359,7 @@ class Reader {
     const key = this.transport.key;
     if (at >= 0) columns[at].marks[key] = "got";
     for (let i = at - 1; this.gapPending && i >= 0 && !columns[i].marks[key]; i--) columns[i].marks[key] = "lost";
+    if (this.gapPending) this.loss = countBetween(this.lastId, id);
     this.gapPending = false;
     this.lastId = id;
   }
@@ -428,21 +449,37 @@ function buildLanes() {
     const lane = element("div", `lane hue-${transport.key}`, "");
     const cells = element("div", "cells", "");
     for (let i = 0; i < COLUMNS; i++) cells.append(element("span", "cell", ""));
-    lane.append(element("b", "", transport.name), cells);
+    lane.append(element("b", "", transport.name), element("span", "beyond", ""), cells);
     $("lanes").append(lane);
   }
 }
 
-/** Cells run from the newest, on the right, to the oldest. */
+/** Cells run from the newest, on the right, to the oldest. A loss is one wide cell, at the left if it is out of sight. */
 function paintLanes() {
   readers.forEach((reader, row) => {
-    const cells = $("lanes").children[row].lastChild.children;
+    const [, beyond, strip] = $("lanes").children[row].children;
+    const column = (i) => columns[columns.length - 1 - i];
+    const markOf = (i) => column(i)?.marks[reader.transport.key] ?? "";
+    let isSeen = false;
     for (let i = 0; i < COLUMNS; i++) {
-      const column = columns[columns.length - 1 - i];
-      const mark = column?.marks[reader.transport.key] ?? "";
-      const cursor = column && column.id === reader.lastId ? " cursor" : "";
-      cells[i].className = column ? `cell ${mark}${cursor}` : "cell none";
+      const cell = strip.children[i];
+      const cursor = column(i)?.id === reader.lastId ? " cursor" : "";
+      cell.className = column(i) ? `cell ${markOf(i)}${cursor}` : "cell none";
+      cell.textContent = "";
+      cell.hidden = false;
+      if (markOf(i) !== "lost") continue;
+      cell.hidden = i > 0 && markOf(i - 1) === "lost";
+      if (cell.hidden) continue;
+      let run = 1;
+      while (markOf(i + run) === "lost") run += 1;
+      cell.style.setProperty("--run", run);
+      // Within sight, or reaching out of it at the left: then the reader knows how many there were.
+      const reaches = i + run >= columns.length;
+      cell.textContent = reaches ? Math.max(run, reader.loss ?? 0) : run;
+      isSeen ||= cell.offsetLeft + cell.offsetWidth > strip.offsetLeft + 40;
     }
+    beyond.hidden = reader.loss === null || isSeen;
+    beyond.textContent = reader.loss ? `${reader.loss.toLocaleString("en")} lost` : "gap";
   });
 }
 
@@ -561,8 +598,17 @@ const readers = [sse, websocket, stream].map((transport) => new Reader(transport
 readers.push(new Reader(poll, false));
 
 function read(name) {
-  channel = name;
   $("channel").value = name;
+  const wrong = wrongWith(name);
+  // A WebSocket is not told why its handshake was refused, so no reader is sent to find out.
+  $("channel").setCustomValidity(wrong && `Not a channel name: ${wrong}.`);
+  if (wrong) {
+    result("bad", `Not a channel name: ${wrong}.`);
+    alerted(`Not a channel name: ${wrong}.`);
+    $("channel").reportValidity();
+    return false;
+  }
+  channel = name;
   document.title = `${name} · Switchboard`;
   history.replaceState(null, "", "#" + encodeURI(name));
   columns.length = 0;
@@ -571,6 +617,7 @@ function read(name) {
   for (const reader of readers) reader.connect();
   showSnippet(snippet);
   soon();
+  return true;
 }
 
 function nameInAddress() {
@@ -606,4 +653,5 @@ document.addEventListener("visibilitychange", () => {
 
 buildLanes();
 buildTabs();
+$("channel").addEventListener("input", () => $("channel").setCustomValidity(""));
 read(nameInAddress());
