@@ -63,7 +63,7 @@ pub struct Arguments {
     /// What is logged: off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// Check the configuration and exit: 0 if it is fine, 2 with all that is wrong
+    /// Check the configuration and exit: 0 if it is fine, with warnings if any, 2 with all that is wrong
     #[arg(long)]
     check: bool,
     /// Print the configuration that holds, with where each value was said, and exit
@@ -117,6 +117,7 @@ fn go_on(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), F
         return Ok(std::io::stdout().write_all(config::print(written).as_bytes())?);
     }
     if arguments.check {
+        meant.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
         return Ok(writeln!(std::io::stdout(), "configuration is fine")?);
     }
     serve(meant)
@@ -137,6 +138,9 @@ fn list(problems: &[Problem]) -> String {
 
 fn serve(meant: Meant) -> Result<(), Failure> {
     log::start(meant.log, &meant.level);
+    for warning in &meant.warnings {
+        tracing::warn!(target: "switchboard", "{warning}");
+    }
     let open_to_all = meant.server.insecure;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
