@@ -35,6 +35,18 @@ fn a_fine_configuration_is_said_to_be_fine() {
 }
 
 #[test]
+fn a_warning_is_told_and_the_configuration_is_fine() {
+    let said = run(&["serve", "--message-limit", "9MiB", "--heartbeat", "50ms", "--check"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "configuration is fine\n"));
+    for warning in ["warning: --message-limit: `limits.message` is 9MiB", "warning: --heartbeat: `heartbeat` is 50ms"] {
+        assert!(said.err.contains(warning), "{}", said.err);
+    }
+    let said = run(&["serve", "--message-limit", "1GiB", "--check"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("more than `memory.bytes` with 256MiB"), "{}", said.err);
+}
+
+#[test]
 fn all_that_is_wrong_is_told_at_once_with_its_place() {
     let file = File::new(
         "wrong.toml",

@@ -88,7 +88,7 @@ fn lines_go_out_as_they_come_and_survive_a_lost_connection() {
     let said = finish(child);
     assert_eq!((said.code, said.out.as_str()), (Some(0), "2 events: p1 to p2\n"), "{said:?}");
     assert!(said.err.contains("trying again") && said.err.contains("nothing was lost, and"), "{said:?}");
-    assert!(said.err.contains("restarted meanwhile: then up to 1 line may be seen twice"), "{said:?}");
+    assert!(said.err.contains("restarted meanwhile: then up to"), "{said:?}");
     script.join().unwrap();
 }
 

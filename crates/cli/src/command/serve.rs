@@ -21,7 +21,8 @@ Every setting is also a key of the file and a variable of the environment: `hear
 file. --print-config lists them all, with what holds and why; what it prints is a file that --config reads.
 
 SIGTERM and Ctrl-C stop the server within --drain: every client is told and connects again elsewhere or later. A second \
-one stops it at once. Exit codes: 0 stopped as told, 1 could not start, 2 wrong flags or configuration.
+one stops it at once. Exit codes: 0 stopped as told, 1 could not start, 2 wrong flags or configuration, 130 stopped at \
+once by a second Ctrl-C, 143 by a second SIGTERM.
 
 Examples:
   switchboard serve
@@ -39,7 +40,9 @@ pub struct Arguments {
     /// Read settings from a TOML file; none is read unless named
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Allow public addresses although everyone who reaches them may read and publish everything
+    /// Allow addresses that others reach, without authentication: on these, everyone who reaches the server, and every
+    /// web page open in a browser that reaches it, may read, publish and delete. Where it listens on loopback addresses
+    /// alone, the rules for Host and Origin stay in force
     #[arg(long)]
     insecure: bool,
     /// Threads that hold connections [default: one for each CPU]
@@ -60,10 +63,10 @@ pub struct Arguments {
     /// How the log is written: text, or json: a record a line, the start and its failure too [default: text]
     #[arg(long, value_name = "FORMAT")]
     log: Option<String>,
-    /// What is logged: off, error, warn, info, debug or trace [default: info]
+    /// What is logged: off, error, warn, info, debug or trace; or by part, such as `info,switchboard=debug` [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// Check the configuration and exit: 0 if it is fine, 2 with all that is wrong
+    /// Check the configuration and exit: 0 if it is fine, with warnings if any, 2 with all that is wrong
     #[arg(long)]
     check: bool,
     /// Print the configuration that holds, with where each value was said, and exit
@@ -117,6 +120,7 @@ fn go_on(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), F
         return Ok(std::io::stdout().write_all(config::print(written).as_bytes())?);
     }
     if arguments.check {
+        meant.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
         return Ok(writeln!(std::io::stdout(), "configuration is fine")?);
     }
     serve(meant)
@@ -137,6 +141,9 @@ fn list(problems: &[Problem]) -> String {
 
 fn serve(meant: Meant) -> Result<(), Failure> {
     log::start(meant.log, &meant.level);
+    for warning in &meant.warnings {
+        tracing::warn!(target: "switchboard", "{warning}");
+    }
     let open_to_all = meant.server.insecure;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
@@ -207,7 +214,7 @@ fn announce(addresses: &[SocketAddr], open_to_all: bool, format: Format) {
     }
 }
 
-const OPEN_TO_ALL: &str = "--insecure: everyone who reaches this server may read and publish everything";
+const OPEN_TO_ALL: &str = "--insecure: everyone who reaches this server, and every web page open in a browser that reaches it, may read, publish and delete";
 
 fn greeting(addresses: &[SocketAddr]) -> String {
     let mut out = format!("switchboard {}\n", env!("CARGO_PKG_VERSION"));

@@ -2,6 +2,7 @@
 
 use super::value::{Count, Format, Level, Listen, Size, Span};
 use super::written::{Origin, Problem, Rule, Said, Written};
+use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
 use switchboard_store::{Class, Retention};
@@ -13,6 +14,8 @@ pub struct Meant {
     pub server: Config,
     pub log: Format,
     pub level: Level,
+    /// What can be meant and seldom is.
+    pub warnings: Vec<Problem>,
 }
 
 /// What holds where nobody says otherwise, as if it had been written.
@@ -69,12 +72,14 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     apply(written, &mut config);
     apply_policy(written, &mut config, &mut problems);
     check_addresses(written, &config, &mut problems);
+    check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
     let log = written.log.as_ref().map_or(Format::Text, |said| said.value);
     let level = written.log_level.as_ref().map_or_else(|| Level("info".to_owned()), |said| said.value.clone());
-    Ok(Meant { server: config, log, level })
+    let warnings = warnings(written, &config);
+    Ok(Meant { server: config, log, level, warnings })
 }
 
 /// Puts `$said`, if it was, in `$place`.
@@ -230,6 +235,63 @@ fn check_addresses(written: &Written, config: &Config, problems: &mut Vec<Proble
     }
 }
 
+/// The first of two that somebody said, for what is wrong with both together.
+fn said_first<'a, A, B>(one: &'a Option<Said<A>>, other: &'a Option<Said<B>>) -> &'a Origin {
+    let origins = [one.as_ref().map(|said| &said.origin), other.as_ref().map(|said| &said.origin)];
+    origins.into_iter().flatten().find(|origin| **origin != Origin::Default).unwrap_or(&Origin::Default)
+}
+
+/// An event must have room in memory.
+fn check_memory(written: &Written, config: &Config, problems: &mut Vec<Problem>) {
+    let (message, memory) = (config.limits.message, config.policy.bytes);
+    if message > memory && memory > 0 {
+        let origin = said_first(&written.limits_message, &written.memory_bytes);
+        problems.push(Problem::at(
+            origin,
+            format!(
+                "`limits.message` is {}, more than `memory.bytes` with {}: the largest event would leave no room for any \
+                 other, on any channel",
+                show_size(message),
+                show_size(memory)
+            ),
+        ));
+    }
+}
+
+/// Below it, every reader is written to more often than anything gains by.
+const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
+
+fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
+    let mut out = Vec::new();
+    let message = config.limits.message;
+    let alone = |key: &str, bytes: usize| {
+        format!(
+            "`limits.message` is {}, more than `{key}` with {}: an event larger than that is held alone, and only until \
+             the next on its channel",
+            show_size(message),
+            show_size(bytes)
+        )
+    };
+    let history = retention(&config.policy).bytes;
+    if message > history {
+        let origin = said_first(&written.limits_message, &written.history_bytes);
+        out.push(Problem::at(origin, alone("history.bytes", history)));
+    }
+    // A rule that says nothing of it takes what was complained of already.
+    for bytes in written.rules.iter().filter_map(|rule| rule.bytes.as_ref()).filter(|bytes| message > bytes.value.0) {
+        out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
+    }
+    if let Some(said) = written.heartbeat.as_ref().filter(|said| said.value.0 < HEARTBEAT_LEAST) {
+        let sentence = format!(
+            "`heartbeat` is {}: every connection is written to that often; below {} that is load and helps nobody",
+            show_duration(said.value.0),
+            show_duration(HEARTBEAT_LEAST)
+        );
+        out.push(Problem::at(&said.origin, sentence));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +336,30 @@ mod tests {
             assert!(problems[0].starts_with(begins) && problems[0].contains(holds), "{problems:?}");
         }
         assert_eq!(of("shards = 0\nconnections = 0\nlisten = [\"0.0.0.0:1\", \"[::]:1\"]").unwrap_err().len(), 4);
+    }
+
+    #[test]
+    fn an_event_larger_than_memory_is_refused() {
+        let problems = of("[limits]\nmessage = \"2MiB\"\n[memory]\nbytes = \"1MiB\"").unwrap_err();
+        assert!(problems.len() == 1 && problems[0].starts_with("s.toml:2: `limits.message` is 2MiB"), "{problems:?}");
+        assert!(of("[limits]\nmessage = \"1MiB\"\n[memory]\nbytes = \"1MiB\"").is_ok());
+    }
+
+    #[test]
+    fn what_is_seldom_meant_is_warned_of_where_it_stands() {
+        let warnings =
+            |text: &str| -> Vec<String> { of(text).unwrap().warnings.iter().map(ToString::to_string).collect() };
+        assert_eq!(warnings("heartbeat = \"100ms\"\n[limits]\nmessage = \"8MiB\""), Vec::<String>::new());
+        let text = "heartbeat = \"99ms\"\n[limits]\nmessage = \"9MiB\"\n[[channel]]\npattern = \"a\"\n\
+                    class = \"history\"\nbytes = \"1MiB\"";
+        let warned = warnings(text);
+        assert_eq!(warned.len(), 3, "{warned:?}");
+        for (warning, begins) in
+            warned.iter().zip(["s.toml:3: `limits.message`", "s.toml:7: ", "s.toml:1: `heartbeat`"])
+        {
+            assert!(warning.starts_with(begins), "{warned:?}");
+        }
+        assert!(warnings("[history]\nbytes = \"1000\"")[0].starts_with("s.toml:2: "));
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl Follow {
                 if !closing.reconnect {
                     return Err(Failure::Refused(format!("the server closed the stream: {reason}")));
                 }
-                return Ok(Next::Again(format!("the server closes: {reason}")));
+                return Ok(Next::Again(farewell(reason)));
             }
             _ => {}
         }
@@ -263,6 +263,12 @@ impl Follow {
             audience.notice("connected again");
         }
     }
+}
+
+/// Why the server closes, without the advice to connect again: that is done, and said.
+pub fn farewell(reason: &str) -> String {
+    let why = reason.trim_end_matches('.').trim_end_matches("; connect again");
+    format!("the server closes: {why}")
 }
 
 fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Failure> {
@@ -367,6 +373,8 @@ pub mod tests {
         let mut follow = follow(&["a"], None);
         let closing = |reconnect| format!(r#"{{"$closing":{{"code":"x","reason":"Bye.","reconnect":{reconnect}}}}}"#);
         assert_eq!(follow.json(&closing(true), &mut told), Ok(Next::Again("the server closes: Bye".to_owned())));
+        let said = farewell("The server is shutting down; connect again.");
+        assert_eq!(said, "the server closes: The server is shutting down");
         assert!(matches!(follow.json(&closing(false), &mut told), Err(Failure::Refused(_))));
     }
 

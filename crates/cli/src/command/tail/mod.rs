@@ -127,6 +127,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     for channel in &arguments.channels {
         selection.add(channel).map_err(|bad| Failure::Usage(format!("`{channel}` is not a channel: {bad}")))?;
     }
+    for hint in arguments.channels.iter().filter_map(|channel| partial_wildcard(channel)) {
+        note(&hint);
+    }
     let format = if arguments.data { Format::Data } else { arguments.format };
     let mut follow = Follow::new(selection, arguments.since.clone(), arguments.limit);
     let link = Link { server: &server, channels: &arguments.channels, transport: arguments.transport };
@@ -141,6 +144,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             note(&format!("stopped; --since {position} goes on from here"));
         }
         Err(Failure::Interrupted(2))
+    })
+}
+
+/// A `*` that shares its segment is an ordinary character, and seldom meant as one.
+fn partial_wildcard(channel: &str) -> Option<String> {
+    let ordinary = |segment: &str| segment.contains('*') && segment != "*" && segment != "**";
+    channel.split('/').any(ordinary).then(|| {
+        format!(
+            "`{channel}`: `*` within a segment is an ordinary character; patterns take whole segments, as `p/*` or `**`"
+        )
     })
 }
 
@@ -232,4 +245,19 @@ fn silent() -> Cut {
 
 fn bad_request(error: &::http::Error) -> Cut {
     Cut::Failed(Failure::Usage(format!("the request cannot be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::partial_wildcard;
+
+    #[test]
+    fn a_wildcard_within_a_segment_is_hinted_at() {
+        for hinted in ["p*", "a/*b/c", "a/***"] {
+            assert!(partial_wildcard(hinted).is_some_and(|hint| hint.contains("whole segments")), "{hinted}");
+        }
+        for plain in ["p", "p/*", "**", "a/*/b/**"] {
+            assert_eq!(partial_wildcard(plain), None, "{plain}");
+        }
+    }
 }

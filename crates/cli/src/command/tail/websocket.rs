@@ -126,7 +126,7 @@ fn closed(received: &close::Close) -> Result<Next, Cut> {
         Some(code) if !passes(code) => {
             Err(Cut::Failed(Failure::Refused(format!("the server closed the WebSocket: {reason} ({code})"))))
         }
-        _ => Ok(Next::Again(format!("the server closes: {reason}"))),
+        _ => Ok(Next::Again(super::follow::farewell(reason))),
     }
 }
 
