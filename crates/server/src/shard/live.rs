@@ -102,26 +102,10 @@ impl Shard {
             None => return,
         };
         let mut out = mem::take(&mut self.batch.out);
-        let form = held.transport.form();
-        let mut ending = None;
-        for &(_, item) in run {
-            if let Some(bytes) = self.batch.bytes(item, form, held.chunked) {
-                out.push(bytes);
-                continue;
-            }
-            let (notice, over) = self.node.say(&self.batch.items[usize::from(item)], self.readers.selection(token));
-            ending = match (&notice, over) {
-                (Notice::Gap(_), _) if !form.says_gaps() => Some(Ending::Broken),
-                (_, over) => over.then_some(Ending::Complete),
-            };
-            if ending == Some(Ending::Broken) {
-                break;
-            }
-            out.push(held.wrap(&form::notice(&notice, form)));
-            if ending.is_some() {
-                break;
-            }
-        }
+        let (form, chunked) = (held.transport.form(), held.chunked);
+        out.extend(run.iter().map_while(|(_, item)| self.batch.bytes(*item, form, chunked)));
+        let ending = if out.len() < run.len() { self.say_rest(token, run, &mut out) } else { None };
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let sent = held.sink.send(&out);
         held.active = true;
         let blocked = held.sink.is_blocked();
@@ -138,6 +122,28 @@ impl Shard {
         } else if let Some(ending) = ending {
             self.begin_close(token, ending);
         }
+    }
+
+    /// The rest of a run, from the first thing in it that is not an event: an end or a deletion is said here and now,
+    /// because an ephemeral event behind it is nowhere but in the run. Whether the stream ends with what was said.
+    fn say_rest(&mut self, token: Token, run: &[(Token, u16)], out: &mut Vec<Bytes>) -> Option<Ending> {
+        let Some(Slot::Held(held)) = self.slots.get(token as usize) else { return None };
+        let form = held.transport.form();
+        for &(_, item) in &run[out.len()..] {
+            if let Some(bytes) = self.batch.bytes(item, form, held.chunked) {
+                out.push(bytes);
+                continue;
+            }
+            let (notice, over) = self.node.say(&self.batch.items[usize::from(item)], self.readers.selection(token));
+            if matches!(notice, Notice::Gap(_)) && !form.says_gaps() {
+                return Some(Ending::Broken);
+            }
+            out.push(held.wrap(&form::notice(&notice, form)));
+            if over {
+                return Some(Ending::Complete);
+            }
+        }
+        None
     }
 
     /// The ring has gone on without the shard: its readers lag like any other.
