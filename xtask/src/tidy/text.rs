@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn paths_of_one_machine_are_refused() {
         assert_eq!(found("a.rs", "let a = \"/home/me/x\";\n"), [(1, "/home/".into())]);
-        assert_eq!(found("a.md", "see `/home/x`\n"), [(1, "/work/".into())]);
+        assert_eq!(found("a.md", "see `/home/x`\n"), [(1, "/home/".into())]);
         assert!(found("a.md", "GET /channels/home/kitchen and ../home/x, crates/root/y\n").is_empty());
     }
 
