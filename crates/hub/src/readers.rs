@@ -13,7 +13,7 @@ pub struct Place {
     /// It has everything up to here.
     pub cursor: u64,
     /// Up to here it needs to be told of no loss. Above the cursor in a reader that did not ask for events up to here,
-    /// but for the values of `state` channels; below it in one that has yet to come to where a channel lost events.
+    /// but for the values of `state` channels; below it in one that has yet to be told of an old loss.
     pub floor: u64,
 }
 
@@ -169,7 +169,8 @@ impl Readers {
     }
 
     /// Everything up to here was handed to the reader.
-    pub fn cursor(&self, token: Token) -> Option<u64> {
+    #[cfg(test)]
+    fn cursor(&self, token: Token) -> Option<u64> {
         self.get(token).map(|reader| if reader.live { reader.cursor.max(self.position) } else { reader.cursor })
     }
 

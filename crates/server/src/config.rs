@@ -2,8 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use switchboard_store::{Class, Policy};
-use switchboard_wire::Pattern;
+use switchboard_store::Policy;
 
 /// Everything a server needs to know to start.
 #[derive(Clone, Debug)]
@@ -57,9 +56,6 @@ pub struct Timeouts {
     /// To answer a WebSocket close.
     pub close: Duration,
 }
-
-/// One rule of `[[channel]]`: how the channels of a pattern are kept. The first that matches counts.
-pub type ChannelRule = (Pattern, Class);
 
 impl Default for Config {
     fn default() -> Config {

@@ -23,8 +23,8 @@ pub struct Cursor {
     pub seq: u64,
     /// Everything that was lost up to here was told, or is of no interest: gaps begin here, and nothing up to here is
     /// read but the events of channels that are states, and ends. It is above `seq` in a reader that wants only what
-    /// is new, and below it in one that passed events of one channel while it had yet to come to where another lost
-    /// some. A reader that was told everything begins with [`Cursor::at`].
+    /// is new, and below it in one from before marks of losses were dropped, which has yet to come to where the next mark
+    /// tells of them. A reader that was told everything begins with [`Cursor::at`].
     pub floor: u64,
 }
 

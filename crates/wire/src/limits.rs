@@ -18,8 +18,6 @@ pub const MARK_MAX: usize = 24;
 pub const SELECTION_MAX: usize = 128;
 /// Wildcards in one pattern, so that what a reader asks for bounds what each event costs.
 pub const WILDCARDS_MAX: usize = 8;
-/// Deepest nesting of a JSON value, as `serde_json` bounds it.
-pub const JSON_DEPTH_MAX: usize = 128;
 /// Longest payload of a WebSocket control frame, in bytes (RFC 6455 section 5.5).
 pub const CONTROL_FRAME_MAX: usize = 125;
 

@@ -297,6 +297,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn wildcards_are_few_and_kept_in_one_order() {
+        for (written, kept) in [("**/**", "**"), ("**/*", "*/**"), ("a/**/*/**/*/b", "a/*/*/**/b"), ("*/a/*", "*/a/*")]
+        {
+            assert_eq!(Pattern::new(written).unwrap().to_string(), kept);
+        }
+        let wildcards = |count| Pattern::new(&vec!["*"; count].join("/"));
+        assert!(wildcards(WILDCARDS_MAX).is_ok());
+        assert_eq!(wildcards(WILDCARDS_MAX + 1), Err(BadName::TooManyWildcards));
+    }
+
     /// The meaning of a pattern, written as plainly as it can be.
     fn twin(pattern: &[Segment], name: &[&str]) -> bool {
         match (pattern.split_first(), name.split_first()) {

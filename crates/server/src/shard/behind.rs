@@ -31,10 +31,11 @@ impl Shard {
             Err(_) => return self.remove(token),
         }
         held.active = true;
-        if mem::take(&mut held.paused) {
-            self.unread.push_back(token);
+        let (closing, paused) = (held.closing, mem::take(&mut held.paused));
+        if paused {
+            self.read_later(token);
         }
-        if held.closing {
+        if closing {
             return self.said_farewell(token);
         }
         self.catch_up(token);
