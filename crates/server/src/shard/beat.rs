@@ -31,6 +31,10 @@ impl Beats {
 }
 
 impl Shard {
+    pub(super) fn beat_is_due(&self, now: Instant) -> bool {
+        now >= self.beats.next && !self.slots.is_empty()
+    }
+
     /// Serves the phases that are due.
     pub(super) fn beat(&mut self, now: Instant) {
         if self.slots.is_empty() {

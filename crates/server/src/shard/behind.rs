@@ -11,7 +11,7 @@ use switchboard_wire::{Form, Notice, form};
 /// What one laggard may read at once.
 const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
 /// Laggards served in one turn: their share of it, whatever the ring brings.
-const LAGGARDS_PER_TURN: usize = 256;
+const LAGGARDS_PER_TURN: usize = 8;
 
 impl Shard {
     /// Serves the laggards' share of a turn.

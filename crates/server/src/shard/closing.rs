@@ -89,6 +89,7 @@ impl Shard {
 
     /// Tells every client that the server stops.
     pub(crate) fn drain(&mut self) {
+        self.deliver_before();
         let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();
         for token in tokens {
             match self.slots.get(token as usize) {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 use std::sync::Arc;
 use switchboard_hub::Place;
+use switchboard_wire::Form;
 use switchboard_wire::form::Encoded;
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::message::Reader;
@@ -79,6 +80,10 @@ impl Held {
             hang_up: false,
             _admission: admission,
         }
+    }
+
+    pub(crate) fn framing(&self) -> (Form, bool) {
+        (self.transport.form(), self.chunked)
     }
 
     /// The bytes of an encoding as this connection sends them.

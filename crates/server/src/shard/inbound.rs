@@ -76,7 +76,7 @@ impl Shard {
         for count in 1.. {
             if count % DELIVER_AFTER == 0 {
                 // The ring is short beside what one read may bring: nobody is to fall behind for that.
-                self.deliver_live();
+                self.deliver_before();
             }
             match reader.read(&mut received, &mut self.inflaters) {
                 Ok(Some(incoming)) => self.on_incoming(token, incoming),
@@ -101,7 +101,7 @@ impl Shard {
                 if held.closing {
                     return self.said_farewell(token);
                 }
-                self.deliver_live();
+                self.deliver_before();
                 let mut answer = Vec::new();
                 close::write_answer(&received, None, &mut answer);
                 self.say_farewell(token, &answer);
@@ -147,7 +147,7 @@ impl Shard {
             && !held.closing
         {
             held.hang_up = true;
-            self.deliver_live();
+            self.deliver_before();
             let mut words = Vec::new();
             close::write_failure(problem, None, &mut words);
             self.say_farewell(token, &words);

@@ -4,12 +4,13 @@
 //! straight to the sockets of its live readers: no task is woken and no buffer is filled per subscriber. A reader
 //! whose socket did not take all falls behind, and reads the log in bounded pieces until it is live again.
 //!
-//! - [`live`]: from the ring to the sockets;
+//! - [`live`]: from the ring to the sockets, with the [`batch`] of bytes in hand;
 //! - [`behind`]: from the log to the sockets of those who lag, resume or begin in the past;
 //! - [`inbound`]: what peers say, and that they went away;
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sink`]: the write side of a socket; [`driver`]: the thread.
 
+mod batch;
 mod beat;
 mod behind;
 mod closing;
@@ -23,9 +24,9 @@ pub(crate) use held::{Answer, Held};
 
 use crate::listen::Admission;
 use crate::node::Node;
+use batch::Batch;
 use beat::Beats;
 use closing::Closings;
-use live::Batch;
 use mio::{Interest, Registry};
 use slab::Slab;
 use std::cell::RefCell;
@@ -99,9 +100,12 @@ impl Shard {
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
         self.read_on();
-        let more_live = self.deliver_live();
+        let more_live = self.deliver_live(now);
         self.serve_laggards();
-        self.beat(now);
+        if !self.readers.pass().is_on() {
+            // In the midst of a pass nobody can tell which reader was handed what.
+            self.beat(now);
+        }
         self.close_overdue(now);
         more_live || !self.laggards.is_empty() || !self.unread.is_empty()
     }

@@ -1,9 +1,11 @@
 //! A socket that is only ever written whole messages.
 
+use super::batch::Joined;
 use crate::listen::USER_TIMEOUT;
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::slice;
 use std::time::Duration;
 
 /// Most messages in one write: well under the kernel's limit of 1024 slices.
@@ -77,6 +79,31 @@ impl Sink {
             }
         }
         Ok(taken)
+    }
+
+    /// Sends messages that are in one piece, as [`Sink::send`] does.
+    pub(super) fn send_joined(&mut self, joined: &Joined) -> io::Result<usize> {
+        if self.is_blocked() && !self.flush()? {
+            return Ok(0);
+        }
+        let Joined { bytes, ends } = joined;
+        let written = match self.write(slice::from_ref(bytes)) {
+            Ok(written) if written == bytes.len() => return Ok(ends.len()),
+            Ok(written) => written,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        let whole = ends.partition_point(|end| *end as usize <= written);
+        let start = whole.checked_sub(1).map_or(0, |last| ends[last] as usize);
+        if written == start {
+            self.block(Bytes::new());
+            return Ok(whole);
+        }
+        let rest = written..ends[whole] as usize;
+        // A copy of it, if it is one of several: who stalls is not to hold them all.
+        let unfinished = if ends.len() == 1 { bytes.slice(rest) } else { Bytes::copy_from_slice(&bytes[rest]) };
+        self.block(unfinished);
+        Ok(whole + 1)
     }
 
     /// The socket is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
