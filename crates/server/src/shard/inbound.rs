@@ -104,14 +104,14 @@ impl Shard {
                 self.deliver_before();
                 let mut answer = Vec::new();
                 close::write_answer(&received, None, &mut answer);
-                self.say_farewell(token, &answer);
+                self.say_farewell(token, Bytes::from(answer).into());
             }
             // After the last words nothing more is answered or taken.
             _ if held.closing => {}
             Incoming::Ping(payload) => {
                 let mut pong = Vec::new();
                 write::write_pong(&payload, None, &mut pong);
-                if held.sink.control(&pong).is_err() {
+                if held.sink.control(Bytes::from(pong).into()).is_err() {
                     return self.remove(token);
                 }
                 if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
@@ -150,7 +150,7 @@ impl Shard {
             self.deliver_before();
             let mut words = Vec::new();
             close::write_failure(problem, None, &mut words);
-            self.say_farewell(token, &words);
+            self.say_farewell(token, Bytes::from(words).into());
         }
     }
 }

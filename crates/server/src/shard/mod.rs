@@ -145,8 +145,8 @@ impl Shard {
         let ending = answer.ending;
         self.attend();
         let live = self.readers.add(token, answer.selection, answer.place);
-        let mut held = Held::new(socket, answer.transport, answer.chunked, admission, self.serial);
-        let sent = held.sink.send(&[answer.head]);
+        let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
+        let sent = held.sink.send(&[answer.head.into()]);
         self.slots.insert(Slot::Held(held));
         match sent {
             // A fresh socket takes a head; one that does not is not worth waiting for.
