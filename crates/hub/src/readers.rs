@@ -61,6 +61,7 @@ pub struct Readers {
     position: u64,
     slots: Vec<Option<Reader>>,
     count: usize,
+    behind: usize,
     exact: HashMap<ChannelName, Named>,
     patterns: Patterns,
     pass: Pass,
@@ -73,6 +74,7 @@ impl Readers {
             position,
             slots: Vec::new(),
             count: 0,
+            behind: 0,
             exact: HashMap::new(),
             patterns: Patterns::new(),
             pass: Pass::default(),
@@ -108,6 +110,7 @@ impl Readers {
         debug_assert!(self.slots[index].is_none());
         self.slots[index] = Some(Reader { cursor: place.cursor, floor: place.floor, live, selection });
         self.count += 1;
+        self.behind += usize::from(!live);
         live
     }
 
@@ -115,6 +118,7 @@ impl Readers {
     pub fn remove(&mut self, token: Token) {
         let Some(reader) = self.slots.get_mut(token as usize).and_then(Option::take) else { return };
         self.count -= 1;
+        self.behind -= usize::from(!reader.live);
         self.pass.leave(token);
         for channel in &reader.selection.channels {
             let Some(named) = self.exact.get_mut(channel) else { continue };
@@ -197,6 +201,7 @@ impl Readers {
                 reader.floor = reader.cursor;
                 reader.live = reader.cursor >= head;
                 if !reader.live {
+                    self.behind += 1;
                     each(token as Token);
                 }
             }
@@ -207,18 +212,25 @@ impl Readers {
     pub fn fall_behind(&mut self, token: Token, place: Place) {
         if let Some(reader) = self.get_mut(token) {
             (reader.cursor, reader.floor) = (place.cursor, place.floor);
-            reader.live = false;
+            let was_live = std::mem::replace(&mut reader.live, false);
+            self.behind += usize::from(was_live);
         }
     }
 
     /// A reader that was behind has everything before this place. `true` if it is live now.
     pub fn catch_up(&mut self, token: Token, place: Place) -> bool {
         let position = self.position;
-        self.get_mut(token).is_some_and(|reader| {
-            (reader.cursor, reader.floor) = (reader.cursor.max(place.cursor), place.floor);
-            reader.live = reader.cursor >= position;
-            reader.live
-        })
+        let Some(reader) = self.get_mut(token) else { return false };
+        (reader.cursor, reader.floor) = (reader.cursor.max(place.cursor), place.floor);
+        let was_live = std::mem::replace(&mut reader.live, reader.cursor >= position);
+        let live = reader.live;
+        self.behind = self.behind + usize::from(was_live) - usize::from(live);
+        live
+    }
+
+    /// How many readers are behind.
+    pub fn behind_count(&self) -> usize {
+        self.behind
     }
 
     /// Where a reader is that is behind; `None` if it is live.

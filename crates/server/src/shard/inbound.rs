@@ -15,7 +15,7 @@ use switchboard_wire::websocket::{Role, close, write};
 use switchboard_wire::{Code, Kind};
 
 /// Sockets read in one turn, and reads of each.
-const SOCKETS_PER_TURN: usize = 256;
+const SOCKETS_PER_TURN: usize = 64;
 const READS_PER_SOCKET: usize = 4;
 /// Messages of one peer that are taken in before what they published is delivered.
 const DELIVER_AFTER: usize = 256;

@@ -21,6 +21,7 @@ mod live;
 mod sink;
 
 pub(crate) use held::{Answer, Held};
+pub(crate) use sink::CONTROL_LIMIT;
 
 use crate::listen::Admission;
 use crate::node::Node;
@@ -107,6 +108,7 @@ impl Shard {
             self.beat(now);
         }
         self.close_overdue(now);
+        self.node.figures.shard(self.index).behind(self.readers.behind_count());
         more_live || !self.laggards.is_empty() || !self.unread.is_empty()
     }
 
