@@ -48,6 +48,7 @@ pub(super) fn encode(path: &str, body: &[u8], seq: u64, websocket: bool) -> Opti
     let channel = ChannelName::new(name).ok()?;
     let draft = Draft::new(None, Kind::Text, None, Bytes::copy_from_slice(body)).ok()?;
     let event = Event { id: Mark { epoch: Epoch::new(0x5eed << 30), seq }, resumable: true, channel, time: 0, draft };
-    let encoded = form::event(&event, if websocket { Form::WsRaw { deflated: None } } else { Form::SseRaw { gzip: false } });
+    let encoded =
+        form::event(&event, if websocket { Form::WsRaw { deflated: None } } else { Form::SseRaw { gzip: false } });
     Some(if websocket { encoded.payload() } else { encoded.chunk() })
 }
