@@ -93,8 +93,9 @@ export class Server {
     return answer.id ?? answer.position;
   }
 
-  /** Ends the channel without a last event. */
-  async end(channel) {
-    return this.publish(channel, "", { end: true });
+  /** Deletes the channel: readers are told that what it held is gone. */
+  async remove(channel) {
+    const { status } = await fetch(`${this.url}/channels/${channel}`, { method: "DELETE" });
+    if (status !== 204) throw new Error(`deleting was answered ${status}`);
   }
 }
