@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask` alone lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
+mod clients;
 mod needs;
 mod program;
 mod steps;
@@ -12,10 +13,11 @@ use std::process::ExitCode;
 const HELP: &str = "\
 The project's own commands:
 
-  cargo xtask test    everything a change must pass; what CI runs
-  cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
-  cargo xtask tidy    the project's own style rules
-  cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask test      everything a change must pass; what CI runs
+  cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
+  cargo xtask tidy      the project's own style rules
+  cargo xtask clients   other people's clients against the server: curl, Node, Python, Rust, Chromium
+  cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
 ";
 
 fn main() -> ExitCode {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         ["test"] => suite::test(),
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
+        ["clients"] => suite::clients(),
         ["deny"] => suite::deny(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

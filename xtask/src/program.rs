@@ -1,7 +1,7 @@
 //! Other programs: whether they are there, and running them in the project's folder.
 
 use crate::steps::Failure;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The top folder of the project.
@@ -15,12 +15,33 @@ pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
+/// Where cargo puts what it builds: this program is one of its files.
+pub(crate) fn built() -> PathBuf {
+    let here = std::env::current_exe().unwrap_or_else(|_| root().join("target/debug/xtask"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}
+
 /// Runs a program to its end with its output shown as it comes; a refusal carries the hint.
 pub(crate) fn run(program: &str, arguments: &[&str], hint: &str) -> Result<(), Failure> {
+    run_in(".", &[], program, arguments, hint)
+}
+
+/// The same in a folder of the project, with these variables in the program's environment.
+pub(crate) fn run_in(
+    folder: &str,
+    variables: &[(&str, &Path)],
+    program: &str,
+    arguments: &[&str],
+    hint: &str,
+) -> Result<(), Failure> {
     let line = format!("{} {}", short(program), arguments.join(" "));
-    println!("    $ {line}");
-    let status = Command::new(program).args(arguments).current_dir(root()).stdin(Stdio::null()).status();
-    match status {
+    match folder {
+        "." => println!("    $ {line}"),
+        _ => println!("    {folder}$ {line}"),
+    }
+    let mut command = Command::new(program);
+    command.args(arguments).envs(variables.iter().copied()).current_dir(root().join(folder)).stdin(Stdio::null());
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::new(format!("`{line}` ended with {status}"), hint)),
         Err(error) => Err(Failure::new(format!("`{line}` could not be started: {error}"), hint)),

@@ -2,7 +2,7 @@
 
 use crate::program::{ask, cargo, root, run};
 use crate::steps::{Failure, Outcome, Steps};
-use crate::{needs, tidy};
+use crate::{clients, needs, tidy};
 use std::path::Path;
 
 /// Everything a change must pass. `cargo test` comes last, so that its closing lines are the last thing read.
@@ -11,7 +11,17 @@ pub(crate) fn test() -> Result<(), Failure> {
     steps.run("needs", needs::install)?;
     quick(&mut steps)?;
     steps.run("wasm", wasm)?;
+    clients::run_all(&mut steps)?;
     steps.run("tests", tests)?;
+    steps.summary();
+    Ok(())
+}
+
+/// Other people's clients alone.
+pub(crate) fn clients() -> Result<(), Failure> {
+    let mut steps = Steps::default();
+    steps.run("needs", needs::install)?;
+    clients::run_all(&mut steps)?;
     steps.summary();
     Ok(())
 }
@@ -62,6 +72,8 @@ fn own_rules() -> Result<Outcome, Failure> {
 fn rustfmt() -> Result<Outcome, Failure> {
     has_component("rustfmt", "fmt")?;
     run(&cargo(), &["fmt", "--all", "--check"], "cargo fmt --all")?;
+    let apart = ["fmt", "--manifest-path", clients::RUST, "--check"];
+    run(&cargo(), &apart, &format!("cargo fmt --manifest-path {}", clients::RUST))?;
     Ok(Outcome::Passed)
 }
 
