@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
-import { BYTES, LINES, stage } from "../support/index.mjs";
+import { BYTES, GZIP, LINES, stage } from "../support/index.mjs";
 import { launch, open, quit } from "./browser.mjs";
 
 before(async () => console.log(`Chromium ${await launch()}`));
@@ -41,38 +41,41 @@ async function begin(t, settings) {
   return { server, way, page, inbox, opened };
 }
 
-test("EventSource: hears text of many lines, types, and bytes as base64", async (t) => {
-  const { server, inbox, opened } = await begin(t);
-  assert.equal(opened.id, opened.position);
-  const ids = [
-    await server.publish("a", LINES),
-    await server.publish("a", "{\"n\": 1.0}", { type: "application/json", event: "said" }),
-    await server.publish("a", BYTES, { type: "application/octet-stream" }),
-  ];
-  assert.deepEqual(await inbox.next(), ["source", "message", LINES, ids[0]]);
-  assert.deepEqual(await inbox.next(), ["source", "said", "{\"n\": 1.0}", ids[1]]);
-  const [, type, base64, id] = await inbox.next();
-  assert.deepEqual([type, id], ["message", ids[2]]);
-  assert.deepEqual(Buffer.from(base64, "base64"), BYTES);
-});
+for (const [how, settings, encoding] of [["", {}, undefined], [", compressed", GZIP, "gzip"]]) {
+  test(`EventSource: hears text of many lines, types, and bytes as base64${how}`, async (t) => {
+    const { server, inbox, opened } = await begin(t, settings);
+    assert.equal(opened.id, opened.position);
+    const ids = [
+      await server.publish("a", LINES),
+      await server.publish("a", "{\"n\": 1.0}", { type: "application/json", event: "said" }),
+      await server.publish("a", BYTES, { type: "application/octet-stream" }),
+    ];
+    assert.deepEqual(await inbox.next(), ["source", "message", LINES, ids[0]]);
+    assert.deepEqual(await inbox.next(), ["source", "said", "{\"n\": 1.0}", ids[1]]);
+    const [, type, base64, id] = await inbox.next();
+    assert.deepEqual([type, id], ["message", ids[2]]);
+    assert.deepEqual(Buffer.from(base64, "base64"), BYTES);
+  });
 
-test("EventSource: reconnects by itself with Last-Event-ID, and misses nothing of what was cut in the midst", async (t) => {
-  const { server, way, inbox } = await begin(t);
-  const first = await server.publish("a", "first");
-  assert.deepEqual(await inbox.next(), ["source", "message", "first", first]);
-  const cut = way.cutAfter(30);
-  await server.publish("a", LINES);
-  await cut.happened();
-  await server.publish("a", "while away");
-  way.open();
-  assert.equal((await reopened(inbox)).recovered, true);
-  assert.deepEqual((await inbox.take(2)).map(([, , data]) => data), [LINES, "while away"]);
-  await server.publish("a", "live again");
-  assert.equal((await inbox.next())[2], "live again");
-  assert.equal(inbox.left, 0);
-  const requests = way.requestsFor("channels/a");
-  assert.deepEqual(requests.map(({ headers }) => headers["last-event-id"]), [undefined, first]);
-});
+  test(`EventSource: reconnects by itself with Last-Event-ID, and misses nothing of what was cut in the midst${how}`, async (t) => {
+    const { server, way, inbox } = await begin(t, settings);
+    const first = await server.publish("a", "first");
+    assert.deepEqual(await inbox.next(), ["source", "message", "first", first]);
+    const cut = way.cutAfter(30);
+    await server.publish("a", LINES);
+    await cut.happened();
+    await server.publish("a", "while away");
+    way.open();
+    assert.equal((await reopened(inbox)).recovered, true);
+    assert.deepEqual((await inbox.take(2)).map(([, , data]) => data), [LINES, "while away"]);
+    await server.publish("a", "live again");
+    assert.equal((await inbox.next())[2], "live again");
+    assert.equal(inbox.left, 0);
+    const requests = way.requestsFor("channels/a");
+    assert.deepEqual(requests.map(({ headers }) => headers["last-event-id"]), [undefined, first]);
+    assert.equal(way.encodings.at(-1), encoding);
+  });
+}
 
 test("EventSource: dropped before its first event, it resumes from where the stream was opened", async (t) => {
   const { server, way, inbox, opened } = await begin(t);

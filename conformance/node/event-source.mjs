@@ -28,9 +28,10 @@ async function reopened(inbox) {
   }
 }
 
-export function eventSourceContract(name, EventSource) {
+/** `settings` of the server: variables of its environment. */
+export function eventSourceContract(name, EventSource, settings = {}) {
   test(`${name}: hears text of many lines, types, and bytes as base64`, async (t) => {
-    const { server } = await stage(t);
+    const { server } = await stage(t, settings);
     const { inbox } = await listen(t, EventSource, `${server.url}/channels/a`, ["said"]);
     const ids = [
       await server.publish("a", LINES),
@@ -44,7 +45,7 @@ export function eventSourceContract(name, EventSource) {
   });
 
   test(`${name}: hears events of several channels with their names`, async (t) => {
-    const { server } = await stage(t);
+    const { server } = await stage(t, settings);
     const { inbox } = await listen(t, EventSource, `${server.url}/channels?channel=a&channel=b/**`);
     await server.publish("a", LINES);
     await server.publish("b/c/d", BYTES, { type: "application/octet-stream" });
@@ -55,7 +56,7 @@ export function eventSourceContract(name, EventSource) {
   });
 
   test(`${name}: cut in the midst of an event, it comes back with Last-Event-ID and misses nothing`, async (t) => {
-    const { server, way } = await stage(t);
+    const { server, way } = await stage(t, settings);
     const { inbox } = await listen(t, EventSource, `${way.url}/channels/a`);
     const first = await server.publish("a", "first");
     assert.deepEqual(await inbox.next(), ["message", "first", first]);
@@ -70,10 +71,11 @@ export function eventSourceContract(name, EventSource) {
     assert.equal((await inbox.next())[1], "live again");
     assert.equal(inbox.left, 0);
     assert.equal(way.requests.at(-1).headers["last-event-id"], first);
+    assert.equal(way.encodings.at(-1), settings.SWITCHBOARD_GZIP && "gzip");
   });
 
   test(`${name}: is told what is gone when it was away for too long`, async (t) => {
-    const { server, way } = await stage(t, { SWITCHBOARD_HISTORY_EVENTS: "2" });
+    const { server, way } = await stage(t, { ...settings, SWITCHBOARD_HISTORY_EVENTS: "2" });
     const { inbox } = await listen(t, EventSource, `${way.url}/channels/a`);
     const first = await server.publish("a", "first");
     await inbox.next();
@@ -90,7 +92,7 @@ export function eventSourceContract(name, EventSource) {
   });
 
   test(`${name}: survives a drain, and is told that the log is another`, async (t) => {
-    const { server } = await stage(t);
+    const { server } = await stage(t, settings);
     const { inbox } = await listen(t, EventSource, `${server.url}/channels/a`);
     await server.publish("a", "before");
     await inbox.next();
@@ -105,7 +107,7 @@ export function eventSourceContract(name, EventSource) {
   });
 
   test(`${name}: stops at the end of a channel`, async (t) => {
-    const { server, way } = await stage(t);
+    const { server, way } = await stage(t, settings);
     const { source, inbox } = await listen(t, EventSource, `${way.url}/channels/a`);
     await server.publish("a", "last", { end: true });
     assert.equal((await inbox.next())[1], "last");

@@ -33,11 +33,11 @@ async function cutShort({ next }, saysCut) {
 
 /**
  * `saysCut`: whether it is known to tell a body in chunks that was cut from one that has ended. The `fetch` of Node 20
- * does not where the answer has `Connection: close`.
+ * does not where the answer has `Connection: close`. The rest is settings of the server.
  */
-export function fetchContract(name, fetch, { saysCut }) {
+export function fetchContract(name, fetch, { saysCut, ...settings }) {
   test(`${name}: an HTTP stream carries text and bytes as published`, async (t) => {
-    const { server } = await stage(t);
+    const { server } = await stage(t, settings);
     const { next } = await read(t, fetch, `${server.url}/channels?channel=a&channel=b`);
     assert.ok((await next()).$open);
     const id = await server.publish("a", TEXT, { event: "said" });
@@ -48,7 +48,7 @@ export function fetchContract(name, fetch, { saysCut }) {
   });
 
   test(`${name}: cut in the midst of an event, an HTTP stream resumes and misses nothing`, async (t) => {
-    const { server, way } = await stage(t);
+    const { server, way } = await stage(t, settings);
     const before = await read(t, fetch, `${way.url}/channels/a`);
     await before.next();
     await server.publish("a", "first");
@@ -62,10 +62,11 @@ export function fetchContract(name, fetch, { saysCut }) {
     const after = await read(t, fetch, `${way.url}/channels/a`, { "last-event-id": id });
     assert.equal((await after.next()).$open.recovered, true);
     assert.deepEqual([(await after.next()).data, (await after.next()).data], [TEXT, "while away"]);
+    assert.equal(way.encodings.at(-1), settings.SWITCHBOARD_GZIP && "gzip");
   });
 
   test(`${name}: an HTTP stream ends with the channel, and is answered 204 from then on`, async (t) => {
-    const { server } = await stage(t);
+    const { server } = await stage(t, settings);
     const { next } = await read(t, fetch, `${server.url}/channels/a`);
     await next();
     const last = await server.publish("a", "last", { end: true });
@@ -77,7 +78,7 @@ export function fetchContract(name, fetch, { saysCut }) {
   });
 
   test(`${name}: a raw body is the data alone, and ends as the channel does`, async (t) => {
-    const { server } = await stage(t);
+    const { server } = await stage(t, settings);
     await server.publish("a", BYTES, { type: "application/octet-stream" });
     const url = `${server.url}/channels/a?form=raw&since=earliest`;
     const { response } = await read(t, fetch, url);
@@ -88,7 +89,7 @@ export function fetchContract(name, fetch, { saysCut }) {
   });
 
   test(`${name}: a raw body that lost something fails, or ends before what comes later`, async (t) => {
-    const { server } = await stage(t);
+    const { server } = await stage(t, settings);
     await server.publish("a", BYTES, { type: "application/octet-stream" });
     const { response } = await read(t, fetch, `${server.url}/channels/a?form=raw&since=earliest`);
     await server.remove("a");
@@ -98,7 +99,7 @@ export function fetchContract(name, fetch, { saysCut }) {
   });
 
   test(`${name}: long polls hand a cursor on, through a cut and to the end`, async (t) => {
-    const { server, way } = await stage(t);
+    const { server, way } = await stage(t, settings);
     const poll = async (since) => {
       const answer = await fetch(`${way.url}/channels/a?wait=30&since=${since}`);
       return answer.json();

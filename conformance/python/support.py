@@ -33,6 +33,9 @@ BYTES = bytes((at * 7 + (at >> 8)) % 256 for at in range(1024))
 
 BINARY = "application/octet-stream"
 
+GZIP = {"SWITCHBOARD_GZIP": "true"}
+"""Streams are compressed for clients that take gzip, as most do without being asked: only small events are not."""
+
 
 async def within(what, awaitable):
     """The awaitable's value, or an error that names what was waited for."""
@@ -141,10 +144,10 @@ class Way:
         if self._is_shut:
             return near.transport.abort()
         far_reader, far = await asyncio.open_connection("127.0.0.1", self._upstream.port)
-        sent = bytearray()
-        self._connections.append((near, far, sent))
+        sent, received = bytearray(), bytearray()
+        self._connections.append((near, far, sent, received))
         up = self._carry(near_reader, far, lambda data: sent.extend(data))
-        down = self._carry(far_reader, near, self._count)
+        down = self._carry(far_reader, near, lambda data: received.extend(data) or self._count(data))
         self._tasks |= {asyncio.create_task(up), asyncio.create_task(down)}
 
     async def _carry(self, reader, writer, look):
@@ -176,7 +179,7 @@ class Way:
     def requests(self):
         """The heads of the requests that came this way, oldest first: the target, and the fields by lower-case name."""
         heads = []
-        for _, _, sent in self._connections:
+        for _, _, sent, _ in self._connections:
             for block in bytes(sent).split(b"\r\n\r\n")[:-1]:
                 # After a handshake come the frames of a WebSocket.
                 if not block.startswith(b"GET "):
@@ -185,6 +188,11 @@ class Way:
                 pairs = (field.split(":", 1) for field in fields)
                 heads.append((line.split(" ")[1], {name.lower(): value.strip() for name, value in pairs}))
         return heads
+
+    @property
+    def is_compressed(self):
+        """Whether the first answer on the newest connection was."""
+        return b"\r\nContent-Encoding: gzip\r\n" in self._connections[-1][3]
 
     async def arrived(self, count):
         """Waits until so many requests have come this way."""
@@ -196,7 +204,7 @@ class Way:
     def shut(self):
         """Severs every connection, and those that come next too, until `open`."""
         self._is_shut = True
-        for near, far, _ in self._connections:
+        for near, far, *_ in self._connections:
             near.close()
             far.close()
 
@@ -220,8 +228,11 @@ class Way:
 class Case(unittest.IsolatedAsyncioTestCase):
     """A test with a server and a way to it, gone when the test ends."""
 
-    async def stage(self, **settings):
-        server = await Server.start(**settings)
+    settings = {}
+    """Variables of the server's environment."""
+
+    async def stage(self):
+        server = await Server.start(**self.settings)
         self.addAsyncCleanup(server.stop)
         way = await Way.to(server)
         self.addAsyncCleanup(way.close)

@@ -6,7 +6,7 @@ import json
 
 import aiohttp
 
-from support import BINARY, BYTES, TEXT, Case, within
+from support import BINARY, BYTES, GZIP, TEXT, Case, within
 
 NDJSON = {"Accept": "application/x-ndjson"}
 
@@ -61,6 +61,7 @@ class Aiohttp(Case):
         _, line = await self.lines(f"{way.url}/channels/a", **{"Last-Event-ID": first["id"]})
         self.assertTrue((await line())["$open"]["recovered"])
         self.assertEqual([(await line())["data"], (await line())["data"]], [TEXT, "while away"])
+        self.assertEqual(way.is_compressed, self.settings == GZIP)
 
     async def test_an_http_stream_ends_with_the_channel_and_is_answered_204_from_then_on(self):
         server, _ = await self.stage()
@@ -140,3 +141,7 @@ class Aiohttp(Case):
         self.assertEqual(await socket.receive_str(timeout=20), "last")
         self.assertEqual((await socket.receive(timeout=20)).type, aiohttp.WSMsgType.CLOSE)
         self.assertEqual(socket.close_code, 1000)
+
+
+class AiohttpGzip(Aiohttp):
+    settings = GZIP

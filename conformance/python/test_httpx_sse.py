@@ -5,7 +5,7 @@ import base64
 import httpx
 from httpx_sse import aconnect_sse, connect_sse
 
-from support import BINARY, BYTES, LINES, Case, within
+from support import BINARY, BYTES, GZIP, LINES, Case, within
 
 
 class HttpxSse(Case):
@@ -65,6 +65,7 @@ class HttpxSse(Case):
         self.assertEqual([(await self.heard(events)).data for _ in range(2)], [LINES, "while away"])
         await server.publish("a", "live again")
         self.assertEqual((await self.heard(events)).data, "live again")
+        self.assertEqual(way.is_compressed, self.settings == GZIP)
 
     async def test_a_restart_is_told_as_an_epoch_gap(self):
         server, _ = await self.stage()
@@ -99,3 +100,7 @@ class HttpxSse(Case):
         with httpx.Client() as client, connect_sse(client, "GET", f"{server.url}/channels/a") as source:
             heard = [(event.event, event.data) for event in source.iter_sse()]
         self.assertEqual(heard[1:], [("message", LINES), ("$end", '{"channel":"a"}')])
+
+
+class HttpxSseGzip(HttpxSse):
+    settings = GZIP

@@ -7,7 +7,7 @@ import json
 import httpx
 import requests
 
-from support import BINARY, BYTES, PATIENCE, TEXT, Case
+from support import BINARY, BYTES, GZIP, PATIENCE, TEXT, Case
 
 
 def follow(get, url):
@@ -64,3 +64,8 @@ class Blocking(Case):
         self.assertTrue(opened["$open"]["recovered"])
         self.assertEqual([line.get("data") for line in rest], ["last", None])
         self.assertEqual(rest[1], {"$end": {"channel": "a"}})
+        self.assertEqual(way.is_compressed, self.settings == GZIP)
+
+
+class BlockingGzip(Blocking):
+    settings = GZIP

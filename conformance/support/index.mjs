@@ -7,6 +7,9 @@ export { Server, Way };
 export { Inbox, within } from "./wait.mjs";
 export { BYTES, LINES, TEXT } from "./samples.mjs";
 
+/** Streams are compressed for clients that take gzip, as most do without being asked: only small events are not. */
+export const GZIP = { SWITCHBOARD_GZIP: "true" };
+
 /** A server and a way to it, gone when the test ends. */
 export async function stage(test, settings) {
   const server = await Server.start(settings);

@@ -18,6 +18,9 @@ function heads(text) {
   return found;
 }
 
+/** As much of what comes down is kept as holds the head of an answer. */
+const HEAD = 4096;
+
 export class Way {
   #upstream;
   #listener;
@@ -39,7 +42,7 @@ export class Way {
   #carry(near) {
     if (this.#isShut) return near.resetAndDestroy();
     const far = net.connect(this.#upstream.port, "127.0.0.1");
-    const connection = { near, far, sent: "" };
+    const connection = { near, far, sent: "", received: "" };
     this.#connections.push(connection);
     for (const [socket, other] of [[near, far], [far, near]]) {
       socket.on("error", () => other.destroy());
@@ -50,6 +53,7 @@ export class Way {
       far.write(bytes);
     });
     far.on("data", (bytes) => {
+      if (connection.received.length < HEAD) connection.received += bytes.toString("latin1");
       const passes = bytes.subarray(0, Math.min(bytes.length, this.#allowance));
       this.#allowance -= passes.length;
       if (passes.length === bytes.length) return near.write(passes);
@@ -74,6 +78,11 @@ export class Way {
   /** The requests for this channel. */
   requestsFor(channel) {
     return this.requests.filter(({ target }) => target.includes(channel));
+  }
+
+  /** The content coding of the first answer on each connection. */
+  get encodings() {
+    return this.#connections.map(({ received }) => /^content-encoding: (\S+)\r$/im.exec(received)?.[1]);
   }
 
   /** Severs every connection. Those that come next are carried. */
