@@ -3,11 +3,15 @@
 import asyncio
 import http.client
 import json
+import logging
 import os
 import re
 import signal
 import unittest
 import urllib.parse
+
+# The tests' loop says which step took long. On a busy machine that is any.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 VARIABLE = "CONFORMANCE_SERVER"
 PATIENCE = 20
@@ -128,8 +132,8 @@ class Server:
 
 
 class Way:
-    """A way to the server that can be cut. It carries TCP, keeps the heads of the requests that pass, and severs
-    connections when told, in the midst of an event if need be. The server is not asked, as with any real network."""
+    """A way to the server that can be cut. It carries TCP, counts the requests that pass, and severs connections
+    when told, in the midst of an event if need be. The server is not asked, as with any real network."""
 
     @classmethod
     async def to(cls, server):
@@ -177,17 +181,8 @@ class Way:
 
     @property
     def requests(self):
-        """The heads of the requests that came this way, oldest first: the target, and the fields by lower-case name."""
-        heads = []
-        for _, _, sent, _ in self._connections:
-            for block in bytes(sent).split(b"\r\n\r\n")[:-1]:
-                # After a handshake come the frames of a WebSocket.
-                if not block.startswith(b"GET "):
-                    break
-                line, *fields = block.decode("latin-1").split("\r\n")
-                pairs = (field.split(":", 1) for field in fields)
-                heads.append((line.split(" ")[1], {name.lower(): value.strip() for name, value in pairs}))
-        return heads
+        """How many requests came this way: tests send GET alone, without bodies."""
+        return sum(sent.count(b"\r\n\r\n") for _, _, sent, _ in self._connections)
 
     @property
     def is_compressed(self):
@@ -197,7 +192,7 @@ class Way:
     async def arrived(self, count):
         """Waits until so many requests have come this way."""
         async def look():
-            while len(self.requests) < count:
+            while self.requests < count:
                 await asyncio.sleep(0)
         await within(f"{count} requests", look())
 

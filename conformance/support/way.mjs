@@ -4,18 +4,12 @@
 import net from "node:net";
 import { within } from "./wait.mjs";
 
-/** The heads at the front of what a client sent: tests send nothing but GET and OPTIONS this way. */
-function heads(text) {
-  const found = [];
-  for (const block of text.split("\r\n\r\n").slice(0, -1)) {
-    const [line, ...fields] = block.split("\r\n");
-    const [method, target] = line.split(" ");
-    // After a handshake come the frames of a WebSocket.
-    if (!["GET", "OPTIONS"].includes(method)) break;
-    const headers = fields.map((field) => /^([^:]+):\s*(.*)$/.exec(field)).map(([, name, value]) => [name.toLowerCase(), value]);
-    found.push({ method, target, headers: Object.fromEntries(headers) });
-  }
-  return found;
+/** A request's head: tests send nothing but GET and OPTIONS this way, without bodies. */
+function head(text) {
+  const [line, ...fields] = text.split("\r\n");
+  const [method, target] = line.split(" ");
+  const pairs = fields.map((field) => /^([^:]+):\s*(.*)$/.exec(field)).map(([, name, value]) => [name.toLowerCase(), value]);
+  return { method, target, headers: Object.fromEntries(pairs) };
 }
 
 /** As much of what comes down is kept as holds the head of an answer. */
@@ -25,6 +19,8 @@ export class Way {
   #upstream;
   #listener;
   #connections = [];
+  /** The requests that came this way, oldest first. */
+  requests = [];
   #isShut = false;
   #allowance = Infinity;
   #onCut = () => {};
@@ -42,14 +38,14 @@ export class Way {
   #carry(near) {
     if (this.#isShut) return near.resetAndDestroy();
     const far = net.connect(this.#upstream.port, "127.0.0.1");
-    const connection = { near, far, sent: "", received: "" };
+    const connection = { near, far, isSocket: false, sent: "", received: "" };
     this.#connections.push(connection);
     for (const [socket, other] of [[near, far], [far, near]]) {
       socket.on("error", () => other.destroy());
       socket.on("close", () => other.destroy());
     }
     near.on("data", (bytes) => {
-      connection.sent += bytes.toString("latin1");
+      this.#look(connection, bytes);
       far.write(bytes);
     });
     far.on("data", (bytes) => {
@@ -66,13 +62,17 @@ export class Way {
     });
   }
 
-  get url() {
-    return `http://127.0.0.1:${this.port}`;
+  #look(connection, bytes) {
+    if (connection.isSocket) return;
+    const heads = (connection.sent + bytes.toString("latin1")).split("\r\n\r\n");
+    connection.sent = heads.pop();
+    for (const text of heads) this.requests.push(head(text));
+    // After a handshake come the frames of a WebSocket.
+    connection.isSocket = heads.length > 0 && "upgrade" in this.requests.at(-1).headers;
   }
 
-  /** The requests that came this way, oldest first. */
-  get requests() {
-    return this.#connections.flatMap((connection) => heads(connection.sent));
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
   }
 
   /** The requests for this channel. */
@@ -80,9 +80,9 @@ export class Way {
     return this.requests.filter(({ target }) => target.includes(channel));
   }
 
-  /** The content coding of the first answer on each connection. */
-  get encodings() {
-    return this.#connections.map(({ received }) => /^content-encoding: (\S+)\r$/im.exec(received)?.[1]);
+  /** Whether an answer that came down was compressed. */
+  get isCompressed() {
+    return this.#connections.some(({ received }) => /^content-encoding: gzip\r$/im.test(received));
   }
 
   /** Severs every connection. Those that come next are carried. */
