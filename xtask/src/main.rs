@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
 mod bench;
+mod clients;
 mod instructions;
 mod needs;
 mod program;
@@ -14,13 +15,14 @@ use std::process::ExitCode;
 const HELP: &str = "\
 The project's own commands:
 
-  cargo xtask test    everything a change must pass; what CI runs
-  cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
-  cargo xtask tidy    the project's own style rules
+  cargo xtask test      everything a change must pass; what CI runs
+  cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
+  cargo xtask tidy      the project's own style rules
+  cargo xtask clients   other people's clients against the server: curl, Node, Python, Rust, Chromium
+  cargo xtask bench     builds in release, and measures: see bench/README.md
   cargo xtask instructions [accept]
-                      counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
-  cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
-  cargo xtask bench   builds in release, and measures: see bench/README.md
+                        counts the instructions of the fast path and compares; or accepts what it counts
+  cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         ["test"] => suite::test(),
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
+        ["clients"] => suite::clients(),
         ["deny"] => suite::deny(),
         ["instructions"] => suite::count_instructions(false),
         ["instructions", "accept"] => suite::count_instructions(true),

@@ -3,7 +3,7 @@
 use crate::instructions::instructions;
 use crate::program::{ask, cargo, root, run};
 use crate::steps::{Failure, Outcome, Steps};
-use crate::{needs, tidy};
+use crate::{clients, needs, tidy};
 use std::path::Path;
 
 /// Everything a change must pass. `cargo test` comes last, so that its closing lines are the last thing read.
@@ -13,6 +13,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     quick(&mut steps)?;
     steps.run("wasm", wasm)?;
     steps.run("instructions", || instructions(false))?;
+    clients::run_all(&mut steps)?;
     steps.run("tests", tests)?;
     steps.summary();
     Ok(())
@@ -23,6 +24,15 @@ pub(crate) fn count_instructions(accept: bool) -> Result<(), Failure> {
     let mut steps = Steps::default();
     steps.run("needs", needs::install)?;
     steps.run("instructions", || instructions(accept))
+}
+
+/// Other people's clients alone.
+pub(crate) fn clients() -> Result<(), Failure> {
+    let mut steps = Steps::default();
+    steps.run("needs", needs::install)?;
+    clients::run_all(&mut steps)?;
+    steps.summary();
+    Ok(())
 }
 
 /// The part that takes seconds.
@@ -71,6 +81,8 @@ fn own_rules() -> Result<Outcome, Failure> {
 fn rustfmt() -> Result<Outcome, Failure> {
     has_component("rustfmt", "fmt")?;
     run(&cargo(), &["fmt", "--all", "--check"], "cargo fmt --all")?;
+    let apart = ["fmt", "--manifest-path", clients::RUST, "--check"];
+    run(&cargo(), &apart, &format!("cargo fmt --manifest-path {}", clients::RUST))?;
     Ok(Outcome::Passed)
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Report {
 /// Folders that hold nothing we wrote.
 const PASSED_OVER: &[&str] = &["target", "node_modules", "__pycache__", ".git"];
 /// Names by which a text file is known.
-const TEXT: &[&str] = &["rs", "md", "toml", "sh", "html", "css", "js", "ts", "json", "yml", "yaml"];
+const TEXT: &[&str] = &["rs", "md", "toml", "sh", "html", "css", "js", "mjs", "ts", "py", "json", "yml", "yaml"];
 
 /// Checks every file under `root`.
 pub(crate) fn check(root: &Path) -> Result<Report, Failure> {
