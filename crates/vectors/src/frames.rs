@@ -6,14 +6,14 @@ use flate2::{Compress, Compression, FlushCompress};
 /// Any key will do. This one is from an example of RFC 6455, section 5.7.
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A message in frames of at most `frame` bytes, for this side to read, compressed on its own if `deflate`.
-pub(crate) fn message(opcode: u8, data: &[u8], reader: Side, deflate: bool, frame: usize) -> Vec<u8> {
+/// A message in frames of `frame` bytes and a last one with what is left, which may be nothing; without `frame`, in one.
+/// It is for this side to read, and compressed on its own if `deflate`.
+pub(crate) fn message(opcode: u8, data: &[u8], reader: Side, deflate: bool, frame: Option<usize>) -> Vec<u8> {
     let compressed = deflate.then(|| compress(data));
     let payload = compressed.as_deref().unwrap_or(data);
-    let mut payloads: Vec<&[u8]> = payload.chunks(frame).collect();
-    if payloads.is_empty() {
-        payloads.push(&[]);
-    }
+    let full = payload.chunks_exact(frame.unwrap_or(usize::MAX));
+    let rest = full.remainder();
+    let payloads: Vec<&[u8]> = full.chain([rest]).collect();
     let mut out = Vec::with_capacity(payload.len() + 14 * payloads.len());
     for (at, payload) in payloads.iter().enumerate() {
         let first = if at > 0 { 0 } else { opcode | u8::from(deflate) << 6 };
@@ -60,12 +60,13 @@ mod tests {
 
     #[test]
     fn frames_are_those_of_the_specification() {
-        assert_eq!(message(1, b"Hello", Side::Client, false, 9), b"\x81\x05Hello");
-        assert_eq!(message(1, b"Hello", Side::Client, false, 3), b"\x01\x03Hel\x80\x02lo");
-        assert_eq!(message(1, b"Hello", Side::Server, false, 9), b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
-        assert_eq!(message(1, b"", Side::Client, false, 9), b"\x81\x00");
-        assert_eq!(message(1, b"Hello", Side::Client, true, 9), b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
-        assert_eq!(message(2, &[7; 256], Side::Client, false, 999)[..4], *b"\x82\x7e\x01\x00");
-        assert_eq!(message(2, &[7; 65_536], Side::Client, false, 99_999)[..10], *b"\x82\x7f\0\0\0\0\0\x01\0\0");
+        assert_eq!(message(1, b"Hello", Side::Client, false, None), b"\x81\x05Hello");
+        assert_eq!(message(1, b"Hello", Side::Client, false, Some(3)), b"\x01\x03Hel\x80\x02lo");
+        assert_eq!(message(1, b"Hello", Side::Client, false, Some(5)), b"\x01\x05Hello\x80\x00");
+        assert_eq!(message(1, b"Hello", Side::Server, false, None), b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        assert_eq!(message(1, b"", Side::Client, false, None), b"\x81\x00");
+        assert_eq!(message(1, b"Hello", Side::Client, true, None), b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00");
+        assert_eq!(message(2, &[7; 256], Side::Client, false, None)[..4], *b"\x82\x7e\x01\x00");
+        assert_eq!(message(2, &[7; 65_536], Side::Client, false, None)[..10], *b"\x82\x7f\0\0\0\0\0\x01\0\0");
     }
 }

@@ -155,7 +155,7 @@ fn read_piece(value: &Value, words: &Words, role: Side, deflate: bool) -> Vec<Pi
         return vec![Piece { bytes: data::bytes(value, words), message: None }];
     };
     let event = read_event(message, words);
-    let frame = value.get("frame").map_or(usize::MAX, |length| length.as_u64().unwrap() as usize);
+    let frame = value.get("frame").map(|length| length.as_u64().unwrap() as usize);
     let times = value.get("times").map_or(1, |times| times.as_u64().unwrap() as usize);
     let bytes = match &event {
         Event::Text(text) => frames::message(0x1, text.as_bytes(), role, deflate, frame),
@@ -172,10 +172,9 @@ fn read_event(value: &Value, words: &Words) -> Event {
         "binary" => Event::Binary(data::bytes(value, words)),
         "ping" => Event::Ping(data::bytes(value, words)),
         "pong" => Event::Pong(data::bytes(value, words)),
-        "close" => Event::Close(
-            value["code"].as_u64().map(|code| code as u16),
-            value["reason"].as_str().unwrap().to_owned(),
-        ),
+        "close" => {
+            Event::Close(value["code"].as_u64().map(|code| code as u16), value["reason"].as_str().unwrap().to_owned())
+        }
         _ => panic!("no event is called {kind}"),
     }
 }
