@@ -34,7 +34,7 @@ pub struct Config {
 pub struct Limits {
     /// The data of one event, and one WebSocket message.
     pub message: usize,
-    /// Frames of one WebSocket message (a count).
+    /// Frames of one WebSocket message, without an empty one that ends it (a count).
     pub fragments: u32,
     /// Request line and header fields together.
     pub head: usize,

@@ -31,4 +31,5 @@ mod stream;
 mod strictness;
 mod websocket;
 mod websocket_protocol;
+mod websocket_vectors;
 mod words;
