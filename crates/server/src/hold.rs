@@ -53,6 +53,7 @@ pub(crate) fn open(
     };
     let mut bytes = Vec::with_capacity(512);
     write_head(&parts, extent, connection, &mut bytes);
+    let head_length = bytes.len();
     let form = transport.form();
     let ending = match &opened {
         _ if opened.finished => Some(Ending::Complete),
@@ -65,6 +66,7 @@ pub(crate) fn open(
     }
     Hold::Answer(Box::new(Answer {
         head: Bytes::from(bytes),
+        head_length,
         transport,
         chunked,
         selection: reading.selection.clone(),

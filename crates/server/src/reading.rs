@@ -3,6 +3,7 @@
 use crate::api::query::Query;
 use crate::config::Config;
 use crate::listen::http1::Head;
+use crate::traffic::Way;
 use crate::transport::{Transport, websocket};
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, Version};
@@ -33,6 +34,17 @@ pub(crate) enum How {
         transport: Transport,
         accepted: Option<handshake::Accepted<'static>>,
     },
+}
+
+impl How {
+    /// What it counts as.
+    pub(crate) fn way(&self) -> Way {
+        match self {
+            How::Page(PageWanted { wait: None, .. }) => Way::Poll,
+            How::Page(PageWanted { wait: Some(_), .. }) => Way::LongPoll,
+            How::Hold { transport, .. } => (*transport).into(),
+        }
+    }
 }
 
 /// A page, perhaps after a wait.

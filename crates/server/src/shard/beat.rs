@@ -83,6 +83,7 @@ impl Shard {
             if held.sink.control(&bytes).is_err() {
                 return self.remove(token);
             }
+            self.node.figures.shard(self.index).traffic.sent(transport.into(), 0, bytes.len());
         }
     }
 }

@@ -44,9 +44,10 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.closing = true;
         let sent = held.sink.control(bytes);
-        let blocked = held.sink.is_blocked();
+        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
         let due = Instant::now() + self.node.config.timeouts.close;
         self.closings.due.push_back((due, token, held.serial));
+        self.traffic().sent(way, 0, bytes.len());
         self.forget(token);
         match sent {
             Err(_) => self.remove(token),

@@ -108,11 +108,14 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let sent = held.sink.send(&out);
         held.active = true;
-        let blocked = held.sink.is_blocked();
+        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
+        let bytes = sent.as_ref().map_or(0, |taken| out[..*taken].iter().map(Bytes::len).sum());
         out.clear();
         self.batch.out = out;
         let Ok(taken) = sent else { return self.remove(token) };
         self.node.figures.shard(self.index).delivered(taken);
+        let events = run[..taken].iter().filter(|(_, item)| self.batch.event(*item).is_some()).count();
+        self.traffic().sent(way, events, bytes);
         if blocked {
             // What was not taken is read from the log, by the peer's pace.
             let seq_of = |at: usize| self.batch.items[usize::from(run[at].1)].seq;

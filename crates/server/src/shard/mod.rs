@@ -23,6 +23,7 @@ pub(crate) use held::{Answer, Held};
 
 use crate::listen::Admission;
 use crate::node::Node;
+use crate::traffic::Traffic;
 use beat::Beats;
 use closing::Closings;
 use live::Batch;
@@ -142,12 +143,14 @@ impl Shard {
         self.attend();
         let live = self.readers.add(token, answer.selection, answer.place);
         let mut held = Held::new(socket, answer.transport, answer.chunked, admission, self.serial);
+        let opening = answer.head.len() - answer.head_length;
         let sent = held.sink.send(&[answer.head]);
         self.slots.insert(Slot::Held(held));
         match sent {
             // A fresh socket takes a head; one that does not is not worth waiting for.
             Ok(0) | Err(_) => self.remove(token),
             Ok(_) => {
+                self.traffic().answered(answer.transport.into(), answer.head_length, opening);
                 if let Some(ending) = ending {
                     self.begin_close(token, ending);
                 } else if !live {
@@ -226,6 +229,11 @@ impl Shard {
     pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
         let named: Vec<ChannelName> = self.readers.channels().chain(listed).cloned().collect();
         named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
+    }
+
+    /// What this shard's readers cost on the wire.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.node.figures.shard(self.index).traffic
     }
 
     /// Connections and waiting tasks.
