@@ -98,6 +98,8 @@ $("burst").addEventListener("click", () => publishMany(shared.channel, 10));
 $("gap").addEventListener("click", () => makeGap(shared.channel, dropped() ?? readers[2]));
 $("end").addEventListener("click", () => endChannel(shared.channel));
 $("delete").addEventListener("click", () => deleteChannel(shared.channel, readAgain));
+// What is behind the # is a channel, so a link within the page goes there by itself.
+$("skip").addEventListener("click", (click) => (click.preventDefault(), $("publish-data").focus()));
 addEventListener("hashchange", () => channelInAddress() !== shared.channel && read(channelInAddress()));
 
 /** A reader that a person dropped and that has a cursor to come back to. */
@@ -126,6 +128,9 @@ for (const reader of readers) {
   for (const type of ["answered", "event", "state"]) reader.addEventListener(type, () => wire.stale());
   reader.addEventListener("type", () => readers.find(({ transport }) => transport === sse).rehear());
 }
+
+// Heartbeats are on the wire too, though no reader hears them.
+setInterval(() => wire.stale(), 10_000);
 
 $("rows").append(...rows.map(({ row }) => row));
 $("heard").append(...lists.map(({ card }) => card));
