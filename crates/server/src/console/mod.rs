@@ -9,7 +9,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 14] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("/", HTML, include_str!("index.html")),
     ("/console/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/console/page.css", CSS, include_str!("page.css")),
@@ -17,6 +17,8 @@ const FILES: [(&str, &str, &str); 14] = [
     ("/console/page.js", SCRIPT, include_str!("page.js")),
     ("/console/parts.js", SCRIPT, include_str!("parts.js")),
     ("/console/address.js", SCRIPT, include_str!("address.js")),
+    ("/console/connections.js", SCRIPT, include_str!("connections.js")),
+    ("/console/worker.js", SCRIPT, include_str!("worker.js")),
     ("/console/transports.js", SCRIPT, include_str!("transports.js")),
     ("/console/reader.js", SCRIPT, include_str!("reader.js")),
     ("/console/log.js", SCRIPT, include_str!("log.js")),
@@ -29,7 +31,7 @@ const FILES: [(&str, &str, &str); 14] = [
 /// The page talks to its own server and to nobody else, and makes no markup out of strings.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
+                      require-trusted-types-for 'script'; trusted-types worker";
 
 pub(crate) fn serves(path: &str) -> bool {
     FILES.iter().any(|(known, ..)| *known == path)

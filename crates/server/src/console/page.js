@@ -11,7 +11,8 @@ import { buildSnippets, showSnippetsFor } from "./snippets.js";
 import { longPoll, poll, sse, stream, websocket } from "./transports.js";
 
 // `reading`: whether this window may hold connections. A browser opens six to one server, so one window reads at a time.
-const shared = { channel: "", start: null, log: new Log(), reading: false };
+// `settings` are those of transports: the interval of polling in milliseconds, and the types of events there are.
+const shared = { channel: "", start: null, log: new Log(), reading: false, settings: { interval: 2000, types: new Set() } };
 const wire = new Wire();
 const readers = [poll, longPoll, stream, sse, websocket].map((transport) => new Reader(transport, shared));
 const rows = readers.map((reader) => new Row(reader, reader.transport === poll ? [intervals()] : []));
@@ -23,15 +24,24 @@ const ELSEWHERE = "paused: another window reads";
 function intervals() {
   const label = element("label", "interval", "every ");
   const select = element("select");
-  for (const seconds of [1, 2, 5, 15]) select.add(new Option(`${seconds} s`, seconds * 1000, false, seconds * 1000 === poll.interval));
+  for (const seconds of [1, 2, 5, 15]) select.add(new Option(`${seconds} s`, seconds * 1000, false, seconds * 1000 === shared.settings.interval));
   select.addEventListener("change", () => {
-    poll.interval = Number(select.value);
+    shared.settings.interval = Number(select.value);
     // The wait that runs is of the old length.
-    const reader = readers.find(({ transport }) => transport === poll);
-    if (reader.connection) reader.connect();
+    reading(poll).rehear();
   });
   label.append(select);
   return label;
+}
+
+const reading = (transport) => readers.find((reader) => reader.transport === transport);
+
+/** A type that an EventSource was deaf to: what came of it, it is to read again. */
+function learn(type, reader) {
+  const { types } = shared.settings;
+  if (!type || type === "message" || types.has(type)) return;
+  types.add(type);
+  if (reader.transport !== sse) reading(sse).rehear();
 }
 
 /** Reads a channel from its start: every reader forgets what it had. */
@@ -61,7 +71,7 @@ async function restart() {
 }
 
 function connectAll() {
-  for (const reader of readers) if (!reader.connection) reader.connect();
+  for (const reader of readers) if (!reader.isOpen) reader.connect();
 }
 
 function pauseAll(why) {
@@ -126,7 +136,7 @@ function paint() {
 
 for (const reader of readers) {
   for (const type of ["answered", "event", "state"]) reader.addEventListener(type, () => wire.stale());
-  reader.addEventListener("type", () => readers.find(({ transport }) => transport === sse).rehear());
+  reader.addEventListener("event", ({ detail }) => learn(detail.event.event, reader));
 }
 
 // Heartbeats are on the wire too, though no reader hears them.

@@ -1,7 +1,7 @@
 // A reader: a transport, a cursor of its own, and what it has heard. It resumes from its cursor and knows nothing else.
 
+import { open } from "./connections.js";
 import { screen, soon } from "./parts.js";
-import { sse } from "./transports.js";
 
 /** Latencies kept, for the newest arrivals. */
 const LATENCIES = 60;
@@ -22,7 +22,7 @@ export const REASONS = {
 };
 
 export class Reader extends EventTarget {
-  /** `shared`: what all readers have in common, `{channel, start, log, reading}`. */
+  /** `shared`: what all readers have in common, `{channel, start, log, reading, settings}`. */
   constructor(transport, shared) {
     super();
     this.transport = transport;
@@ -47,18 +47,15 @@ export class Reader extends EventTarget {
     if (!this.shared.reading || document.hidden) return this.show("paused", "paused");
     this.show("connecting", this.cursor ? "resuming" : "connecting");
     this.openedAt = Infinity;
-    // What a connection says after it was closed is nobody's business.
-    const mine = (this.connection = {});
-    const hear = {};
-    for (const name of ["asking", "live", "item", "ended", "lost", "refused"]) {
-      hear[name] = (...said) => this.connection === mine && this[name](...said);
-    }
-    this.close = this.transport.open(this.shared.channel, this.cursor ?? this.shared.start, hear);
+    const { channel, start, settings } = this.shared;
+    this.close = open(this.transport.key, channel, this.cursor ?? start, settings, (name, said, at) => {
+      this.now = at;
+      this[name](...said);
+    });
   }
 
   disconnect() {
     clearTimeout(this.timer);
-    this.connection = null;
     this.close?.();
     this.close = null;
   }
@@ -83,14 +80,19 @@ export class Reader extends EventTarget {
     this.show("paused", why);
   }
 
-  // What a transport says:
+  /** Whether it holds or makes a connection. */
+  get isOpen() {
+    return Boolean(this.close);
+  }
+
+  // What a transport says, at the time that is `now`:
 
   asking(path) {
     this.path = path;
   }
 
   live() {
-    this.openedAt = Math.min(this.openedAt, Date.now());
+    this.openedAt = Math.min(this.openedAt, this.now);
     this.tries = 0;
     if (this.state !== "live") this.show("live", "live");
     this.tell("answered");
@@ -167,14 +169,13 @@ export class Reader extends EventTarget {
     this.heard.set(event.id, { number: this.events, gaps: this.gaps });
     if (this.heard.size > HEARD) this.heard.delete(this.heard.keys().next().value);
     this.cursor = cursor ?? event.position ?? event.id;
-    const latency = event.time >= this.openedAt ? Math.max(0, Date.now() - event.time) : null;
+    const latency = event.time >= this.openedAt ? Math.max(0, this.now - event.time) : null;
     if (latency !== null) this.arrived(latency);
     this.shared.log.received(this.transport.key, event.id, this.lastId, this.gapPending);
     if (this.gapPending) this.loss = { after: this.lastId, until: event.id };
     this.gapPending = false;
     this.lastId = event.id;
     this.tell("event", { event, latency });
-    if (this.transport !== sse && sse.learns(event.event)) this.tell("type", event.event);
   }
 
   /** What arrives within one frame of the screen arrives together, and counts once: by its first event. */
@@ -186,9 +187,9 @@ export class Reader extends EventTarget {
     if (this.latencies.length > LATENCIES) this.latencies.shift();
   }
 
-  /** Reads again from the cursor, to hear what it was deaf to. */
+  /** Reads anew from the cursor. */
   rehear() {
-    if (this.connection) this.connect();
+    if (this.isOpen) this.connect();
   }
 
   // What others are told:

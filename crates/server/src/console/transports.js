@@ -1,8 +1,8 @@
 // The five ways to read. Each is told a channel and a cursor, and says what it hears. Nothing here is needed to use the
 // server: it is what a program of yours would do, in the open.
 //
-// `open(channel, since, hear)` returns a function that closes. `hear` has: asking(path), live(), item(object, cursor?),
-// ended(), lost(why, wait?) and refused(why).
+// `open(channel, since, hear, settings)` returns a function that closes. `hear` has: asking(path), live(),
+// item(object, cursor?), ended(), lost(why, wait?) and refused(why).
 
 import { NDJSON, pathOf, withQuery } from "./address.js";
 
@@ -55,9 +55,8 @@ export const poll = {
   key: "poll",
   name: "Polling",
   how: "fetch, a page at an interval",
-  interval: 2000,
-  open(channel, since, hear) {
-    return run(hear, (abort) => readPages(channel, since, hear, abort, undefined, (signal) => after(this.interval, signal)));
+  open(channel, since, hear, { interval }) {
+    return run(hear, (abort) => readPages(channel, since, hear, abort, undefined, (signal) => after(interval, signal)));
   },
 };
 
@@ -106,14 +105,12 @@ async function* lines(body) {
   }
 }
 
-// An EventSource is deaf to types it has no listener for. Those that other transports hear are added as they appear.
-const types = new Set();
-
 export const sse = {
   key: "sse",
   name: "Server-Sent Events",
   how: "EventSource",
-  open(channel, since, hear) {
+  // An EventSource is deaf to types it has no listener for, so it is told which there are.
+  open(channel, since, hear, { types }) {
     // Event form, because the raw form of this transport leaves out the time that latency is taken from.
     const path = withQuery(pathOf(channel), { form: "event", since });
     const source = new EventSource(path);
@@ -134,12 +131,6 @@ export const sse = {
       else hear.lost("the connection was lost", null);
     };
     return () => source.close();
-  },
-  /** Whether a type is new to it. What came of that type it has not heard, and must read again. */
-  learns(type) {
-    const isNew = Boolean(type) && type !== "message" && !types.has(type);
-    if (isNew) types.add(type);
-    return isNew;
   },
 };
 
@@ -183,3 +174,5 @@ async function refusedBy(response, hear) {
   if (response.status === 503 || response.status === 429) hear.lost(why);
   else hear.refused(why);
 }
+
+export const transports = Object.fromEntries([poll, longPoll, stream, sse, websocket].map((one) => [one.key, one]));
