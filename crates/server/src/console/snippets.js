@@ -4,7 +4,7 @@ import { pathOf, withQuery } from "./address.js";
 import { $, element, say } from "./parts.js";
 
 const url = (channel) => location.origin + pathOf(channel);
-/** A text as a literal; JSON's are also those of JavaScript, Python, Go and, without surrogates, of Rust. */
+/** A text as a literal: JSON's are also those of JavaScript, Python, Go and Rust, as far as an address needs any. */
 const quoted = (text) => JSON.stringify(text);
 
 const SNIPPETS = [
@@ -34,11 +34,13 @@ while True:
     try:
         request = urllib.request.Request(url, headers=headers)
         with urllib.request.urlopen(request, timeout=60) as stream:
+            if stream.status == 204:  # the channel has ended
+                break
             for line in filter(bytes.strip, stream):  # an empty line is a heartbeat
                 item = json.loads(line)
                 print(item, flush=True)
                 notice = next(iter(item.values()))
-                cursor = item.get("id") or notice.get("position") or notice.get("to")
+                cursor = item.get("position") or item.get("id") or notice.get("position") or notice.get("to")
                 if cursor:
                     headers["Last-Event-ID"] = cursor
                 if "$end" in item:
@@ -87,10 +89,13 @@ func main() {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = ${quoted(url(channel))};
     // To resume: .header("Last-Event-ID", cursor), the id of the last event.
-    let response = ureq::get(url).header("Accept", "application/x-ndjson").call()?;
+    let response = ureq::get(url)
+        .header("Accept", "application/x-ndjson")
+        .call()?;
     for line in BufReader::new(response.into_body().into_reader()).lines() {
         let line = line?;
-        if !line.is_empty() { // an empty line is a heartbeat
+        // An empty line is a heartbeat.
+        if !line.is_empty() {
             println!("{line}");
         }
     }

@@ -25,10 +25,9 @@ const reasonOf = (error) => (error instanceof TypeError ? "the server cannot be 
 /** Reads one page after another; `pause` is waited for after a page that left nothing unread. */
 async function readPages(channel, since, hear, abort, wait, pause) {
   let position = since ?? "latest";
-  let first = true;
-  for (;;) {
-    // The first page is not waited for, so that it is known where reading starts.
-    const path = withQuery(pathOf(channel), { since: position, wait: first ? undefined : wait });
+  // The first page is not waited for, so that it is known where reading starts.
+  for (let seconds = wait && 0; ; seconds = wait) {
+    const path = withQuery(pathOf(channel), { since: position, wait: seconds });
     hear.asking(path);
     const response = await get(path, "application/json", abort);
     if (!response.ok) return refusedBy(response, hear);
@@ -39,7 +38,6 @@ async function readPages(channel, since, hear, abort, wait, pause) {
     if (page.position !== position) hear.item({ $position: { position: page.position } });
     if (page.ended) return hear.ended();
     position = page.position;
-    first = false;
     if (page.events.length === 0) await pause(abort.signal);
   }
 }

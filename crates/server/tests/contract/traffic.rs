@@ -132,10 +132,11 @@ fn pages_are_counted_to_the_byte() {
     let mut pages = [poll(""), poll("Accept: application/json\r\n"), Wire::ask(&server, "/channels/b", "")];
     agree(&server, "poll", &mut pages, 3, 4);
 
-    let mut waiting = [Wire::ask(&server, "/channels/a?since=latest&wait=20", "")];
+    let long = |query| Wire::ask(&server, &format!("/channels/a?since=latest&{query}"), "");
+    let mut waiting = [long("wait=20"), long("wait=0")];
     server.await_readers("a", 1);
     server.publish("a", "three");
-    agree(&server, "long_poll", &mut waiting, 1, 1);
+    agree(&server, "long_poll", &mut waiting, 2, 1);
     // What is no read is counted nowhere.
     server.get("/healthz").expect(200);
     agree(&server, "poll", &mut pages, 3, 4);
