@@ -195,7 +195,7 @@ test("the latency it shows lies between that on the wire and that of who looks o
     const shown = await list(page, transport).locator(".late").textContent();
     const [, number, unit] = /^([\d.]+) (ms|s)$/.exec(shown);
     const latency = Number(number) * (unit === "s" ? 1000 : 1);
-    // A WebSocket's bytes are compressed, so only the other four can be found by their words.
+    // What streams send is compressed, so only pages can be found by their words; a stream took no time at least.
     const passed = at.passed(transport, mark) ?? event.time;
     // Shown to the hundredth of a second above a second; both clocks count whole milliseconds.
     assert.ok(latency >= passed - event.time - 10, `${transport}: ${shown} after ${passed - event.time} ms on the wire`);
