@@ -59,6 +59,7 @@ fn counts(server: &Server, transport: &str) -> BTreeMap<&'static str, usize> {
 }
 
 /// Waits until the server's counts are those of these clients.
+#[expect(clippy::print_stdout, reason = "it is shown only where the test fails")]
 fn agree(server: &Server, transport: &str, clients: &mut [Wire], reads: usize, events: usize) {
     let mut seen = String::new();
     eventually("the server counts what the clients saw", || {
