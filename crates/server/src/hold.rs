@@ -55,6 +55,7 @@ pub(crate) fn open(
     };
     let mut bytes = Vec::with_capacity(512);
     write_head(&parts, extent, connection, &mut bytes);
+    let head_length = bytes.len();
     let form = transport.form();
     let ending = match &opened {
         _ if opened.finished => Some(Ending::Complete),
@@ -73,6 +74,7 @@ pub(crate) fn open(
     }
     Hold::Answer(Box::new(Answer {
         head: Bytes::from(bytes),
+        head_length,
         transport,
         chunked,
         gzip,

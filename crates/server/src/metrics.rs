@@ -5,12 +5,14 @@
 
 use crate::node::Node;
 use crate::shard::CONTROL_LIMIT;
+use crate::traffic::{COUNTED, Traffic, Way};
 use crate::transport::Transport;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -51,6 +53,7 @@ pub(crate) struct ShardFigures {
     overruns: AtomicU64,
     unresponsive: AtomicU64,
     paused: AtomicU64,
+    pub(crate) traffic: Traffic,
 }
 
 impl Figures {
@@ -247,6 +250,13 @@ impl Collector for Snapshot {
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        for (name, help, field) in COUNTED {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for way in Way::ALL {
+                let counter = ConstCounter::new(figures.sum(|shard| field(shard.traffic.of(way))));
+                counter.encode(family.encode_family(&[("transport", way.label())])?)?;
+            }
         }
         Ok(())
     }

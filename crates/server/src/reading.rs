@@ -3,6 +3,7 @@
 use crate::api::query::Query;
 use crate::config::Config;
 use crate::listen::http1::Head;
+use crate::traffic::Way;
 use crate::transport::{Transport, websocket};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, Version};
@@ -35,10 +36,23 @@ pub(crate) enum How {
     },
 }
 
+impl How {
+    /// What it counts as.
+    pub(crate) fn way(&self) -> Way {
+        match self {
+            How::Page(PageWanted { is_long: false, .. }) => Way::Poll,
+            How::Page(PageWanted { is_long: true, .. }) => Way::LongPoll,
+            How::Hold { transport, .. } => (*transport).into(),
+        }
+    }
+}
+
 /// A page, perhaps after a wait.
 pub(crate) struct PageWanted {
     pub(crate) limit: usize,
     pub(crate) wait: Option<Duration>,
+    /// Whether a wait was asked for, be it of no time: then it counts as a long poll.
+    pub(crate) is_long: bool,
     /// Whether the wait was asked for by `Prefer` (RFC 7240), which is then said to have been honoured.
     pub(crate) preferred: bool,
     /// Whether `transport=poll` was asked for by name.
@@ -250,6 +264,7 @@ fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Probl
         limit: limit.min(config.limits.page),
         // HEAD never waits.
         wait: wait.filter(|wait| !wait.is_zero() && head.method != Method::HEAD),
+        is_long: wait.is_some(),
         preferred: asked.is_none() && preferred.is_some(),
         named: query.last("transport") == Some("poll"),
         credentials: head.headers.contains_key(AUTHORIZATION) || head.headers.contains_key(COOKIE),

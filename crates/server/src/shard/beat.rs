@@ -84,9 +84,11 @@ impl Shard {
         }
         for word in words {
             let message = held.wrap(&word);
+            let length = message.bytes.len();
             if held.sink.control(message).is_err() {
                 return self.remove(token);
             }
+            self.node.figures.shard(self.index).traffic.sent(transport.into(), 0, length);
         }
     }
 }

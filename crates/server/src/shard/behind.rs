@@ -64,8 +64,11 @@ impl Shard {
         let sent = held.sink.send(&out);
         held.sink.active |= !out.is_empty();
         let blocked = held.sink.is_blocked();
+        let way = held.transport.into();
         let Ok(taken) = sent else { return self.remove(token) };
         self.node.figures.shard(self.index).recovered(taken);
+        let events = piece.found.iter().take(taken).filter(|found| matches!(found.what, Read::Event(_))).count();
+        self.traffic().sent(way, events, out[..taken].iter().map(|message| message.bytes.len()).sum());
 
         let reached = match taken {
             _ if taken >= piece.found.len() => at(piece.cursor),

@@ -50,10 +50,12 @@ impl Shard {
     pub(super) fn say_farewell(&mut self, token: Token, words: Message) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.closing = true;
+        let length = words.bytes.len();
         let sent = held.sink.control(words);
-        let blocked = held.sink.is_blocked();
+        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
         let due = Instant::now() + self.node.config.timeouts.close;
         self.closings.due.push_back((due, token, held.serial));
+        self.traffic().sent(way, 0, length);
         self.forget(token);
         match sent {
             Err(_) => self.remove(token),

@@ -17,6 +17,8 @@ use switchboard_wire::{Form, Message};
 pub(crate) struct Answer {
     /// What is sent at once: the head of the answer, and the notices that open the stream.
     pub(crate) head: Bytes,
+    /// How much of that is the head.
+    pub(crate) head_length: usize,
     pub(crate) transport: Transport,
     /// Whether the body is in the chunked coding.
     pub(crate) chunked: bool,

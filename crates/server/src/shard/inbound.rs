@@ -2,6 +2,7 @@
 
 use super::sink::CONTROL_LIMIT;
 use super::{Shard, Slot};
+use crate::traffic::Way;
 use crate::transport::Transport;
 use bytes::Bytes;
 use std::io::{ErrorKind, Read};
@@ -68,6 +69,7 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.heard |= !received.is_empty();
         let Transport::WebSocket { deflated, .. } = held.transport else { return };
+        self.node.figures.shard(self.index).traffic.asked(Way::WebSocket, received.len());
         let limits = &self.node.config.limits;
         let limits = Limits { message: limits.message, fragments: limits.fragments };
         // Between messages there is no reader, and one that is idle again goes: an idle peer costs nothing.
@@ -111,9 +113,11 @@ impl Shard {
             Incoming::Ping(payload) => {
                 let mut pong = Vec::new();
                 write::write_pong(&payload, None, &mut pong);
+                let length = pong.len();
                 if held.sink.control(Bytes::from(pong).into()).is_err() {
                     return self.remove(token);
                 }
+                self.node.figures.shard(self.index).traffic.sent(Way::WebSocket, 0, length);
                 if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
                     self.node.figures.shard(self.index).paused();
                 }

@@ -95,6 +95,10 @@ impl Shard {
                 };
                 let sent = held.sink.send_joined(joined);
                 held.sink.active = true;
+                if let Ok(taken) = sent {
+                    let bytes = taken.checked_sub(1).map_or(0, |last| joined.ends[last].0 as usize);
+                    self.node.figures.shard(self.index).traffic.sent(held.transport.into(), taken, bytes);
+                }
                 match sent {
                     Ok(taken) if !held.sink.is_blocked() => taken,
                     sent => self.fall_behind(due, sent),
@@ -120,6 +124,12 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(due.token as usize) else { return 0 };
         let sent = held.sink.send(&out);
         held.sink.active = true;
+        if let Ok(taken) = sent {
+            let items = self.readers.pass().items(due.run).iter().take(taken);
+            let events = items.filter(|item| self.batch.event(**item).is_some()).count();
+            let bytes = out[..taken].iter().map(|message| message.bytes.len()).sum();
+            self.node.figures.shard(self.index).traffic.sent(held.transport.into(), events, bytes);
+        }
         match sent {
             Ok(taken) if !held.sink.is_blocked() => {
                 if let Some(ending) = ending {

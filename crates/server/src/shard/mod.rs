@@ -25,6 +25,7 @@ pub(crate) use sink::CONTROL_LIMIT;
 
 use crate::listen::Admission;
 use crate::node::Node;
+use crate::traffic::Traffic;
 use batch::Batch;
 use beat::Beats;
 use closing::Closings;
@@ -148,12 +149,14 @@ impl Shard {
         self.attend();
         let live = self.readers.add(token, answer.selection, answer.place);
         let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
+        let opening = answer.head.len() - answer.head_length;
         let sent = held.sink.send(&[answer.head.into()]);
         self.slots.insert(Slot::Held(held));
         match sent {
             // A fresh socket takes a head; one that does not is not worth waiting for.
             Ok(0) | Err(_) => self.remove(token),
             Ok(_) => {
+                self.traffic().answered(answer.transport.into(), answer.head_length, opening);
                 if let Some(ending) = ending {
                     self.begin_close(token, ending);
                 } else if !live {
@@ -232,6 +235,11 @@ impl Shard {
     pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
         let named: Vec<ChannelName> = self.readers.channels().chain(listed).cloned().collect();
         named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
+    }
+
+    /// What this shard's readers cost on the wire.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.node.figures.shard(self.index).traffic
     }
 
     /// Connections and waiting tasks.

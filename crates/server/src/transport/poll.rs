@@ -52,7 +52,8 @@ fn handed(events: &[Arc<Entry>], wanted: &PageWanted, waited: Page) -> Page {
     }
 }
 
-/// Answers with a page; waits, if that is wanted, until there is something to say. `None` if the client went away.
+/// Answers with a page, and with the number of events on it; waits, if that is wanted, until there is something to say.
+/// `None` if the client went away.
 pub(crate) async fn answer(
     node: &Node,
     shard: &SharedShard,
@@ -60,7 +61,7 @@ pub(crate) async fn answer(
     reading: &Reading,
     wanted: &PageWanted,
     gone: impl Future<Output = ()>,
-) -> Option<Response<Bytes>> {
+) -> Option<(Response<Bytes>, usize)> {
     let opened = node.log.open(node.now(), &reading.selection, reading.since(), true);
     let mut page = read(node, reading, wanted, opened.cursor, opened.gap);
     if let Some(wait) = wanted.wait
@@ -85,7 +86,9 @@ pub(crate) async fn answer(
             };
         }
     }
-    Some(respond(node, headers, reading, wanted, &page))
+    let response = respond(node, headers, reading, wanted, &page);
+    let sent = if response.body().is_empty() { 0 } else { page.events.len() };
+    Some((response, sent))
 }
 
 /// Reads a page. It has one gap at most, in front: what follows another is for the next page.

@@ -29,6 +29,7 @@ mod seams;
 mod sse;
 mod stream;
 mod strictness;
+mod traffic;
 mod websocket;
 mod websocket_protocol;
 mod websocket_vectors;
