@@ -143,19 +143,33 @@ impl Readers {
         self.pass.begin(count, |i| item(i).0);
         let mut among = !self.patterns.is_empty();
         for run in 0..self.pass.shared() as u32 {
-            let named = self.pass.items(run).first().and_then(|first| self.exact.get(item(*first).0));
-            let Some(named) = named else { continue };
-            among |= !named.among.is_empty();
-            for &token in &named.alone {
-                let Some(reader) = live(&mut self.slots, token) else { continue };
-                reader.cursor = self.pass.add_run(token, run, reader.cursor, |i| item(i).1);
-            }
+            among |= self.add_alone(run, &item);
         }
         if among {
             (0..count as u16).for_each(|i| self.add_among(i, item(i)));
         }
         self.pass.sort();
         self.advance(upto);
+    }
+
+    /// Adds to the pass those that a channel's run is due to alone; whether there are others. A cursor that is already
+    /// past some of the run is the seam between catching up and live: nothing is doubled there.
+    fn add_alone<'a>(&mut self, run: u32, item: &impl Fn(u16) -> (&'a ChannelName, u64)) -> bool {
+        let Readers { slots, exact, pass, .. } = self;
+        let Some((&first, &last)) = pass.items(run).first().zip(pass.items(run).last()) else { return false };
+        let ((channel, first), (_, last)) = (item(first), item(last));
+        let Some(named) = exact.get(channel) else { return false };
+        for &token in &named.alone {
+            let Some(reader) = live(slots, token) else { continue };
+            if first > reader.cursor {
+                pass.add_run(token, run);
+            } else {
+                let rest: Vec<u16> = pass.items(run).iter().copied().filter(|i| item(*i).1 > reader.cursor).collect();
+                rest.into_iter().for_each(|i| pass.add_one(token, i));
+            }
+            reader.cursor = reader.cursor.max(last);
+        }
+        !named.among.is_empty()
     }
 
     /// Adds to the pass those that an item is due to among other channels, once each: also where several patterns of
