@@ -31,8 +31,8 @@ function executable() {
       return false;
     }
   });
-  if (!found) throw new Error(`none of ${NAMES.join(", ")} is in PATH; install Debian's chromium, or name it in CHROMIUM`);
-  return found;
+  if (found) return found;
+  throw new Error(`none of ${NAMES.join(", ")} is in PATH: install Debian's chromium, or name a browser in CHROMIUM`);
 }
 
 let browser;

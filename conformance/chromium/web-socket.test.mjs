@@ -8,7 +8,7 @@ import { launch, open, quit } from "./browser.mjs";
 before(launch);
 after(quit);
 
-/** Opens a socket in the page. What is heard: `["open", protocol, extensions]`, text, `{ bytes }`, `["close", code, clean]`. */
+/** Opens a socket in the page. It is heard: `["open", protocol, extensions]`, text, `{ bytes }`, `["close", code, clean]`. */
 async function connect(page, inbox, url) {
   await page.evaluate((url) => {
     const socket = new WebSocket(url.replace(/^http/, "ws"));

@@ -57,7 +57,8 @@ test("curl: publishes what it is given, byte by byte, and reads it on every tran
   await block(events.inbox);
   await stream.inbox.next();
   assert.match((await run(["-d", "Hello!", url])).text, /"id":".*"channel":"a"/);
-  assert.equal((await run(["-H", "Content-Type: text/plain", "--data-binary", "@-", `${url}?event=said`], LINES)).code, 0);
+  const text = ["-H", "Content-Type: text/plain", "--data-binary", "@-", `${url}?event=said`];
+  assert.equal((await run(text, LINES)).code, 0);
   assert.equal((await run(["--data-binary", "@-", url], BYTES)).code, 0);
   const blocks = [await block(events.inbox), await block(events.inbox), await block(events.inbox)];
   assert.deepEqual(blocks[0].slice(1), ["data: Hello!"]);
@@ -164,7 +165,8 @@ test("curl: a page is not sent again to who has it", async (t) => {
   const url = `${server.url}/channels/a`;
   const { text: head } = await run(["-D", "-", "-o", "/dev/null", url]);
   const tag = /^etag: (.*)\r$/im.exec(head)[1];
-  const ask = async () => (await run(["-w", "%{http_code}", "-o", "/dev/null", "-H", `If-None-Match: ${tag}`, url])).text;
+  const words = ["-w", "%{http_code}", "-o", "/dev/null", "-H", `If-None-Match: ${tag}`, url];
+  const ask = async () => (await run(words)).text;
   assert.equal(await ask(), "304");
   await server.publish("a", "second");
   assert.equal(await ask(), "200");

@@ -8,7 +8,8 @@ import { within } from "./wait.mjs";
 function head(text) {
   const [line, ...fields] = text.split("\r\n");
   const [method, target] = line.split(" ");
-  const pairs = fields.map((field) => /^([^:]+):\s*(.*)$/.exec(field)).map(([, name, value]) => [name.toLowerCase(), value]);
+  const split = fields.map((field) => /^([^:]+):\s*(.*)$/.exec(field));
+  const pairs = split.map(([, name, value]) => [name.toLowerCase(), value]);
   return { method, target, headers: Object.fromEntries(pairs) };
 }
 

@@ -1,7 +1,7 @@
 //! Clients that others wrote, run unmodified against the program as it is built. `conformance/README.md` tells what
 //! each of them shows.
 
-use crate::program::{built, cargo, run, run_in, target};
+use crate::program::{cargo, run, run_in, target_directory};
 use crate::steps::{Failure, Outcome, Steps};
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn server() -> Result<Outcome, Failure> {
 }
 
 fn program() -> PathBuf {
-    built().join(format!("switchboard{}", std::env::consts::EXE_SUFFIX))
+    target_directory().join("debug").join(format!("switchboard{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn node() -> Result<Outcome, Failure> {
@@ -57,7 +57,7 @@ fn node_tests(folder: &str) -> Result<Outcome, Failure> {
 
 fn python() -> Result<Outcome, Failure> {
     const FOLDER: &str = "conformance/python";
-    let environment = target().join("conformance-python");
+    let environment = target_directory().join("conformance-python");
     let interpreter = environment.join("bin/python");
     let (environment, interpreter) = (environment.to_string_lossy(), interpreter.to_string_lossy());
     if !Path::new(&*interpreter).exists() {
@@ -86,7 +86,7 @@ fn python() -> Result<Outcome, Failure> {
 }
 
 fn rust() -> Result<Outcome, Failure> {
-    let variables = [(SERVER, &*program()), ("CARGO_TARGET_DIR", &*target())];
+    let variables = [(SERVER, &*program()), ("CARGO_TARGET_DIR", &*target_directory())];
     let clippy = ["clippy", "--locked", "--manifest-path", RUST, "--all-targets", "--", "-D", "warnings"];
     run_in(".", &variables, &cargo(), &clippy, "mend what clippy names above, or expect it with a reason beside it")?;
     run_in(".", &variables, &cargo(), &["test", "--locked", "--manifest-path", RUST], HINT)?;

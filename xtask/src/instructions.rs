@@ -1,7 +1,7 @@
 //! `cargo xtask instructions`: counts what the CPU does for an event, so that a change that makes the fast path longer is
 //! noticed without timing anything. Valgrind counts; the numbers to compare with are in the repository.
 
-use crate::program::{ask_stderr, cargo, root, run, target};
+use crate::program::{ask_stderr, cargo, root, run, target_directory};
 use crate::steps::{Failure, Outcome};
 use std::fmt::Write as _;
 
@@ -59,7 +59,7 @@ fn count(work: &str) -> Result<u64, Failure> {
 }
 
 fn total(work: &str, times: u64) -> Result<u64, Failure> {
-    let program = target().join("release/switchboard-instructions");
+    let program = target_directory().join("release/switchboard-instructions");
     let (program, times) = (program.display().to_string(), times.to_string());
     let arguments = ["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", &program, work, &times];
     let said = ask_stderr("valgrind", &arguments);

@@ -19,10 +19,10 @@ The project's own commands:
   cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
   cargo xtask tidy      the project's own style rules
   cargo xtask clients   other people's clients against the server: curl, Node, Python, Rust, Chromium
-  cargo xtask bench     builds in release, and measures: see bench/README.md
   cargo xtask instructions [accept]
-                        counts the instructions of the fast path and compares; or accepts what it counts
+                        counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
   cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask bench     builds in release, and measures: see bench/README.md
 ";
 
 fn main() -> ExitCode {

@@ -14,16 +14,21 @@ struct Need {
 /// Versions are the lowest for which the clients under `conformance` are made.
 const NEEDS: &[Need] = &[
     Need { name: "curl", is_there: || is_installed("curl"), packages: &["curl"] },
-    Need { name: "Valgrind", is_there: || is_installed("valgrind"), packages: &["valgrind"] },
-    Need { name: "Node.js 20.18.1 or newer with npm", is_there: node, packages: &["nodejs", "npm"] },
+    Need { name: "valgrind", is_there: || is_installed("valgrind"), packages: &["valgrind"] },
+    Need { name: "Node.js 20.18.1 or newer", is_there: node, packages: &["nodejs"] },
+    Need { name: "npm", is_there: || is_installed("npm"), packages: &["npm"] },
     Need { name: "Python 3.11 or newer with venv", is_there: python, packages: &["python3", "python3-venv"] },
     Need { name: "Chromium", is_there: chromium, packages: &["chromium"] },
 ];
 
 fn node() -> bool {
-    // Numbers in the names of versions are compared as numbers: 9 is before 20.
-    let enough = "process.exit(process.versions.node.localeCompare('20.18.1', 'en', { numeric: true }) < 0)";
-    ask("node", &["-e", enough]).is_some() && is_installed("npm")
+    ask("node", &["-p", "process.versions.node"]).is_some_and(|version| is_enough(&version))
+}
+
+/// Whether a version of Node.js is 20.18.1 or newer.
+fn is_enough(version: &str) -> bool {
+    let numbers: Vec<u32> = version.split('.').map_while(|number| number.parse().ok()).collect();
+    numbers >= vec![20, 18, 1]
 }
 
 fn python() -> bool {
@@ -89,5 +94,11 @@ mod tests {
         let here = Need { name: "here", is_there: || true, packages: &["a"] };
         let away = Need { name: "away", is_there: || false, packages: &["b"] };
         assert_eq!(names(absent(&[here, away])), "away");
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(["20.18.1", "20.19.0", "22.1.0", "100.0.0"].map(is_enough).iter().all(|enough| *enough));
+        assert!(!["18.20.4", "20.18.0", "9.11.2", ""].map(is_enough).contains(&true));
     }
 }

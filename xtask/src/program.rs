@@ -15,18 +15,6 @@ pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
-/// Where cargo put this program, and puts what it builds beside it.
-pub(crate) fn built() -> PathBuf {
-    let here = std::env::current_exe().unwrap_or_else(|_| root().join("target/debug/xtask"));
-    here.parent().map_or(here.clone(), PathBuf::from)
-}
-
-/// The folder of everything that is built.
-pub(crate) fn target() -> PathBuf {
-    let built = built();
-    built.parent().map_or(built.clone(), PathBuf::from)
-}
-
 /// Runs a program to its end with its output shown as it comes; a refusal carries the hint.
 pub(crate) fn run(program: &str, arguments: &[&str], hint: &str) -> Result<(), Failure> {
     run_in(".", &[], program, arguments, hint)
@@ -64,6 +52,16 @@ pub(crate) fn ask(program: &str, arguments: &[&str]) -> Option<String> {
 pub(crate) fn ask_stderr(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).current_dir(root()).stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> PathBuf {
+    let metadata = ask(&cargo(), &["metadata", "--format-version", "1", "--no-deps"]);
+    let named = metadata
+        .as_deref()
+        .and_then(|metadata| metadata.split_once("\"target_directory\":\"")?.1.split('"').next())
+        .map(PathBuf::from);
+    named.unwrap_or_else(|| root().join("target"))
 }
 
 /// Whether a program of this name can be found in `PATH`.
