@@ -73,6 +73,6 @@ mod tests {
         assert_eq!(bytes(&nested, &words), [0, 1, 0xff, 0xff, 1, 0xff, 0xff]);
         assert_eq!(text(&json!({"repeat": "é", "times": 3}), &words), "ééé");
         // 270369, 67634689, 2647435461: what Marsaglia's generator with 13, 17 and 5 gives after the seed 1.
-        assert_eq!(bytes(&json!({"pick": "w", "times": 3, "seed": 1}), &words), b"abb");
+        assert_eq!(bytes(&json!({"pick": "w", "times": 3, "seed": 1}), &words), b"aba");
     }
 }
