@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
 mod bench;
+mod instructions;
 mod needs;
 mod program;
 mod steps;
@@ -16,6 +17,8 @@ The project's own commands:
   cargo xtask test    everything a change must pass; what CI runs
   cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
   cargo xtask tidy    the project's own style rules
+  cargo xtask instructions [accept]
+                      counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
   cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
   cargo xtask bench   builds in release, and measures: see bench/README.md
 ";
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
         ["deny"] => suite::deny(),
+        ["instructions"] => suite::count_instructions(false),
+        ["instructions", "accept"] => suite::count_instructions(true),
         ["bench", ref rest @ ..] => bench::bench(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

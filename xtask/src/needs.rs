@@ -5,7 +5,7 @@ use crate::program::{ask, is_installed, run};
 use crate::steps::{Failure, Outcome};
 
 /// A program that tests run, and the Debian package that brings it.
-const PROGRAMS: &[(&str, &str)] = &[("curl", "curl")];
+const PROGRAMS: &[(&str, &str)] = &[("curl", "curl"), ("valgrind", "valgrind")];
 
 /// Installs what is absent.
 pub(crate) fn install() -> Result<Outcome, Failure> {

@@ -33,6 +33,22 @@ pub(crate) fn ask(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// What a program says on its standard error, whatever comes of it; `None` if it cannot be started.
+pub(crate) fn ask_stderr(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).current_dir(root()).stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> PathBuf {
+    let metadata = ask(&cargo(), &["metadata", "--format-version", "1", "--no-deps"]);
+    let named = metadata
+        .as_deref()
+        .and_then(|metadata| metadata.split_once("\"target_directory\":\"")?.1.split('"').next())
+        .map(PathBuf::from);
+    named.unwrap_or_else(|| root().join("target"))
+}
+
 /// Whether a program of this name can be found in `PATH`.
 pub(crate) fn is_installed(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))

@@ -1,5 +1,6 @@
 //! The commands, as lists of steps.
 
+use crate::instructions::instructions;
 use crate::program::{ask, cargo, root, run};
 use crate::steps::{Failure, Outcome, Steps};
 use crate::{needs, tidy};
@@ -11,9 +12,17 @@ pub(crate) fn test() -> Result<(), Failure> {
     steps.run("needs", needs::install)?;
     quick(&mut steps)?;
     steps.run("wasm", wasm)?;
+    steps.run("instructions", || instructions(false))?;
     steps.run("tests", tests)?;
     steps.summary();
     Ok(())
+}
+
+/// The instructions of the fast path, counted; with `accept` they are what is expected from now on.
+pub(crate) fn count_instructions(accept: bool) -> Result<(), Failure> {
+    let mut steps = Steps::default();
+    steps.run("needs", needs::install)?;
+    steps.run("instructions", || instructions(accept))
 }
 
 /// The part that takes seconds.

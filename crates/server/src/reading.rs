@@ -4,7 +4,7 @@ use crate::api::query::Query;
 use crate::config::Config;
 use crate::listen::http1::Head;
 use crate::transport::{Transport, websocket};
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, Version};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,17 +74,18 @@ impl Reading {
         };
         let choice = choose(head, query)?;
         let raw = raw(query, single)?;
+        let gzip = config.gzip && takes_gzip(&head.headers);
         let how = match choice {
             Choice::Poll if raw == Some(true) => {
                 return Err(Code::InvalidParameter.because("a page is always in event form"));
             }
             Choice::Poll => How::Page(page(head, query, config)?),
-            Choice::Sse => hold(Transport::Sse { raw: raw.unwrap_or(single) }),
+            Choice::Sse => hold(Transport::Sse { raw: raw.unwrap_or(single), gzip }),
             Choice::Stream if raw == Some(true) && !single => {
                 let why = "`form=raw` streams the data of one channel: name it in the path";
                 return Err(Code::InvalidParameter.because(why));
             }
-            Choice::Stream => hold(Transport::Stream { raw: raw.unwrap_or(false) }),
+            Choice::Stream => hold(Transport::Stream { raw: raw.unwrap_or(false), gzip }),
             Choice::WebSocket => websocket(head, raw, single)?,
         };
         let of_stream = matches!(how, How::Hold { .. }).then(|| text(&head.headers, "last-event-id")).flatten();
@@ -172,10 +173,7 @@ impl Accept {
     fn of(headers: &HeaderMap) -> Accept {
         let mut accept = Accept::default();
         for range in headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let range = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            let q = q.map_or(1000, |q| q.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16));
+            let (range, q) = weighed(range);
             let of = match &*range {
                 "text/event-stream" => &mut accept.sse,
                 "application/x-ndjson" => &mut accept.stream,
@@ -186,6 +184,29 @@ impl Accept {
         }
         accept
     }
+}
+
+/// Whether `Accept-Encoding` (RFC 9110 section 12.5.3) names gzip, by a name of its own or as any other.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let (mut named, mut any) = (None, None);
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    for coding in values.flat_map(|value| value.split(',')) {
+        let (name, q) = weighed(coding);
+        match &*name {
+            "gzip" | "x-gzip" => named = named.max(Some(q)),
+            "*" => any = Some(q),
+            _ => {}
+        }
+    }
+    named.or(any).is_some_and(|q| q > 0)
+}
+
+/// A name and its weight in thousandths (RFC 9110 section 12.4.2).
+fn weighed(item: &str) -> (String, u16) {
+    let mut parts = item.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    (name, q.map_or(1000, |q| q.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16)))
 }
 
 fn raw(query: &Query, single: bool) -> Result<Option<bool>, Problem> {

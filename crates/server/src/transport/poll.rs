@@ -45,7 +45,7 @@ fn handed(events: &[Arc<Entry>], wanted: &PageWanted, waited: Page) -> Page {
     let room = &events[..events.len().min(wanted.limit)];
     let position = room.last().map_or(waited.position, |entry| entry.seq());
     Page {
-        events: room.iter().map(|entry| entry.encoded(Form::NdJson).payload()).collect(),
+        events: room.iter().map(|entry| entry.encoded(Form::NdJson { gzip: false }).payload()).collect(),
         position,
         cut: room.len() < events.len(),
         ..waited
@@ -107,7 +107,7 @@ fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap
     };
     for found in piece.found {
         match found.what {
-            Read::Event(entry) => page.events.push(entry.encoded(Form::NdJson).payload()),
+            Read::Event(entry) => page.events.push(entry.encoded(Form::NdJson { gzip: false }).payload()),
             Read::Gap(gap) if page.events.is_empty() && page.gap.is_none() => page.gap = Some(gap),
             Read::Gap(_) => {
                 page.cut = true;

@@ -16,6 +16,7 @@ mod deflate;
 mod drain;
 mod end_delete;
 mod gaps;
+mod gzip;
 mod heartbeat;
 mod keep_alive;
 mod limits;
