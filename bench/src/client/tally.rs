@@ -1,14 +1,18 @@
 //! What all connections of a run came to.
 
 use crate::figures::latency::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counts over all connections.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub live: usize,
+    /// Connections that were closed from this side.
+    pub dismissed: u64,
     /// Events received, each by each.
     pub delivered: u64,
+    /// Reads that brought at least one.
+    pub reads: u64,
     pub faults: Faults,
     /// The first fault, in words.
     pub first_fault: Option<String>,
@@ -22,7 +26,7 @@ pub struct Tally {
 }
 
 /// Whatever makes a run fail.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Faults {
     /// Connections that did not become live.
     pub refused: u64,
@@ -71,6 +75,7 @@ impl Tally {
         self.latency.clear();
         self.publishing.clear();
         self.delivered = 0;
+        self.reads = 0;
         self.published = 0;
     }
 
