@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask` alone lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
+mod bench;
 mod needs;
 mod program;
 mod steps;
@@ -16,6 +17,7 @@ The project's own commands:
   cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
   cargo xtask tidy    the project's own style rules
   cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask bench   builds in release, and measures: see bench/README.md
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
         ["deny"] => suite::deny(),
+        ["bench", ref rest @ ..] => bench::bench(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -1,0 +1,90 @@
+//! What can be measured: how to start it, subscribe to it, and publish to it.
+
+pub mod floor;
+pub mod process;
+pub mod switchboard;
+
+pub use process::Running;
+
+use crate::client::Dialogue;
+use crate::client::publisher::Answers;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// How events come down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, clap::ValueEnum)]
+pub enum Transport {
+    /// Server-Sent Events, the data as it is
+    Sse,
+    /// WebSocket, the data as it is
+    Websocket,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Transport::Sse => "sse",
+            Transport::Websocket => "websocket",
+        })
+    }
+}
+
+/// What a run wants of a server.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub transport: Transport,
+    /// How often a quiet stream says that it lives.
+    pub heartbeat: std::time::Duration,
+    /// The CPU the server is held to; `None` leaves it free.
+    pub cpu: Option<usize>,
+}
+
+/// A kind of server.
+pub trait Target {
+    /// What it is called in tables: a word.
+    fn name(&self) -> String;
+
+    /// Starts one. It is stopped when the result is dropped.
+    fn start(&self, wish: &Wish) -> Result<Running, String>;
+
+    /// How to subscribe to a channel; `None` if it does not have the transport.
+    fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue>;
+
+    /// The request that publishes a payload to a channel.
+    fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8>;
+
+    /// How publishing is answered.
+    fn answers(&self) -> Answers {
+        Answers::Http
+    }
+
+    /// What a publisher says when it connects.
+    fn greeting(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Where publishers connect, where that is not where subscribers do.
+    fn publishing_address(&self, running: &Running) -> SocketAddr {
+        running.address
+    }
+}
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    pub switchboard: PathBuf,
+    /// This program, which has the floor as a command.
+    pub own: PathBuf,
+}
+
+/// The targets by name.
+pub fn by_name(name: &str, programs: &Programs) -> Result<Box<dyn Target>, String> {
+    if let Some(policy) = floor::by_name(name) {
+        return Ok(Box::new(floor::Floor { program: programs.own.clone(), policy }));
+    }
+    match name {
+        "switchboard" => Ok(Box::new(switchboard::Switchboard { program: programs.switchboard.clone() })),
+        _ => Err(format!("there is no target `{name}`: try switchboard, floor, floor-four or floor-sweep")),
+    }
+}
