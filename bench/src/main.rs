@@ -11,7 +11,7 @@ use switchboard_bench::floor::{self, Policy};
 use switchboard_bench::report;
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Outcome, Setting, idle, saturate};
-use switchboard_bench::target::{self, Programs, Target, Transport, process};
+use switchboard_bench::target::{self, Programs, Target, Transport, peer, process};
 
 /// Measures Switchboard against the floor and its peers
 #[derive(Parser)]
@@ -45,6 +45,9 @@ struct Options {
     /// What is measured, in the order of each round: switchboard, floor, floor-four, floor-sweep
     #[arg(long, value_delimiter = ',', default_value = "switchboard,floor")]
     targets: Vec<String>,
+    /// Takes peers in, after the targets: those named, or all of them
+    #[arg(long, value_delimiter = ',', num_args = 0..)]
+    peers: Option<Vec<String>>,
     /// Transports, one after the other
     #[arg(long, value_delimiter = ',', default_value = "sse,websocket")]
     transport: Vec<Transport>,
@@ -125,8 +128,7 @@ impl Options {
             switchboard: self.switchboard.clone().unwrap_or_else(|| own.with_file_name("switchboard")),
             own,
         };
-        let targets: Result<Vec<_>, _> = self.targets.iter().map(|name| target::by_name(name, &programs)).collect();
-        let targets = targets?;
+        let targets = self.targets(&programs)?;
         let cpus = process::cpus();
         let server_cpu = if let [server, client, ..] = cpus[..] {
             process::hold_to(client)?;
@@ -146,10 +148,18 @@ impl Options {
                 cpu: server_cpu,
             };
             let mut rounds = Rounds::default();
+            let speak = targets.iter().map(Box::as_ref).filter(|target| target.subscription(*transport, "x").is_some());
+            let speak: Vec<&dyn Target> = speak.collect();
             for _ in 0..self.runs {
-                let round: Result<Vec<_>, _> =
-                    targets.iter().map(|target| scenario(self, target.as_ref(), &setting)).collect();
-                rounds.add(round?);
+                let mut round = Vec::new();
+                for target in speak.iter().copied() {
+                    match scenario(self, target, &setting) {
+                        Ok(outcome) => round.push(outcome),
+                        Err(why) if target.is_optional() => println!("{} was not run: {why}", target.name()),
+                        Err(why) => return Err(why),
+                    }
+                }
+                rounds.add(round);
             }
             print!("{}", report::table(&rounds));
             clean &= rounds.is_clean();
@@ -158,6 +168,22 @@ impl Options {
             }
         }
         Ok(clean)
+    }
+
+    /// The targets asked for; peers that cannot be had here are told and left out.
+    fn targets(&self, programs: &Programs) -> Result<Vec<Box<dyn Target>>, String> {
+        let targets: Result<Vec<_>, _> = self.targets.iter().map(|name| target::by_name(name, programs)).collect();
+        let mut targets = targets?;
+        let Some(wanted) = &self.peers else { return Ok(targets) };
+        // Beside the folder of the profile, in the build's target directory.
+        let folder = programs.own.ancestors().nth(2).unwrap_or(&programs.own).join("peers");
+        let peers = peer::get_all(&peer::sources(), &folder, wanted)?;
+        peers.absent.iter().for_each(|(name, why)| println!("{name} is not run: {why}"));
+        for peer in peers.had {
+            println!("{}", peer.about());
+            targets.push(Box::new(peer));
+        }
+        Ok(targets)
     }
 }
 

@@ -160,7 +160,7 @@ impl Load {
         Ok(())
     }
 
-    /// Adds a publisher, and gives its index. `greeting` is sent once, without an answer.
+    /// Adds a publisher, and gives its index. `greeting` is sent once, and answered like a publish.
     pub fn publisher(&mut self, address: SocketAddr, answers: Answers, greeting: &[u8]) -> io::Result<usize> {
         let mut stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -170,7 +170,8 @@ impl Load {
         let index = self.publishers.len();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(PUBLISHERS + index), interest)?;
-        self.publishers.push(Publisher::new(stream, answers));
+        let waiting = (!greeting.is_empty()).then(|| self.clock.nanos());
+        self.publishers.push(Publisher::new(stream, answers, waiting));
         Ok(index)
     }
 

@@ -24,8 +24,9 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(stream: TcpStream, answers: Answers) -> Publisher {
-        Publisher { stream, answers, waiting: None, unsent: Vec::new(), received: Vec::new() }
+    /// `waiting`: when something was sent already whose answer must come first.
+    pub(super) fn new(stream: TcpStream, answers: Answers, waiting: Option<u64>) -> Publisher {
+        Publisher { stream, answers, waiting, unsent: Vec::new(), received: Vec::new() }
     }
 
     /// Whether it waits for no answer.

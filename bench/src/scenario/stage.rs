@@ -45,6 +45,7 @@ impl<'t> Stage<'t> {
         let mut load = Load::new(server.address, payloads).map_err(|error| format!("polling: {error}"))?;
         let names: Vec<String> = (0..setting.channels).map(|index| format!("bench/{index}")).collect();
         for name in &names {
+            target.prepare(&server, name)?;
             let dialogue = target.subscription(setting.transport, name);
             load.channel(dialogue.ok_or_else(|| format!("{} does not speak {}", target.name(), setting.transport))?);
         }

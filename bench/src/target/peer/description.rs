@@ -142,16 +142,16 @@ impl Described {
 
 /// What stands for the placeholders in a description.
 #[derive(Clone, Debug, Default)]
-pub struct Values(Vec<(&'static str, String)>);
+pub(super) struct Values(Vec<(&'static str, String)>);
 
 impl Values {
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Values {
+    pub(super) fn with(mut self, name: &'static str, value: impl ToString) -> Values {
         self.0.push((name, value.to_string()));
         self
     }
 
     /// The text with its placeholders filled in. Other braces are left alone: configurations are full of them.
-    pub fn fill(&self, text: &str) -> String {
+    pub(super) fn fill(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn peers() -> Vec<Described> {
-        Described::all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")).unwrap()
+        Described::all(&super::super::sources()).unwrap()
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Installed {
 const STAMP: &str = "installed";
 
 /// Gets the peer, unless the same was got before. An error is the reason why it cannot be had here.
-pub fn install(peer: Described, folder: &Path) -> Result<Installed, String> {
+pub(super) fn install(peer: Described, folder: &Path) -> Result<Installed, String> {
     let out = folder.join(peer.key());
     let recipe = recipe(&peer.folder)?;
     if fs::read_to_string(out.join(STAMP)).is_ok_and(|done| done == recipe) {
@@ -47,7 +47,8 @@ fn installed(peer: Described, out: PathBuf) -> Result<Installed, String> {
         (Some(version), _) => version.clone(),
         (None, Some(package)) => {
             let archive = archive(package, &out).ok_or_else(|| format!("the archive of {package} is gone"))?;
-            let version = run(&["dpkg-deb".as_ref(), "--field".as_ref(), archive.as_os_str(), "Version".as_ref()], &out)?;
+            let version =
+                run(&["dpkg-deb".as_ref(), "--field".as_ref(), archive.as_os_str(), "Version".as_ref()], &out)?;
             format!("{} (Debian)", version.trim())
         }
         (None, None) => return Err("its description names no version".into()),
@@ -69,7 +70,8 @@ fn recipe(folder: &Path) -> Result<String, String> {
         }
     }
     files.sort();
-    let texts = files.iter().map(|file| fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display())));
+    let texts =
+        files.iter().map(|file| fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display())));
     texts.collect()
 }
 

@@ -14,7 +14,7 @@ use description::{Protocol, Values};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -26,6 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Peers {
     pub had: Vec<Installed>,
     pub absent: Vec<(String, String)>,
+}
+
+/// The folder that describes the peers.
+pub fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
 /// Gets the peers that `sources` describes into `folder`; `wanted` says which, by name, and all if it is empty.
@@ -79,6 +84,10 @@ impl Installed {
 impl Target for Installed {
     fn name(&self) -> String {
         self.peer.key()
+    }
+
+    fn is_optional(&self) -> bool {
+        true
     }
 
     fn start(&self, wish: &Wish) -> Result<Running, String> {
