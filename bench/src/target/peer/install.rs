@@ -26,6 +26,8 @@ pub(super) fn install(peer: Described, folder: &Path) -> Result<Installed, Strin
     if fs::read_to_string(out.join(STAMP)).is_ok_and(|done| done == recipe) {
         return installed(peer, out);
     }
+    // What an older recipe left would be taken for this one's.
+    let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     for package in &peer.description.install.debian {
         unpack(package, &out)?;

@@ -188,3 +188,68 @@ fn free_ports() -> std::io::Result<u16> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As if it had been got into `folder`.
+    fn as_if_installed(key: &str, folder: &Path) -> Installed {
+        let mut described = Described::all(&sources()).unwrap();
+        let peer = described.remove(described.iter().position(|peer| peer.key() == key).unwrap());
+        Installed { peer, out: folder.join(key), version: "1".into() }
+    }
+
+    fn scratch(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("switchboard-bench-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn configurations_have_no_placeholder_left() {
+        let folder = scratch("configurations");
+        for described in Described::all(&sources()).unwrap() {
+            let peer = as_if_installed(&described.key(), &folder);
+            let mut text = format!("{:?}", peer.command(4000).unwrap());
+            for file in &described.description.server.files {
+                text += &fs::read_to_string(peer.out.join("run").join(file)).unwrap();
+            }
+            assert!(text.contains("4000"), "{}: nothing tells it the port: {text}", described.key());
+            for name in ["{out}", "{run}", "{port}", "{second_port}", "{here}"] {
+                assert!(!text.contains(name), "{}: {name} in {text}", described.key());
+            }
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn peers_are_spoken_to_as_they_want() {
+        let peer = |key| as_if_installed(key, Path::new("nowhere"));
+        let nats = peer("nats");
+        assert_eq!(nats.publication("bench/0", b"data"), b"PUB bench/0 4\r\ndata\r\n");
+        let dialogue = nats.subscription(Transport::Websocket, "bench/0").unwrap();
+        assert!(dialogue.steps[1].send.ends_with(b"\r\nSUB bench/0 1\r\nPING\r\n"), "{dialogue:?}");
+        assert!(nats.subscription(Transport::Sse, "bench/0").is_none());
+        let streams = peer("durable-streams").publication("bench/0", b"data");
+        assert!(streams.starts_with(b"POST /bench/0 HTTP/1.1\r\n") && streams.ends_with(b"\r\n\r\n\"data\""));
+        let socket = peer("socket.io").subscription(Transport::Websocket, "bench/0").unwrap();
+        assert_eq!(socket.steps[1].send, b"40{\"channel\":\"bench/0\"}");
+    }
+
+    #[test]
+    fn a_peer_that_cannot_be_had_is_told_with_the_reason() {
+        let folder = scratch("absent");
+        let source = folder.join("sources/odd");
+        fs::create_dir_all(&source).unwrap();
+        let description = "name = \"Odd\"\nresumes = false\nversion = \"1\"\n\
+                           [install]\nsteps = [[\"no-such-program\", \"{out}\"]]\n\
+                           [server]\ncommand = [\"odd\"]\n[publish]\npath = \"/\"\n\
+                           [[reader]]\ntransport = \"sse\"\npath = \"/\"\n";
+        fs::write(source.join("peer.toml"), description).unwrap();
+        let peers = get_all(&folder.join("sources"), &folder.join("got"), &[]).unwrap();
+        assert!(peers.had.is_empty());
+        assert_eq!(peers.absent[0].0, "odd");
+        assert!(peers.absent[0].1.contains("could not be started"), "{:?}", peers.absent);
+        assert!(get_all(&folder.join("sources"), &folder, &["even".into()]).is_err());
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
