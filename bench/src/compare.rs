@@ -88,7 +88,7 @@ mod tests {
             subscribers: 1,
             channels: 1,
             size: 128,
-            figures: BTreeMap::from([("cpu", cpu)]),
+            figures: BTreeMap::from([("cpu".to_owned(), cpu)]),
             faults: Faults::default(),
             first_fault: None,
         }

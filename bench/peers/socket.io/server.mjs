@@ -18,8 +18,10 @@ const server = createServer((request, response) => {
     response.writeHead(204).end();
   });
 });
-// The publisher keeps one connection for the whole run.
+// The publisher keeps one connection for the whole run, and may not use it for minutes.
 server.keepAliveTimeout = 0;
+server.headersTimeout = 0;
+server.requestTimeout = 0;
 
 const io = new Server(server, {
   transports: ["websocket"],

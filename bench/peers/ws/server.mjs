@@ -19,8 +19,10 @@ const server = createServer((request, response) => {
     response.writeHead(204).end();
   });
 });
-// The publisher keeps one connection for the whole run.
+// The publisher keeps one connection for the whole run, and may not use it for minutes.
 server.keepAliveTimeout = 0;
+server.headersTimeout = 0;
+server.requestTimeout = 0;
 
 // Compression costs each connection hundreds of kilobytes; the package's documentation advises against it, and framing is
 // what is compared. Tracking clients is ours to do, by channel.

@@ -1,6 +1,6 @@
 //! The table of connections and the loop that reads them.
 
-use super::dialogue::{Dialogue, Expect, Link};
+use super::dialogue::{Dialogue, Expect, Framing, Link, position};
 use super::frames::{Decoder, Part, Scratch};
 use super::publisher::{Answers, Publisher};
 use super::sequence::{Arrival, Sequence};
@@ -12,6 +12,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use switchboard_wire::websocket::header::Opcode;
@@ -36,21 +37,38 @@ pub struct Load {
     address: SocketAddr,
     connections: Vec<Connection>,
     publishers: Vec<Publisher>,
+    plan: Option<Plan>,
     pub channels: Vec<Channel>,
     pub payloads: Payloads,
     pub clock: Clock,
     pub tally: Tally,
+    /// The size of sockets' receive buffers, where it is not left to the kernel.
+    pub receive_buffer: Option<usize>,
     read: Vec<u8>,
     scratch: Scratch,
     reply: Vec<u8>,
 }
 
+/// Connections that are to be opened.
+#[derive(Debug)]
+struct Plan {
+    channels: Range<usize>,
+    count: usize,
+    opened: usize,
+    /// How many connections were settled before.
+    before: usize,
+}
+
 /// A channel: how to subscribe to it, and how far it is.
 #[derive(Debug)]
 pub struct Channel {
-    pub dialogue: Rc<Dialogue>,
+    dialogue: Rc<Dialogue>,
+    /// Where subscribers begin, if not with the next event.
+    from: Option<u32>,
     /// Events published so far.
     pub published: u32,
+    /// Events received by its subscribers, each by each, doubles not counted.
+    pub received: u64,
     /// Live subscribers.
     pub subscribers: u32,
     /// For the oldest event that some have not received and all after it: how many have not.
@@ -85,10 +103,12 @@ impl Load {
             address,
             connections: Vec::new(),
             publishers: Vec::new(),
+            plan: None,
             channels: Vec::new(),
             payloads,
             clock: Clock::start(),
             tally: Tally::default(),
+            receive_buffer: None,
             read: vec![0; SCRATCH],
             scratch: Scratch::default(),
             reply: Vec::new(),
@@ -99,46 +119,93 @@ impl Load {
     pub fn channel(&mut self, dialogue: Dialogue) -> usize {
         self.channels.push(Channel {
             dialogue: Rc::new(dialogue),
+            from: None,
             published: 0,
+            received: 0,
             subscribers: 0,
             missing: VecDeque::new(),
         });
         self.channels.len() - 1
     }
 
-    /// Opens `count` connections, the n-th to channel n modulo the number of channels, and waits until all are live.
+    /// Subscribers of a channel do otherwise from now on: they begin with event `from`.
+    pub fn resume(&mut self, channel: usize, dialogue: Dialogue, from: u32) {
+        self.channels[channel].dialogue = Rc::new(dialogue);
+        self.channels[channel].from = Some(from);
+    }
+
+    /// Opens `count` connections, the n-th to the n-th of the channels and so round, and waits until all are live.
     /// Those that are refused are faults of the tally.
-    pub fn subscribe(&mut self, count: usize) -> io::Result<()> {
-        let (mut opened, mut last) = (0, Instant::now());
-        let mut settled = self.settled();
-        let end = settled + count;
-        while settled < end {
-            while opened < count && opened + end - count < self.settled() + OPENING {
-                self.open(opened % self.channels.len().max(1))?;
-                opened += 1;
-            }
+    pub fn subscribe(&mut self, channels: Range<usize>, count: usize) -> io::Result<()> {
+        self.begin(channels, count)?;
+        let (mut settled, mut last) = (self.settled(), Instant::now());
+        while let Some(plan) = &self.plan {
+            let end = plan.before + plan.count;
             self.turn(Duration::from_millis(100))?;
-            let now_settled = self.settled();
-            if now_settled > settled {
-                (settled, last) = (now_settled, Instant::now());
+            if self.settled() > settled {
+                (settled, last) = (self.settled(), Instant::now());
             } else if last.elapsed() > PATIENCE {
                 let waiting = end - settled;
+                self.plan = None;
                 self.tally.faults.refused += waiting as u64;
                 self.tally.first_fault.get_or_insert(format!("{waiting} connections wait for an answer"));
-                return Ok(());
             }
         }
         Ok(())
     }
 
+    /// The same without waiting: turns open connections, a limited number at once.
+    pub fn begin(&mut self, channels: Range<usize>, count: usize) -> io::Result<()> {
+        self.plan = Some(Plan { channels, count, opened: 0, before: self.settled() });
+        self.open_planned()
+    }
+
+    fn open_planned(&mut self) -> io::Result<()> {
+        let settled = self.settled();
+        let Some(mut plan) = self.plan.take() else { return Ok(()) };
+        while plan.opened < plan.count && plan.opened < settled - plan.before + OPENING {
+            self.open(plan.channels.start + plan.opened % plan.channels.len().max(1))?;
+            plan.opened += 1;
+        }
+        if self.settled() < plan.before + plan.count {
+            self.plan = Some(plan);
+        }
+        Ok(())
+    }
+
+    /// Closes all connections from this one on, at once.
+    pub fn dismiss(&mut self, from: usize) {
+        for connection in self.connections.drain(from..) {
+            if connection.stage == Stage::Live {
+                self.channels[connection.channel as usize].subscribers -= 1;
+                self.tally.live -= 1;
+                self.tally.dismissed += 1;
+            }
+        }
+    }
+
+    /// How many connections there are, or were.
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Bytes that wait in the kernel for a connection to be read.
+    pub fn unread(&self, index: usize) -> u64 {
+        rustix::io::ioctl_fionread(&self.connections[index].stream).unwrap_or(0)
+    }
+
     /// Connections that became live or were refused.
     fn settled(&self) -> usize {
-        self.tally.live + self.tally.faults.refused as usize
+        self.tally.live + (self.tally.dismissed + self.tally.faults.refused + self.tally.faults.dropped) as usize
     }
 
     fn open(&mut self, channel: usize) -> io::Result<()> {
         let dialogue = Rc::clone(&self.channels[channel].dialogue);
-        let mut stream = match connect(self.address) {
+        let mut stream = match connect(self.address, self.receive_buffer) {
             Ok(stream) => stream,
             Err(error) => {
                 self.tally.fault(|faults| faults.refused += 1, || format!("connecting: {error}"));
@@ -151,7 +218,7 @@ impl Load {
             stream,
             decoder: Decoder::new(dialogue.link, dialogue.framing),
             dialogue,
-            sequence: Sequence::from(self.channels[channel].published),
+            sequence: Sequence::from(self.channels[channel].from.unwrap_or(self.channels[channel].published)),
             channel: channel as u32,
             step: 0,
             stage: Stage::Connecting,
@@ -162,17 +229,33 @@ impl Load {
 
     /// Adds a publisher, and gives its index. `greeting` is sent once, and answered like a publish.
     pub fn publisher(&mut self, address: SocketAddr, answers: Answers, greeting: &[u8]) -> io::Result<usize> {
+        let index = self.publishers.len();
+        let stream = self.connect_publisher(index, address, greeting)?;
+        let waiting = (!greeting.is_empty()).then(|| self.clock.nanos());
+        self.publishers.push(Publisher::new(stream, address, answers, waiting));
+        Ok(index)
+    }
+
+    fn connect_publisher(&self, index: usize, address: SocketAddr, greeting: &[u8]) -> io::Result<TcpStream> {
         let mut stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.write_all(greeting)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
-        let index = self.publishers.len();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(PUBLISHERS + index), interest)?;
-        let waiting = (!greeting.is_empty()).then(|| self.clock.nanos());
-        self.publishers.push(Publisher::new(stream, answers, waiting));
-        Ok(index)
+        Ok(stream)
+    }
+
+    /// Sends on a publisher's connection, on a new one where the server has closed the old one for being idle.
+    fn send(&mut self, publisher: usize, request: &[u8]) -> Result<(), String> {
+        let Publisher { closed, address, answers, .. } = self.publishers[publisher];
+        if closed {
+            let stream = self.connect_publisher(publisher, address, b"");
+            let stream = stream.map_err(|error| format!("connecting a publisher again: {error}"))?;
+            self.publishers[publisher] = Publisher::new(stream, address, answers, None);
+        }
+        self.publishers[publisher].send(request, self.clock.nanos())
     }
 
     /// Whether a publisher waits for no answer.
@@ -189,8 +272,7 @@ impl Load {
         of.settle();
         let mut payload = Vec::with_capacity(self.payloads.size());
         self.payloads.write(stamp, &mut payload);
-        let sent = self.publishers[publisher].send(&request(&payload), self.clock.nanos());
-        if let Err(why) = sent {
+        if let Err(why) = self.send(publisher, &request(&payload)) {
             self.tally.fault(|faults| faults.unpublished += 1, || why);
         }
     }
@@ -217,6 +299,7 @@ impl Load {
         }
         let happened = !events.is_empty();
         self.events = events;
+        self.open_planned()?;
         match polled {
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(happened),
             Err(error) => Err(error),
@@ -244,7 +327,8 @@ impl Load {
         }
         let Load { connections, channels, tally, .. } = self;
         for connection in connections.iter().filter(|connection| connection.stage == Stage::Live) {
-            let missing = channels[connection.channel as usize].published - connection.sequence.next();
+            let published = channels[connection.channel as usize].published;
+            let missing = published.saturating_sub(connection.sequence.next());
             if missing > 0 {
                 tally.faults.lost += u64::from(missing);
                 tally.first_fault.get_or_insert_with(|| format!("a subscriber waits for {missing} events"));
@@ -268,7 +352,8 @@ impl Load {
     }
 
     fn ready(&mut self, index: usize) {
-        let connection = &mut self.connections[index];
+        // An event may be of a connection that was dismissed meanwhile.
+        let Some(connection) = self.connections.get_mut(index) else { return };
         if connection.stage == Stage::Connecting {
             match connection.stream.take_error() {
                 Ok(None) if connection.stream.peer_addr().is_ok() => {
@@ -323,6 +408,7 @@ impl Load {
         decoder.feed(input, scratch, |part| match part {
             Part::Head(status) => match dialogue.steps.get(usize::from(*step)).map(|step| &step.expect) {
                 Some(Expect::Status(expected)) if *expected == status => advance(dialogue, step, reply),
+                None if dialogue.framing == Framing::Pages && status == 200 => {}
                 _ => broken = Some("another status than expected"),
             },
             Part::Piece(piece) => {
@@ -331,6 +417,12 @@ impl Load {
                     && memchr::memmem::find(piece, expected).is_some()
                 {
                     advance(dialogue, step, reply);
+                }
+                if dialogue.framing == Framing::Pages
+                    && let Some(position) = position(piece)
+                {
+                    let (before, after) = &dialogue.again;
+                    [before, position, after].into_iter().for_each(|part| reply.extend_from_slice(part));
                 }
                 payloads.find(piece, |stamp| match stamp.filter(|stamp| stamp.channel == *channel) {
                     Some(stamp) => take(stamp, now, sequence, of, tally),
@@ -395,6 +487,7 @@ impl Channel {
     }
 
     fn received(&mut self, seq: u32) {
+        self.received += 1;
         let first = self.published - self.missing.len() as u32;
         if let Some(missing) = seq.checked_sub(first).and_then(|at| self.missing.get_mut(at as usize)) {
             *missing = missing.saturating_sub(1);
@@ -433,8 +526,11 @@ fn advance(dialogue: &Dialogue, step: &mut u16, reply: &mut Vec<u8>) {
 }
 
 /// Begins to connect. Closing will be a reset, so that no port is kept waiting.
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+fn connect(address: SocketAddr, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(size) = receive_buffer {
+        socket.set_recv_buffer_size(size)?;
+    }
     socket.set_nonblocking(true)?;
     socket.set_linger(Some(Duration::ZERO))?;
     socket.set_tcp_nodelay(true)?;

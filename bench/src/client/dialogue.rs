@@ -18,6 +18,8 @@ pub enum Framing {
     Lines,
     /// A WebSocket message each.
     Messages,
+    /// Responses with a length, one after the other: each is asked for with the position that the last one gave.
+    Pages,
 }
 
 /// What a connection says and waits for, until it is live: then everything published reaches it.
@@ -26,6 +28,8 @@ pub struct Dialogue {
     pub link: Link,
     pub framing: Framing,
     pub steps: Vec<Step>,
+    /// With [`Framing::Pages`], what goes before and after the position in the next request.
+    pub again: (Vec<u8>, Vec<u8>),
 }
 
 /// One thing to say, and what answers it.
@@ -49,31 +53,34 @@ impl Dialogue {
     /// A request that is answered by a stream over HTTP; live once a piece contains `opening`, or with the head where
     /// that is empty.
     pub fn stream(framing: Framing, request: Vec<u8>, opening: &str) -> Dialogue {
-        let mut steps = vec![Step { send: request, expect: Expect::Status(200) }];
-        if !opening.is_empty() {
-            steps.push(Step { send: Vec::new(), expect: Expect::Piece(opening.into()) });
-        }
-        Dialogue { link: Link::Http, framing, steps }
+        Dialogue::of(Link::Http, framing, request, 200, opening)
     }
 
     /// A handshake; live once a message contains `opening`, or with the head where that is empty.
     pub fn websocket(request: Vec<u8>, opening: &str) -> Dialogue {
-        let mut steps = vec![Step { send: request, expect: Expect::Status(101) }];
+        Dialogue::of(Link::WebSocket, Framing::Messages, request, 101, opening)
+    }
+
+    /// Long polls. The first request is answered at once, by a page with the position where reading starts; that
+    /// position makes the subscriber live, and goes between the two halves of the next request.
+    pub fn polls(first: Vec<u8>, again: (Vec<u8>, Vec<u8>)) -> Dialogue {
+        Dialogue { again, ..Dialogue::of(Link::Http, Framing::Pages, first, 200, "\"position\":\"") }
+    }
+
+    fn of(link: Link, framing: Framing, request: Vec<u8>, status: u16, opening: &str) -> Dialogue {
+        let mut steps = vec![Step { send: request, expect: Expect::Status(status) }];
         if !opening.is_empty() {
             steps.push(Step { send: Vec::new(), expect: Expect::Piece(opening.into()) });
         }
-        Dialogue { link: Link::WebSocket, framing: Framing::Messages, steps }
+        Dialogue { link, framing, steps, again: Default::default() }
     }
 }
 
-/// A request without a body.
-pub fn get(target: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut text = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
-    for (name, value) in fields {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text.push_str("\r\n");
-    text.into_bytes()
+/// The position that a page gives.
+pub fn position(page: &[u8]) -> Option<&[u8]> {
+    const MEMBER: &[u8] = b"\"position\":\"";
+    let rest = &page[memchr::memmem::rfind(page, MEMBER)? + MEMBER.len()..];
+    rest.split(|b| *b == b'"').next()
 }
 
 /// The fields of a WebSocket handshake. The key is the RFC's own example: nothing rests on it here.
@@ -84,11 +91,17 @@ pub const UPGRADE: [(&str, &str); 4] = [
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ];
 
+/// A request without a body.
+pub fn get(host: &str, target: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n").into_bytes()
+}
+
 /// A request with a body.
-pub fn post(target: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub fn post(host: &str, target: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut request = format!(
-        "POST {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        "POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
     )
     .into_bytes();
     request.extend_from_slice(body);

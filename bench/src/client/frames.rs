@@ -48,7 +48,7 @@ pub struct Decoder {
     link: Link,
     framing: Framing,
     stage: Stage,
-    /// Of the chunk at hand, with the line break that ends it.
+    /// What is left of the chunk at hand, with the line break that ends it; or the length of a page.
     chunk: u32,
     rest: Option<Box<Rest>>,
 }
@@ -58,6 +58,8 @@ enum Stage {
     Head,
     Chunked,
     Plain,
+    /// A body of this many bytes, then another head.
+    Sized,
     Frames,
     Over,
 }
@@ -111,54 +113,73 @@ impl Decoder {
     /// How many bytes were understood.
     fn understand(&mut self, input: &[u8], scratch: &mut Scratch, part: &mut impl FnMut(Part<'_>)) -> usize {
         let mut used = 0;
-        if self.stage == Stage::Head {
-            used = self.head(input, part);
-        }
-        let input = &input[used..];
-        match self.stage {
-            Stage::Head => used,
-            Stage::Over => used + input.len(),
-            Stage::Frames => used + self.frames(input, scratch, part),
-            Stage::Plain => {
-                self.body(input, part);
-                used + input.len()
-            }
-            Stage::Chunked => {
-                let mut body = std::mem::take(&mut scratch.body);
-                body.clear();
-                let chunks = dechunk(&mut self.chunk, input, &mut body);
-                self.body(&body, part);
-                scratch.body = body;
-                if let Err(end) = chunks {
-                    part(end);
-                    self.stage = Stage::Over;
+        loop {
+            let rest = &input[used..];
+            let more = match self.stage {
+                Stage::Head => self.head(rest, part),
+                Stage::Sized => self.page(rest, part),
+                Stage::Frames => return used + self.frames(rest, scratch, part),
+                Stage::Over => return input.len(),
+                Stage::Plain => {
+                    self.body(rest, part);
+                    return input.len();
                 }
-                used + chunks.unwrap_or(input.len())
-            }
+                Stage::Chunked => return used + self.chunks(rest, scratch, part),
+            };
+            let Some(more) = more else { return used };
+            used += more;
         }
     }
 
-    fn head(&mut self, input: &[u8], part: &mut impl FnMut(Part<'_>)) -> usize {
+    fn chunks(&mut self, input: &[u8], scratch: &mut Scratch, part: &mut impl FnMut(Part<'_>)) -> usize {
+        let mut body = std::mem::take(&mut scratch.body);
+        body.clear();
+        let chunks = dechunk(&mut self.chunk, input, &mut body);
+        self.body(&body, part);
+        scratch.body = body;
+        chunks.unwrap_or_else(|end| {
+            part(end);
+            self.stage = Stage::Over;
+            input.len()
+        })
+    }
+
+    /// A body with a length, once it is whole.
+    fn page(&mut self, input: &[u8], part: &mut impl FnMut(Part<'_>)) -> Option<usize> {
+        let length = self.chunk as usize;
+        part(Part::Piece(input.get(..length)?));
+        self.stage = Stage::Head;
+        Some(length)
+    }
+
+    /// A head, once it is whole: its length.
+    fn head(&mut self, input: &[u8], part: &mut impl FnMut(Part<'_>)) -> Option<usize> {
         let Some(end) = memchr::memmem::find(input, b"\r\n\r\n") else {
             if input.len() > HEAD_MAX {
                 self.damaged("the response's head does not end", part);
             }
-            return 0;
+            return None;
         };
         let head = String::from_utf8_lossy(&input[..end]).to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let Some(status) = status.filter(|_| head.starts_with("http/1.")) else {
             self.damaged("the response has no status line", part);
-            return 0;
+            return None;
         };
-        let chunked = head.lines().any(|line| line.starts_with("transfer-encoding:") && line.ends_with("chunked"));
+        let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         self.stage = match self.link {
             Link::WebSocket => Stage::Frames,
-            Link::Http if chunked => Stage::Chunked,
+            Link::Http if self.framing == Framing::Pages => {
+                self.chunk = field("content-length:").and_then(|length| length.parse().ok()).unwrap_or(0);
+                Stage::Sized
+            }
+            Link::Http if field("transfer-encoding:").is_some_and(|coding| coding.ends_with("chunked")) => {
+                Stage::Chunked
+            }
             Link::Http => Stage::Plain,
         };
         part(Part::Head(status));
-        end + 4
+        Some(end + 4)
     }
 
     fn damaged(&mut self, why: &'static str, part: &mut impl FnMut(Part<'_>)) {
@@ -372,6 +393,13 @@ mod tests {
         fn lines_are_found_wherever_they_are_cut(cuts in prop::collection::vec(any::<usize>(), 0..20)) {
             let input = b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n{\"a\":1}\n\n{\"b\":2}\n";
             prop_assert_eq!(parts(Link::Http, Framing::Lines, input, &cuts), ["Head(200)", "{\"a\":1}", "{\"b\":2}"]);
+        }
+
+        #[test]
+        fn pages_are_found_wherever_they_are_cut(cuts in prop::collection::vec(any::<usize>(), 0..20)) {
+            let input = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{1}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{22}";
+            let expected = ["Head(200)", "{1}", "Head(200)", "{22}"];
+            prop_assert_eq!(parts(Link::Http, Framing::Pages, input, &cuts), expected);
         }
 
         #[test]

@@ -1,12 +1,14 @@
 //! What all connections of a run came to.
 
 use crate::figures::latency::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counts over all connections.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub live: usize,
+    /// Connections that were closed from this side.
+    pub dismissed: u64,
     /// Events received, each by each.
     pub delivered: u64,
     pub faults: Faults,
@@ -22,7 +24,7 @@ pub struct Tally {
 }
 
 /// Whatever makes a run fail.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Faults {
     /// Connections that did not become live.
     pub refused: u64,

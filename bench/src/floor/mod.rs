@@ -6,12 +6,14 @@
 //! one `send`, which is the floor for a server that coalesces.
 
 mod lane;
+mod polls;
 mod request;
 
 use lane::Lane;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use request::Request;
+use polls::Polls;
+use request::{Request, WAYS};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -62,8 +64,9 @@ struct Server {
     entries: Vec<Entry>,
     vacant: Vec<u32>,
     lanes: Vec<Lane>,
-    /// Lanes of a path: Server-Sent Events, WebSocket.
-    paths: HashMap<String, [u32; 2]>,
+    /// Where a path's channel is. Its lanes are one for each way, from its index times their number on.
+    paths: HashMap<String, usize>,
+    polls: Vec<Polls>,
     /// Lanes that owe their subscribers something.
     owing: Vec<u32>,
     scratch: Vec<u8>,
@@ -95,6 +98,7 @@ pub fn serve(policy: Policy, listen: SocketAddr, print: impl FnOnce(SocketAddr))
         vacant: Vec::new(),
         lanes: Vec::new(),
         paths: HashMap::new(),
+        polls: Vec::new(),
         owing: Vec::new(),
         scratch: vec![0; 64 << 10],
         seq: 0,
@@ -184,11 +188,11 @@ impl Server {
     fn asked(&mut self, token: usize, mut stream: TcpStream, mut received: Vec<u8>) {
         loop {
             match stream.read(&mut self.scratch) {
-                Ok(0) => return self.vacant.push(token as u32),
+                Ok(0) => return self.forget(token),
                 Ok(count) => received.extend_from_slice(&self.scratch[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.vacant.push(token as u32),
+                Err(_) => return self.forget(token),
             }
         }
         while let Some((request, length)) = request::parse(&received) {
@@ -198,45 +202,66 @@ impl Server {
                     let _ = stream.write(request::PUBLISHED);
                     self.publish(path, body);
                 }
-                Request::Subscribe { path, websocket } => {
-                    let lane = self.lanes_of(path)[usize::from(websocket)];
-                    let _ = stream.write(request::opening(websocket));
+                Request::Subscribe { path, way } => {
+                    let lane = (self.channel(path) * WAYS.len() + way as usize) as u32;
+                    let _ = stream.write(&request::opening(way));
                     let place = self.lanes[lane as usize].add(token as u32, stream);
                     self.entries[token] = Entry::Subscriber { lane, place };
                     return;
                 }
-                Request::Unknown => return self.vacant.push(token as u32),
+                Request::Poll { path, since, waits } => {
+                    let channel = self.channel(path);
+                    if let Some(page) = self.polls[channel].ask(token as u32, since, waits) {
+                        let _ = stream.write(&page);
+                    }
+                }
+                Request::Unknown => return self.forget(token),
             }
             received.drain(..length);
         }
         self.entries[token] = Entry::Asking(stream, received);
     }
 
-    fn lanes_of(&mut self, path: &str) -> [u32; 2] {
-        if let Some(lanes) = self.paths.get(path) {
-            return *lanes;
+    /// A connection that asked is gone.
+    fn forget(&mut self, token: usize) {
+        self.polls.iter_mut().for_each(|polls| polls.forget(token as u32));
+        self.vacant.push(token as u32);
+    }
+
+    fn channel(&mut self, path: &str) -> usize {
+        if let Some(channel) = self.paths.get(path) {
+            return *channel;
         }
-        let first = self.lanes.len() as u32;
-        self.lanes.extend([Lane::default(), Lane::default()]);
-        self.paths.insert(path.to_owned(), [first, first + 1]);
-        [first, first + 1]
+        let channel = self.polls.len();
+        self.polls.push(Polls::default());
+        self.lanes.extend(WAYS.map(|_| Lane::default()));
+        self.paths.insert(path.to_owned(), channel);
+        channel
     }
 
     fn publish(&mut self, path: &str, body: &[u8]) {
         self.seq += 1;
-        let lanes = self.lanes_of(path);
-        for (lane, websocket) in lanes.into_iter().zip([false, true]) {
+        let channel = self.channel(path);
+        let Some(event) = request::event(path, body, self.seq) else { return };
+        for way in WAYS {
+            let lane = (channel * WAYS.len() + way as usize) as u32;
             let of = &mut self.lanes[lane as usize];
             if of.is_empty() {
                 continue;
             }
-            let Some(bytes) = request::encode(path, body, self.seq, websocket) else { continue };
-            of.append(&bytes);
+            of.append(&request::encode(&event, way));
             match self.policy {
                 Policy::Each => of.send_to_all(),
                 Policy::Four if of.waiting() == 4 => of.send_to_all(),
                 Policy::Four | Policy::Sweep if !self.owing.contains(&lane) => self.owing.push(lane),
                 Policy::Four | Policy::Sweep => {}
+            }
+        }
+        if let Some((page, waiting)) = self.polls[channel].publish(&event, self.seq) {
+            for token in waiting {
+                if let Some(Entry::Asking(stream, _)) = self.entries.get_mut(token as usize) {
+                    let _ = stream.write(&page);
+                }
             }
         }
     }

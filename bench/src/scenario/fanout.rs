@@ -2,7 +2,6 @@
 
 use super::{Outcome, Setting, Stage};
 use crate::target::Target;
-use std::collections::BTreeMap;
 
 /// How fast, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +26,14 @@ pub fn run(target: &dyn Target, setting: &Setting, pace: Pace) -> Result<Outcome
     stage.publish_evenly(count, (1e9 / pace.rate) as u64)?;
     let cpu = stage.cpu_since(before);
     let delivered = stage.load.tally.delivered.max(1) as f64;
-    let figures = BTreeMap::from([
+    // The CPUs of a server elsewhere are not seen.
+    let seen = cpu.micros() > 0.0;
+    let figures = [
         ("cpu_us_per_delivery", cpu.micros() / delivered),
         ("ticked_us_per_delivery", cpu.ticked() / delivered),
         ("cpu_share", cpu.micros() / 1e6 / pace.seconds),
-        ("rate", pace.rate),
-    ]);
+    ];
+    let figures = figures.into_iter().filter(|_| seen).chain([("rate", pace.rate)]);
     let scenario = if setting.channels > 1 { "many" } else { "fanout" };
     Ok(stage.outcome(scenario, figures))
 }

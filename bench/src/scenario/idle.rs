@@ -1,8 +1,7 @@
 //! Connections on which nothing happens but heartbeats: what one holds of user memory.
 
-use super::{Outcome, Setting, Stage};
+use super::{Outcome, Setting, Stage, polling};
 use crate::target::Target;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// `settle` is how long nothing happens before memory is read: longer than a heartbeat.
@@ -11,7 +10,7 @@ pub fn run(target: &dyn Target, setting: &Setting, settle: Duration) -> Result<O
     let before = stage.server.cpu();
     let end = stage.load.clock.nanos() + settle.as_nanos() as u64;
     while stage.load.clock.nanos() < end {
-        stage.load.turn(Duration::from_millis(100)).map_err(|error| format!("polling: {error}"))?;
+        stage.load.turn(Duration::from_millis(100)).map_err(polling)?;
     }
     let cpu = stage.cpu_since(before);
     let (empty, full) = (stage.empty, stage.server.memory());
@@ -19,12 +18,12 @@ pub fn run(target: &dyn Target, setting: &Setting, settle: Duration) -> Result<O
     stage.warm_up()?;
     let connections = setting.subscribers.max(1) as f64;
     let each = |before: u64, after: u64| (after as f64 - before as f64) / connections;
-    let figures = BTreeMap::from([
+    let figures = [
         ("bytes_per_connection", each(empty.pss, full.pss)),
         ("anonymous_bytes_per_connection", each(empty.anonymous, full.anonymous)),
         ("heap_bytes_per_connection", each(empty.heap, full.heap)),
         ("empty_pss_kib", empty.pss as f64 / 1024.0),
         ("cpu_us_per_connection_and_s", cpu.micros() / connections / settle.as_secs_f64().max(1e-9)),
-    ]);
+    ];
     Ok(stage.outcome("idle", figures))
 }

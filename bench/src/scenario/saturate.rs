@@ -1,9 +1,8 @@
 //! A backlog: one kept-alive publisher, one request at a time, publishes whenever fewer than 16 events have not reached
 //! everyone yet. How fast that goes is what the server can do.
 
-use super::{Outcome, Setting, Stage};
+use super::{Outcome, Setting, Stage, polling};
 use crate::target::Target;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Events on their way at once.
@@ -26,17 +25,17 @@ pub fn run(target: &dyn Target, setting: &Setting, seconds: f64) -> Result<Outco
             channel = (channel + 1) % setting.channels;
             last = now;
         }
-        stage.load.turn(Duration::from_millis(10)).map_err(|error| format!("polling: {error}"))?;
+        stage.load.turn(Duration::from_millis(10)).map_err(polling)?;
     }
-    stage.load.settle().map_err(|error| format!("polling: {error}"))?;
+    stage.load.settle().map_err(polling)?;
     let took = (stage.load.clock.nanos() - start) as f64 / 1e9;
     let cpu = stage.cpu_since(before);
     let delivered = stage.load.tally.delivered.max(1) as f64;
-    let figures = BTreeMap::from([
+    let figures = [
         ("cpu_us_per_delivery", cpu.micros() / delivered),
         ("ticked_us_per_delivery", cpu.ticked() / delivered),
         ("deliveries_per_s", delivered / took),
         ("cpu_share", cpu.micros() / 1e6 / took),
-    ]);
+    ];
     Ok(stage.outcome("saturate", figures))
 }

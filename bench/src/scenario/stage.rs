@@ -1,12 +1,11 @@
-//! A server that runs, subscribers that are live and a publisher: where most scenarios begin.
+//! A server that runs, subscribers that are live and a publisher: where scenarios begin.
 
-use super::Outcome;
+use super::{Outcome, polling};
 use crate::client::Load;
 use crate::figures::cpu::Cpu;
 use crate::figures::memory::Memory;
 use crate::payload::Payloads;
 use crate::target::{Running, Target, Transport, Wish};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How large a scenario is, and on which transport.
@@ -15,6 +14,8 @@ pub struct Setting {
     pub transport: Transport,
     pub subscribers: usize,
     pub channels: usize,
+    /// What the channels' names begin with; a number follows.
+    pub prefix: String,
     /// Bytes of one event's data.
     pub size: usize,
     pub heartbeat: Duration,
@@ -22,11 +23,13 @@ pub struct Setting {
     pub cpu: Option<usize>,
 }
 
-/// Everything is live.
+/// A server and its load.
 pub struct Stage<'t> {
-    target: &'t dyn Target,
-    setting: Setting,
+    pub target: &'t dyn Target,
+    pub setting: Setting,
     names: Vec<String>,
+    /// How many of the channels are published to in turn.
+    pub active: usize,
     publisher: usize,
     // Before the server, so that connections are closed from this side.
     pub load: Load,
@@ -35,32 +38,52 @@ pub struct Stage<'t> {
     pub empty: Memory,
 }
 
+/// How long a publish may wait for its answer.
+const PUBLISHING: u64 = 20_000_000_000;
+
 impl<'t> Stage<'t> {
-    /// Starts a server, subscribes everyone, connects a publisher.
-    pub fn set(target: &'t dyn Target, setting: &Setting) -> Result<Stage<'t>, String> {
+    /// Starts a server, names the channels, connects a publisher; nobody subscribes yet.
+    pub fn bare(target: &'t dyn Target, setting: &Setting) -> Result<Stage<'t>, String> {
         let wish = Wish { transport: setting.transport, heartbeat: setting.heartbeat, cpu: setting.cpu };
         let server = target.start(&wish)?;
         let empty = server.memory();
-        let payloads = Payloads::new(setting.size);
-        let mut load = Load::new(server.address, payloads).map_err(|error| format!("polling: {error}"))?;
-        let names: Vec<String> = (0..setting.channels).map(|index| format!("bench/{index}")).collect();
+        let mut load = Load::new(server.address, Payloads::new(setting.size)).map_err(polling)?;
+        let names: Vec<String> = (0..setting.channels).map(|index| format!("{}/{index}", setting.prefix)).collect();
         for name in &names {
             target.prepare(&server, name)?;
             let dialogue = target.subscription(setting.transport, name);
             load.channel(dialogue.ok_or_else(|| format!("{} does not speak {}", target.name(), setting.transport))?);
         }
-        load.subscribe(setting.subscribers).map_err(|error| format!("subscribing: {error}"))?;
-        let address = target.publishing_address(&server);
-        let publisher = load
-            .publisher(address, target.answers(), &target.greeting())
-            .map_err(|error| format!("connecting a publisher: {error}"))?;
-        Ok(Stage { target, setting: setting.clone(), names, publisher, load, server, empty })
+        let publisher = publisher(target, &server, &mut load)?;
+        Ok(Stage { target, setting: setting.clone(), active: setting.channels, names, publisher, load, server, empty })
+    }
+
+    /// The same, with everyone subscribed.
+    pub fn set(target: &'t dyn Target, setting: &Setting) -> Result<Stage<'t>, String> {
+        let mut stage = Stage::bare(target, setting)?;
+        stage.load.subscribe(0..setting.channels, setting.subscribers).map_err(polling)?;
+        Ok(stage)
+    }
+
+    /// Connects another publisher, and gives its index.
+    pub fn another_publisher(&mut self) -> Result<usize, String> {
+        publisher(self.target, &self.server, &mut self.load)
+    }
+
+    /// The name of a channel.
+    pub fn name(&self, channel: usize) -> &str {
+        &self.names[channel]
     }
 
     /// Publishes the next event of a channel, stamped with the time it was due.
     pub fn publish(&mut self, channel: usize, due: u64) {
+        self.publish_by(self.publisher, channel, due);
+    }
+
+    /// The same, by a publisher of one's choice.
+    pub fn publish_by(&mut self, publisher: usize, channel: usize, due: u64) {
         let (target, name) = (self.target, &self.names[channel]);
-        self.load.publish(self.publisher, channel, due, |payload| target.publication(name, payload));
+        self.load.publish(publisher, channel, due, |payload| target.publication(name, payload));
     }
 
     /// Whether the publisher can take another event.
@@ -68,32 +91,42 @@ impl<'t> Stage<'t> {
         self.load.is_free(self.publisher)
     }
 
-    /// Publishes `count` events, one in `every` nanoseconds, to the channels in turn, and waits until all were
-    /// received. An event that is late carries the time it was due, so that waiting counts as latency.
-    pub fn publish_evenly(&mut self, count: u64, every: u64) -> Result<(), String> {
+    /// Publishes events to the channels in turn as long as they are due, one in `every` nanoseconds, while `go_on`. An
+    /// event that is late carries the time it was due, so that waiting counts as latency.
+    pub fn publish_while(
+        &mut self,
+        every: u64,
+        mut go_on: impl FnMut(&mut Stage<'t>, u64) -> bool,
+    ) -> Result<(), String> {
         let start = self.load.clock.nanos();
-        for event in 0..count {
+        let mut event = 0;
+        while go_on(self, event) {
             let due = start + event * every;
-            loop {
-                let now = self.load.clock.nanos();
-                if now >= due && self.is_free() {
-                    break;
-                }
-                let wait = Duration::from_nanos(due.saturating_sub(now)).min(Duration::from_millis(100));
-                self.load.turn(wait).map_err(|error| format!("polling: {error}"))?;
-                if now > due + 20_000_000_000 {
-                    return Err("a publish was not answered for 20 s".into());
-                }
+            let now = self.load.clock.nanos();
+            if now > due + PUBLISHING && !self.is_free() {
+                return Err("a publish was not answered for 20 s".into());
             }
-            self.publish(event as usize % self.names.len(), due);
+            if now >= due && self.is_free() {
+                self.publish(event as usize % self.active, due);
+                event += 1;
+                continue;
+            }
+            let wait = Duration::from_nanos(due.saturating_sub(now)).clamp(Duration::ZERO, Duration::from_millis(50));
+            self.load.turn(if wait.is_zero() { Duration::from_millis(50) } else { wait }).map_err(polling)?;
         }
-        self.load.settle().map_err(|error| format!("polling: {error}"))
+        Ok(())
+    }
+
+    /// Publishes `count` events, and waits until all were received.
+    pub fn publish_evenly(&mut self, count: u64, every: u64) -> Result<(), String> {
+        self.publish_while(every, |_, event| event < count)?;
+        self.load.settle().map_err(polling)
     }
 
     /// Publishes a few events to every channel, so that what is made at first need has been made.
     pub fn warm_up(&mut self) -> Result<(), String> {
-        let channels = self.names.len() as u64;
-        self.publish_evenly(channels.max(3), 1_000_000)?;
+        let channels = self.active as u64;
+        self.publish_evenly(channels.max(3), 100_000)?;
         self.load.tally.begin(self.load.clock.nanos());
         Ok(())
     }
@@ -104,14 +137,12 @@ impl<'t> Stage<'t> {
     }
 
     /// The outcome, with the figures that every scenario has.
-    pub fn outcome(self, scenario: &str, mut figures: BTreeMap<&'static str, f64>) -> Outcome {
+    pub fn outcome(self, scenario: &str, figures: impl IntoIterator<Item = (&'static str, f64)>) -> Outcome {
         let tally = &self.load.tally;
-        figures.insert("delivered", tally.delivered as f64);
-        if tally.latency.count() > 0 {
-            figures.insert("latency_p50_us", tally.latency.micros(0.5));
-            figures.insert("latency_p99_us", tally.latency.micros(0.99));
-            figures.insert("latency_p999_us", tally.latency.micros(0.999));
-        }
+        let latency = [("latency_p50_us", 0.5), ("latency_p99_us", 0.99), ("latency_p999_us", 0.999)];
+        let latency = latency.into_iter().filter(|_| tally.latency.count() > 0);
+        let common = latency.map(|(name, share)| (name, tally.latency.micros(share)));
+        let common = common.chain([("delivered", tally.delivered as f64)]);
         Outcome {
             scenario: scenario.into(),
             target: self.target.name(),
@@ -119,9 +150,16 @@ impl<'t> Stage<'t> {
             subscribers: self.setting.subscribers,
             channels: self.setting.channels,
             size: self.setting.size,
-            figures,
+            // A scenario's own figures win over the common ones.
+            figures: common.chain(figures).map(|(name, value)| (name.to_owned(), value)).collect(),
             faults: tally.faults,
             first_fault: tally.first_fault.clone(),
         }
     }
+}
+
+fn publisher(target: &dyn Target, server: &Running, load: &mut Load) -> Result<usize, String> {
+    let address = target.publishing_address(server);
+    load.publisher(address, target.answers(), &target.greeting())
+        .map_err(|error| format!("connecting a publisher: {error}"))
 }

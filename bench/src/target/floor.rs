@@ -1,7 +1,8 @@
 //! The floor as a target: this program's own command `floor`, which speaks as much of Switchboard's protocol as a
 //! subscriber and a publisher need.
 
-use super::{Running, Target, Transport, Wish, switchboard};
+use super::switchboard::Protocol;
+use super::{Running, Target, Transport, Wish};
 use crate::client::Dialogue;
 use crate::floor::Policy;
 use std::path::PathBuf;
@@ -31,10 +32,10 @@ impl Target for Floor {
     }
 
     fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue> {
-        Some(switchboard::subscription(transport, channel))
+        Some(Protocol::local().subscription(transport, channel))
     }
 
     fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
-        switchboard::publication(channel, payload)
+        Protocol::local().publication(channel, payload)
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::figures::cpu::{self, Cpu};
 use crate::figures::memory::Memory;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -98,37 +97,43 @@ fn announced(line: &str) -> Option<SocketAddr> {
 
 /// A child inherits the CPUs of the thread that starts it, so this thread moves there and back.
 fn spawn(command: &mut Command, cpu: Option<usize>, output: Stdio) -> Result<Child, String> {
-    let own = sched_getaffinity(None).map_err(|error| format!("asking for the CPUs: {error}"))?;
+    let own = cpus();
     if let Some(cpu) = cpu {
-        hold_to(cpu)?;
+        hold_to(&[cpu])?;
     }
     let child = command.stdin(Stdio::null()).stdout(output).spawn();
     if cpu.is_some() {
-        sched_setaffinity(None, &own).map_err(|error| format!("going back to the CPUs: {error}"))?;
+        hold_to(&own)?;
     }
     child.map_err(|error| format!("{command:?}: {error}"))
 }
 
-/// Holds this thread, and what it starts, to one CPU.
-pub fn hold_to(cpu: usize) -> Result<(), String> {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    sched_setaffinity(None, &set).map_err(|error| format!("there is no CPU {cpu} to hold to: {error}"))
+/// Holds this thread, and what it starts, to some CPUs.
+#[cfg(target_os = "linux")]
+pub fn hold_to(cpus: &[usize]) -> Result<(), String> {
+    let mut set = rustix::thread::CpuSet::new();
+    cpus.iter().for_each(|cpu| set.set(*cpu));
+    rustix::thread::sched_setaffinity(None, &set).map_err(|error| format!("CPUs {cpus:?} cannot be held to: {error}"))
 }
 
 /// The CPUs this thread may use.
+#[cfg(target_os = "linux")]
 pub fn cpus() -> Vec<usize> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
     let set = sched_getaffinity(None).unwrap_or_default();
     (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
 }
 
-/// Reads a program's errors to their end, for messages.
-pub fn errors(child: &mut Child) -> String {
-    let mut text = String::new();
-    if let Some(stderr) = &mut child.stderr {
-        let _ = stderr.read_to_string(&mut text);
-    }
-    text
+/// Other systems are not asked to hold a thread to a CPU.
+#[cfg(not(target_os = "linux"))]
+pub fn hold_to(_: &[usize]) -> Result<(), String> {
+    Ok(())
+}
+
+/// None that this thread could be held to.
+#[cfg(not(target_os = "linux"))]
+pub fn cpus() -> Vec<usize> {
+    Vec::new()
 }
 
 #[cfg(test)]

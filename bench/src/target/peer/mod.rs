@@ -6,20 +6,15 @@ mod install;
 pub use description::Described;
 pub use install::Installed;
 
-use super::{Running, Target, Transport, Wish};
+use super::{Running, Target, Transport, Wish, ask};
 use crate::client::dialogue::{Expect, Step, UPGRADE, get, post};
 use crate::client::publisher::Answers;
 use crate::client::{Dialogue, Framing};
 use description::{Protocol, Values};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
-
-/// How long a peer may take to answer the request that makes a channel.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The peers that could be had, and for each that could not the reason.
 #[derive(Debug, Default)]
@@ -100,19 +95,14 @@ impl Target for Installed {
         let Some(create) = &self.peer.description.create else { return Ok(()) };
         let path = in_channel(channel).fill(&create.path);
         let request = format!(
-            "{} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            "{} {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             create.method, create.content_type
         );
-        let failed = |error| format!("making the channel {channel}: {error}");
-        let mut stream = TcpStream::connect(running.address).map_err(failed)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        stream.write_all(request.as_bytes()).map_err(failed)?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).map_err(failed)?;
-        match answer.starts_with(b"HTTP/1.1 2") {
-            true => Ok(()),
-            false => Err(format!("making the channel {channel}: {}", String::from_utf8_lossy(&answer))),
-        }
+        ask(running.address, request.as_bytes()).map(drop).map_err(|why| format!("making the channel {channel}: {why}"))
+    }
+
+    fn position(&self, _running: &Running, _channel: &str) -> Result<String, String> {
+        Err("its description does not say how a reader resumes".into())
     }
 
     fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue> {
@@ -122,11 +112,11 @@ impl Target for Installed {
         let ready = reader.ready.as_deref().unwrap_or_default();
         let Some(hello) = &reader.hello else {
             return Some(match transport {
-                Transport::Sse => Dialogue::stream(Framing::Blocks, get(&path, &EVENT_STREAM), ready),
-                Transport::Websocket => Dialogue::websocket(get(&path, &UPGRADE), ready),
+                Transport::Sse => Dialogue::stream(Framing::Blocks, get(HOST, &path, &EVENT_STREAM), ready),
+                _ => Dialogue::websocket(get(HOST, &path, &UPGRADE), ready),
             });
         };
-        let mut dialogue = Dialogue::websocket(get(&path, &UPGRADE), "");
+        let mut dialogue = Dialogue::websocket(get(HOST, &path, &UPGRADE), "");
         dialogue.steps.push(Step { send: values.fill(hello).into(), expect: Expect::Piece(ready.into()) });
         Some(dialogue)
     }
@@ -137,7 +127,7 @@ impl Target for Installed {
         match publish.protocol {
             Protocol::Http => {
                 let path = in_channel(channel).fill(&publish.path);
-                post(&path, &publish.content_type, &[before, payload, after].concat())
+                post(HOST, &path, &publish.content_type, &[before, payload, after].concat())
             }
             Protocol::Nats => {
                 let line = format!("PUB {channel} {}\r\n", payload.len());
@@ -168,6 +158,7 @@ impl Target for Installed {
     }
 }
 
+const HOST: &str = "127.0.0.1";
 const EVENT_STREAM: [(&str, &str); 1] = [("Accept", "text/event-stream")];
 
 fn in_channel(channel: &str) -> Values {
