@@ -29,6 +29,8 @@ pub(super) fn install(peer: Described, folder: &Path) -> Result<Installed, Strin
     // What an older recipe left would be taken for this one's.
     let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
+    // npm installs nothing into a folder that it is told by way of a link.
+    let out = out.canonicalize().map_err(|error| format!("{}: {error}", out.display()))?;
     for package in &peer.description.install.debian {
         unpack(package, &out)?;
     }
@@ -94,7 +96,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Runs a command to its end and gives what it printed; an error names the command and what it said last.
+/// Runs a command to its end and gives what it printed; an error names the command and the gist of what it said.
 fn run<S: AsRef<OsStr>>(words: &[S], folder: &Path) -> Result<String, String> {
     let line = words.iter().map(|word| word.as_ref().to_string_lossy()).collect::<Vec<_>>().join(" ");
     let (program, arguments) = words.split_first().ok_or("an empty command")?;
@@ -104,7 +106,17 @@ fn run<S: AsRef<OsStr>>(words: &[S], folder: &Path) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("`{line}` failed: {}", said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing")))
+    Err(format!("`{line}` failed: {}", gist(&said)))
+}
+
+/// The first line that tells more than that there is an error, else the last.
+fn gist(said: &str) -> &str {
+    let mut lines = said.lines().map(str::trim);
+    let telling = |line: &&str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.len() > 4 && words.iter().take(2).any(|word| word.to_lowercase().trim_end_matches(':').ends_with("error"))
+    };
+    lines.find(telling).or_else(|| said.lines().rfind(|line| !line.trim().is_empty())).unwrap_or("it said nothing")
 }
 
 #[cfg(test)]
@@ -117,6 +129,11 @@ mod tests {
         assert_eq!(run(&["echo", "here"], here).unwrap(), "here\n");
         let reason = run(&["sh", "-c", "echo first >&2; echo last >&2; exit 1"], here).unwrap_err();
         assert!(reason.ends_with("failed: last"), "{reason}");
+        assert_eq!(
+            gist("npm error code EUSAGE\nnpm error\nnpm error the lock file does not fit\nhelp\n"),
+            "npm error the lock file does not fit"
+        );
+        assert_eq!(gist("warning: x\nerror: could not find `y` anywhere\n"), "error: could not find `y` anywhere");
         assert!(run(&["no-such-program"], here).unwrap_err().contains("could not be started"));
     }
 }
