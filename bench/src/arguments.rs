@@ -17,6 +17,9 @@ pub struct Arguments {
     /// Without a command: every scenario, small and once, in about two minutes
     #[arg(long)]
     pub quick: bool,
+    /// Without a command: takes all peers in
+    #[arg(long)]
+    pub peers: bool,
     /// Without a command: appends each run to this file as a line of JSON
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -82,6 +85,9 @@ pub struct Options {
     /// What is measured, in the order of each round: switchboard, floor, floor-four, floor-sweep
     #[arg(long, value_delimiter = ',', default_value = "switchboard,floor")]
     pub targets: Vec<String>,
+    /// Takes peers in, after the targets: those named, or all of them
+    #[arg(long, value_delimiter = ',', num_args = 0..)]
+    pub peers: Option<Vec<String>>,
     /// Transports, one after the other
     #[arg(long, value_delimiter = ',', default_value = "sse,websocket")]
     pub transport: Vec<Transport>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchboard_bench::compare::Rounds;
 use switchboard_bench::scenario::fanout::Pace;
 use switchboard_bench::scenario::{Outcome, Setting, churn, fanout, idle, publish, resume, saturate, slow};
-use switchboard_bench::target::{self, Programs, Target, process};
+use switchboard_bench::target::{self, Programs, Target, Transport, peer, process};
 use switchboard_bench::{floor, plot, raise_file_limit, report};
 
 /// Subscribers of the curve over subscribers, and channels of the curve over channels.
@@ -17,7 +17,8 @@ const CHANNELS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 /// Whether all runs were without faults.
 pub fn run(arguments: Arguments) -> Result<bool, String> {
     let Some(command) = arguments.command else {
-        return all(if arguments.quick { QUICK } else { FULL }, arguments.out.as_deref());
+        let lines = if arguments.quick { QUICK } else { FULL };
+        return all(lines, arguments.peers, arguments.out.as_deref());
     };
     raise_file_limit();
     match command {
@@ -62,9 +63,10 @@ pub fn run(arguments: Arguments) -> Result<bool, String> {
 }
 
 /// Command lines, one after the other, each printed so that it can be repeated.
-fn all(lines: &[&str], out: Option<&Path>) -> Result<bool, String> {
+fn all(lines: &[&str], peers: bool, out: Option<&Path>) -> Result<bool, String> {
     let mut clean = true;
     for line in lines {
+        let line = format!("{line}{}", if peers { " --peers" } else { "" });
         println!("\n$ cargo xtask bench {line}");
         let mut words = vec!["switchboard-bench".into()];
         words.extend(line.split(' ').map(std::ffi::OsString::from));
@@ -91,7 +93,7 @@ fn half(options: &Options) -> Result<bool, String> {
     for transport in &options.transport {
         let one = Options { transport: vec![*transport], ..options.clone() };
         let base = one.targets.iter().find(|name| *name == "floor").or(one.targets.first()).cloned();
-        let base = Options { targets: base.into_iter().collect(), runs: 1, out: None, ..one.clone() };
+        let base = Options { targets: base.into_iter().collect(), runs: 1, peers: None, out: None, ..one.clone() };
         let mut rate = 0.0;
         clean &= measure_into(
             &base,
@@ -134,16 +136,21 @@ fn measure_into(
     let own = std::env::current_exe().map_err(|error| format!("finding this program: {error}"))?;
     let beside = own.with_file_name("switchboard");
     let programs = Programs { switchboard: options.switchboard.clone().unwrap_or(beside), own };
-    let targets: Result<Vec<_>, _> = options.targets.iter().map(|name| target::by_name(name, &programs)).collect();
-    let (targets, server) = (targets?, server_cpu()?);
+    let (targets, server) = (all_targets(options, &programs)?, server_cpu()?);
     let mut clean = true;
     for transport in &options.transport {
         let setting = options.setting(*transport, server);
         let mut rounds = Rounds::default();
         for _ in 0..options.runs {
-            let round: Result<Vec<_>, _> =
-                targets.iter().map(|target| scenario(options, target.as_ref(), &setting)).collect();
-            rounds.add(round?);
+            let mut round = Vec::new();
+            for target in targets.iter().filter(|target| speaks(target.as_ref(), *transport)) {
+                match scenario(options, target.as_ref(), &setting) {
+                    Ok(outcome) => round.push(outcome),
+                    Err(why) if target.is_optional() => println!("{} was not run: {why}", target.name()),
+                    Err(why) => return Err(why),
+                }
+            }
+            rounds.add(round);
         }
         tell(&rounds);
         clean &= rounds.is_clean();
@@ -152,6 +159,27 @@ fn measure_into(
         }
     }
     Ok(clean)
+}
+
+/// The targets asked for, then the peers. Those that cannot be had here are told and left out.
+fn all_targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Target>>, String> {
+    let targets: Result<Vec<_>, _> = options.targets.iter().map(|name| target::by_name(name, programs)).collect();
+    let mut targets = targets?;
+    let Some(wanted) = &options.peers else { return Ok(targets) };
+    // Beside the folder of the profile, in the build's target directory.
+    let folder = programs.own.ancestors().nth(2).unwrap_or(&programs.own).join("peers");
+    let peers = peer::get_all(&peer::sources(), &folder, wanted)?;
+    peers.absent.iter().for_each(|(name, why)| println!("{name} is not run: {why}"));
+    for peer in peers.had {
+        println!("{}", peer.about());
+        targets.push(Box::new(peer));
+    }
+    Ok(targets)
+}
+
+/// Whether the target has the transport. One that every run must have is asked, and says so itself.
+fn speaks(target: &dyn Target, transport: Transport) -> bool {
+    !target.is_optional() || target.subscription(transport, "any").is_some()
 }
 
 /// The CPU for servers: the first. This program goes to the second, once.

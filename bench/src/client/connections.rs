@@ -227,18 +227,35 @@ impl Load {
         Ok(())
     }
 
-    /// Adds a publisher, and gives its index. `greeting` is sent once, without an answer.
+    /// Adds a publisher, and gives its index. `greeting` is sent once, and answered like a publish.
     pub fn publisher(&mut self, address: SocketAddr, answers: Answers, greeting: &[u8]) -> io::Result<usize> {
+        let index = self.publishers.len();
+        let stream = self.connect_publisher(index, address, greeting)?;
+        let waiting = (!greeting.is_empty()).then(|| self.clock.nanos());
+        self.publishers.push(Publisher::new(stream, address, answers, waiting));
+        Ok(index)
+    }
+
+    fn connect_publisher(&self, index: usize, address: SocketAddr, greeting: &[u8]) -> io::Result<TcpStream> {
         let mut stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.write_all(greeting)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
-        let index = self.publishers.len();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(PUBLISHERS + index), interest)?;
-        self.publishers.push(Publisher::new(stream, answers));
-        Ok(index)
+        Ok(stream)
+    }
+
+    /// Sends on a publisher's connection, on a new one where the server has closed the old one for being idle.
+    fn send(&mut self, publisher: usize, request: &[u8]) -> Result<(), String> {
+        let Publisher { closed, address, answers, .. } = self.publishers[publisher];
+        if closed {
+            let stream = self.connect_publisher(publisher, address, b"");
+            let stream = stream.map_err(|error| format!("connecting a publisher again: {error}"))?;
+            self.publishers[publisher] = Publisher::new(stream, address, answers, None);
+        }
+        self.publishers[publisher].send(request, self.clock.nanos())
     }
 
     /// Whether a publisher waits for no answer.
@@ -255,8 +272,7 @@ impl Load {
         of.settle();
         let mut payload = Vec::with_capacity(self.payloads.size());
         self.payloads.write(stamp, &mut payload);
-        let sent = self.publishers[publisher].send(&request(&payload), self.clock.nanos());
-        if let Err(why) = sent {
+        if let Err(why) = self.send(publisher, &request(&payload)) {
             self.tally.fault(|faults| faults.unpublished += 1, || why);
         }
     }

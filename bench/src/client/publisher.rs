@@ -2,6 +2,7 @@
 
 use mio::net::TcpStream;
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 
 /// How a publish is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,16 +17,20 @@ pub enum Answers {
 #[derive(Debug)]
 pub struct Publisher {
     pub(super) stream: TcpStream,
-    answers: Answers,
+    pub(super) answers: Answers,
     /// When the request that waits for its answer was sent.
     waiting: Option<u64>,
     unsent: Vec<u8>,
     received: Vec<u8>,
+    /// The server closed the connection while nothing was asked of it, as HTTP servers do after some seconds.
+    pub(super) closed: bool,
+    pub(super) address: SocketAddr,
 }
 
 impl Publisher {
-    pub(super) fn new(stream: TcpStream, answers: Answers) -> Publisher {
-        Publisher { stream, answers, waiting: None, unsent: Vec::new(), received: Vec::new() }
+    /// `waiting`: when something was sent already whose answer must come first.
+    pub(super) fn new(stream: TcpStream, address: SocketAddr, answers: Answers, waiting: Option<u64>) -> Publisher {
+        Publisher { stream, answers, waiting, unsent: Vec::new(), received: Vec::new(), closed: false, address }
     }
 
     /// Whether it waits for no answer.
@@ -56,6 +61,10 @@ impl Publisher {
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Option<u64>, String> {
         loop {
             match self.stream.read(scratch) {
+                Ok(0) if self.waiting.is_none() && self.answers == Answers::Http => {
+                    self.closed = true;
+                    break;
+                }
                 Ok(0) => return Err("the server closed the publisher's connection".into()),
                 Ok(count) => self.received.extend_from_slice(&scratch[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,

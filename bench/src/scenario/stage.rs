@@ -82,6 +82,7 @@ impl<'t> Stage<'t> {
         let mut load = Load::new(server.address, Payloads::new(setting.size)).map_err(polling)?;
         let names: Vec<String> = (0..setting.channels).map(|index| format!("{}/{index}", setting.prefix)).collect();
         for name in &names {
+            target.prepare(&server, name)?;
             let dialogue = target.subscription(setting.transport, name);
             load.channel(dialogue.ok_or_else(|| format!("{} does not speak {}", target.name(), setting.transport))?);
         }

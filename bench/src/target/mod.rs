@@ -3,6 +3,7 @@
 pub mod deployment;
 #[cfg(target_os = "linux")]
 pub mod floor;
+pub mod peer;
 pub mod process;
 pub mod switchboard;
 
@@ -61,6 +62,16 @@ pub trait Target {
 
     /// Starts one. It is stopped when the result is dropped.
     fn start(&self, wish: &Wish) -> Result<Running, String>;
+
+    /// Whether a run goes on without it where it cannot be run.
+    fn is_optional(&self) -> bool {
+        false
+    }
+
+    /// Makes a channel, where one does not come into being by being used.
+    fn prepare(&self, _running: &Running, _channel: &str) -> Result<(), String> {
+        Ok(())
+    }
 
     /// How to subscribe to a channel; `None` if it does not have the transport.
     fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue>;
