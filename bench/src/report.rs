@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Figures in the order of the table, with their headings and decimals.
-const ROWS: [(&str, &str, usize); 27] = [
+const ROWS: [(&str, &str, usize); 30] = [
     ("cpu_us_per_delivery", "CPU µs/delivery", 2),
     ("deliveries_per_s", "deliveries/s", 0),
     ("bytes_per_connection", "B/connection", 0),
@@ -25,6 +25,7 @@ const ROWS: [(&str, &str, usize); 27] = [
     ("recovered_over_live", "recovered/live", 2),
     ("recovered_per_s", "recovered/s", 0),
     ("stalled", "stalled readers", 0),
+    ("grown_by_log_kib", "grew before KiB", 0),
     ("grown_bytes_per_stalled", "grew B/stalled", 0),
     ("held_by_kernel_share", "held by the kernel", 2),
     ("caught_up_s", "caught up in s", 2),
@@ -33,7 +34,9 @@ const ROWS: [(&str, &str, usize); 27] = [
     ("latency_p50_us", "latency p50 µs", 0),
     ("latency_p99_us", "latency p99 µs", 0),
     ("latency_p999_us", "latency p99.9 µs", 0),
-    ("cpu_share", "CPU used", 2),
+    ("events_per_read", "events/read", 2),
+    ("cpu_share", "server's CPU", 2),
+    ("load_share", "load's CPU", 2),
     ("delivered", "delivered", 0),
 ];
 

@@ -405,6 +405,7 @@ impl Load {
         let of = &mut channels[*channel as usize];
         let now = clock.nanos();
         let mut broken: Option<&'static str> = None;
+        let delivered = tally.delivered;
         decoder.feed(input, scratch, |part| match part {
             Part::Head(status) => match dialogue.steps.get(usize::from(*step)).map(|step| &step.expect) {
                 Some(Expect::Status(expected)) if *expected == status => advance(dialogue, step, reply),
@@ -432,6 +433,7 @@ impl Load {
             Part::Ping(payload) => write_pong(payload, Some(MASK), reply),
             Part::End(why) | Part::Damaged(why) => broken = Some(why),
         });
+        tally.reads += u64::from(tally.delivered > delivered);
         if *stage == Stage::Talking && usize::from(*step) == dialogue.steps.len() {
             *stage = Stage::Live;
             tally.live += 1;

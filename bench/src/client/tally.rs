@@ -11,6 +11,8 @@ pub struct Tally {
     pub dismissed: u64,
     /// Events received, each by each.
     pub delivered: u64,
+    /// Reads that brought at least one.
+    pub reads: u64,
     pub faults: Faults,
     /// The first fault, in words.
     pub first_fault: Option<String>,
@@ -73,6 +75,7 @@ impl Tally {
         self.latency.clear();
         self.publishing.clear();
         self.delivered = 0;
+        self.reads = 0;
         self.published = 0;
     }
 

@@ -117,8 +117,8 @@ pub(super) fn event(path: &str, body: &[u8], seq: u64) -> Option<Event> {
 /// The bytes of an event on its way down, as Switchboard would send them.
 pub(super) fn encode(event: &Event, way: Way) -> Bytes {
     match way {
-        Way::Sse => form::event(event, Form::SseRaw).chunk(),
-        Way::Stream => form::event(event, Form::NdJson).chunk(),
+        Way::Sse => form::event(event, Form::SseRaw { gzip: false }).chunk(),
+        Way::Stream => form::event(event, Form::NdJson { gzip: false }).chunk(),
         Way::Raw => form::event(event, Form::WsRaw { deflated: None }).payload(),
         Way::Deflate => form::event(event, Form::WsRaw { deflated: Some(15) }).payload(),
         Way::Event => form::event(event, Form::WsEvent { deflated: None }).payload(),
@@ -127,7 +127,7 @@ pub(super) fn encode(event: &Event, way: Way) -> Bytes {
 
 /// An event as a page holds it.
 pub(super) fn line(event: &Event) -> Bytes {
-    form::event(event, Form::NdJson).payload()
+    form::event(event, Form::NdJson { gzip: false }).payload()
 }
 
 /// A page of events, up to `seq`.

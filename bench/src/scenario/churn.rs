@@ -18,22 +18,21 @@ pub fn run(target: &dyn Target, setting: &Setting, seconds: f64) -> Result<Outco
     // One storm before anything is measured: tables grow to their size.
     storm(&mut stage)?;
     stage.load.tally.begin(stage.load.clock.nanos());
-    let (memory, before) = (stage.server.memory(), stage.server.cpu());
+    let (memory, before) = (stage.server.memory(), stage.used());
     let start = stage.load.clock.nanos();
     let mut storms = 0;
     while stage.load.clock.nanos() < start + (seconds * 1e9) as u64 {
         storm(&mut stage)?;
         storms += 1;
     }
-    let took = (stage.load.clock.nanos() - start) as f64 / 1e9;
-    let cpu = stage.cpu_since(before);
+    let usage = stage.usage(before);
     let connections = (storms * setting.subscribers) as f64;
     let grown = stage.server.memory().pss as f64 - memory.pss as f64;
     // Who stayed still hears.
     stage.publish_evenly(2, 1_000_000)?;
     let figures = [
-        ("connections_per_s", connections / took),
-        ("cpu_us_per_connection", cpu.micros() / connections.max(1.0)),
+        ("connections_per_s", connections / usage.seconds),
+        ("cpu_us_per_connection", usage.cpu.micros() / connections.max(1.0)),
         ("grown_kib", grown / 1024.0),
     ];
     Ok(stage.outcome("churn", figures))

@@ -21,19 +21,11 @@ impl Pace {
 pub fn run(target: &dyn Target, setting: &Setting, pace: Pace) -> Result<Outcome, String> {
     let mut stage = Stage::set(target, setting)?;
     stage.warm_up()?;
-    let before = stage.server.cpu();
+    let before = stage.used();
     let count = (pace.rate * pace.seconds).ceil().max(1.0) as u64;
     stage.publish_evenly(count, (1e9 / pace.rate) as u64)?;
-    let cpu = stage.cpu_since(before);
-    let delivered = stage.load.tally.delivered.max(1) as f64;
-    // The CPUs of a server elsewhere are not seen.
-    let seen = cpu.micros() > 0.0;
-    let figures = [
-        ("cpu_us_per_delivery", cpu.micros() / delivered),
-        ("ticked_us_per_delivery", cpu.ticked() / delivered),
-        ("cpu_share", cpu.micros() / 1e6 / pace.seconds),
-    ];
-    let figures = figures.into_iter().filter(|_| seen).chain([("rate", pace.rate)]);
+    let usage = stage.usage(before);
+    let figures = usage.figures(stage.load.tally.delivered).chain([("rate", pace.rate)]);
     let scenario = if setting.channels > 1 { "many" } else { "fanout" };
     Ok(stage.outcome(scenario, figures))
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 /// `settle` is how long nothing happens before memory is read: longer than a heartbeat.
 pub fn run(target: &dyn Target, setting: &Setting, settle: Duration) -> Result<Outcome, String> {
     let mut stage = Stage::set(target, setting)?;
-    let before = stage.server.cpu();
+    let before = stage.used();
     let end = stage.load.clock.nanos() + settle.as_nanos() as u64;
     while stage.load.clock.nanos() < end {
         stage.load.turn(Duration::from_millis(100)).map_err(polling)?;
     }
-    let cpu = stage.cpu_since(before);
+    let usage = stage.usage(before);
     let (empty, full) = (stage.empty, stage.server.memory());
     // Whoever is counted must still hear: an event reaches everyone.
     stage.warm_up()?;
@@ -23,7 +23,7 @@ pub fn run(target: &dyn Target, setting: &Setting, settle: Duration) -> Result<O
         ("anonymous_bytes_per_connection", each(empty.anonymous, full.anonymous)),
         ("heap_bytes_per_connection", each(empty.heap, full.heap)),
         ("empty_pss_kib", empty.pss as f64 / 1024.0),
-        ("cpu_us_per_connection_and_s", cpu.micros() / connections / settle.as_secs_f64().max(1e-9)),
+        ("cpu_us_per_connection_and_s", usage.cpu.micros() / connections / usage.seconds),
     ];
     Ok(stage.outcome("idle", figures))
 }

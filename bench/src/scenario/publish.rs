@@ -11,7 +11,7 @@ pub fn run(target: &dyn Target, setting: &Setting, seconds: f64) -> Result<Outco
     let publishers: Result<Vec<usize>, String> = (0..setting.channels).map(|_| stage.another_publisher()).collect();
     let publishers = publishers?;
     stage.warm_up()?;
-    let before = stage.server.cpu();
+    let before = stage.used();
     let start = stage.load.clock.nanos();
     let end = start + (seconds * 1e9) as u64;
     while stage.load.clock.nanos() < end {
@@ -25,13 +25,13 @@ pub fn run(target: &dyn Target, setting: &Setting, seconds: f64) -> Result<Outco
     let took = (stage.load.clock.nanos() - start) as f64 / 1e9;
     let published = stage.load.tally.published as f64;
     stage.load.settle().map_err(polling)?;
-    let cpu = stage.cpu_since(before);
+    let usage = stage.usage(before);
     let publishing = &stage.load.tally.publishing;
     let figures = [
         ("publishes_per_s", published / took),
         ("publish_p50_us", publishing.micros(0.5)),
         ("publish_p99_us", publishing.micros(0.99)),
-        ("cpu_us_per_publish", cpu.micros() / published.max(1.0)),
+        ("cpu_us_per_publish", usage.cpu.micros() / published.max(1.0)),
     ];
     Ok(stage.outcome("publish", figures))
 }

@@ -75,7 +75,7 @@ struct Seen {
 
 /// Publishes to those who are live for as long as `go_on` says, which is told the seconds.
 fn watch(stage: &mut Stage<'_>, mut go_on: impl FnMut(&mut Stage<'_>, f64) -> bool) -> Result<Seen, String> {
-    let (cpu, live) = (stage.server.cpu(), stage.load.channels[0].received);
+    let (before, live) = (stage.used(), stage.load.channels[0].received);
     let start = stage.load.clock.nanos();
     stage.load.tally.begin(start);
     let mut seconds = 0.0;
@@ -86,7 +86,7 @@ fn watch(stage: &mut Stage<'_>, mut go_on: impl FnMut(&mut Stage<'_>, f64) -> bo
     stage.load.settle().map_err(polling)?;
     Ok(Seen {
         seconds,
-        cpu_us: stage.cpu_since(cpu).micros(),
+        cpu_us: stage.usage(before).cpu.micros(),
         live: (stage.load.channels[0].received - live) as f64,
         p99_us: stage.load.tally.latency.micros(0.99),
     })

@@ -11,7 +11,7 @@ const OUTSTANDING: usize = 16;
 pub fn run(target: &dyn Target, setting: &Setting, seconds: f64) -> Result<Outcome, String> {
     let mut stage = Stage::set(target, setting)?;
     stage.warm_up()?;
-    let before = stage.server.cpu();
+    let before = stage.used();
     let start = stage.load.clock.nanos();
     let mut last = start;
     let mut channel = 0;
@@ -28,14 +28,8 @@ pub fn run(target: &dyn Target, setting: &Setting, seconds: f64) -> Result<Outco
         stage.load.turn(Duration::from_millis(10)).map_err(polling)?;
     }
     stage.load.settle().map_err(polling)?;
-    let took = (stage.load.clock.nanos() - start) as f64 / 1e9;
-    let cpu = stage.cpu_since(before);
-    let delivered = stage.load.tally.delivered.max(1) as f64;
-    let figures = [
-        ("cpu_us_per_delivery", cpu.micros() / delivered),
-        ("ticked_us_per_delivery", cpu.ticked() / delivered),
-        ("deliveries_per_s", delivered / took),
-        ("cpu_share", cpu.micros() / 1e6 / took),
-    ];
+    let usage = stage.usage(before);
+    let delivered = stage.load.tally.delivered;
+    let figures = usage.figures(delivered).chain([("deliveries_per_s", delivered as f64 / usage.seconds)]);
     Ok(stage.outcome("saturate", figures))
 }

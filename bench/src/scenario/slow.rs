@@ -14,8 +14,10 @@ pub fn run(target: &dyn Target, setting: &Setting, rate: f64, count: u64, share:
     stage.load.subscribe(0..setting.channels, setting.subscribers).map_err(polling)?;
     stage.warm_up()?;
     let every = (1e9 / rate) as u64;
+    // The log grows with what is published, whoever reads it: that is not the stalled readers' doing.
+    let empty = stage.server.memory().pss as f64;
     stage.publish_evenly(count, every)?;
-    let before = stage.server.memory();
+    let before = stage.server.memory().pss as f64;
     let p99_before = stage.load.tally.latency.micros(0.99);
     stage.load.tally.begin(stage.load.clock.nanos());
 
@@ -29,7 +31,7 @@ pub fn run(target: &dyn Target, setting: &Setting, rate: f64, count: u64, share:
     let reading = (setting.subscribers - stalled) as u64 * count;
     stage.load.run_until(|load| load.tally.delivered >= reading).map_err(polling)?;
     let took = (stage.load.clock.nanos() - start) as f64 / 1e9;
-    let meanwhile = stage.server.memory();
+    let meanwhile = stage.server.memory().pss as f64;
     let latency = stage.load.tally.latency.clone();
     let unread: u64 = who.iter().map(|index| stage.load.unread(*index)).sum();
     let bytes = count as f64 * setting.size as f64;
@@ -40,7 +42,9 @@ pub fn run(target: &dyn Target, setting: &Setting, rate: f64, count: u64, share:
     let caught_up = (stage.load.clock.nanos() - catching_up) as f64 / 1e9;
     let figures = [
         ("stalled", stalled as f64),
-        ("grown_bytes_per_stalled", (meanwhile.pss as f64 - before.pss as f64) / stalled as f64),
+        ("grown_by_log_kib", (before - empty) / 1024.0),
+        ("grown_kib", (meanwhile - before) / 1024.0),
+        ("grown_bytes_per_stalled", (meanwhile - before - (before - empty)) / stalled as f64),
         ("held_by_kernel_share", unread as f64 / stalled as f64 / bytes),
         ("live_p99_us_before", p99_before),
         ("live_p99_us_meanwhile", latency.micros(0.99)),

@@ -23,6 +23,38 @@ pub struct Setting {
     pub cpu: Option<usize>,
 }
 
+/// What was used of CPUs at some moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    server: Cpu,
+    load: Cpu,
+    nanos: u64,
+}
+
+/// What was used of CPUs in a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// By the server.
+    pub cpu: Cpu,
+    /// By the load generator.
+    pub load: Cpu,
+    pub seconds: f64,
+}
+
+impl Usage {
+    /// The figures of a while in which so much was delivered; none where the server's CPUs are not seen.
+    pub fn figures(&self, delivered: u64) -> impl Iterator<Item = (&'static str, f64)> + use<> {
+        let (seen, each) = (self.cpu.micros() > 0.0, delivered.max(1) as f64);
+        let share = |cpu: Cpu| cpu.micros() / 1e6 / self.seconds;
+        let figures = [
+            ("cpu_us_per_delivery", self.cpu.micros() / each),
+            ("ticked_us_per_delivery", self.cpu.ticked() / each),
+            ("cpu_share", share(self.cpu)),
+        ];
+        figures.into_iter().filter(move |_| seen).chain([("load_share", share(self.load))])
+    }
+}
+
 /// A server and its load.
 pub struct Stage<'t> {
     pub target: &'t dyn Target,
@@ -131,9 +163,17 @@ impl<'t> Stage<'t> {
         Ok(())
     }
 
-    /// What the server used of CPUs since.
-    pub fn cpu_since(&self, before: Cpu) -> Cpu {
-        self.server.cpu().since(before)
+    /// What was used of CPUs until now.
+    pub fn used(&self) -> Used {
+        let load = Cpu::of(&[std::process::id()]);
+        Used { server: self.server.cpu(), load, nanos: self.load.clock.nanos() }
+    }
+
+    /// What was used since.
+    pub fn usage(&self, since: Used) -> Usage {
+        let now = self.used();
+        let seconds = ((now.nanos - since.nanos) as f64 / 1e9).max(1e-9);
+        Usage { cpu: now.server.since(since.server), load: now.load.since(since.load), seconds }
     }
 
     /// The outcome, with the figures that every scenario has.
@@ -142,7 +182,8 @@ impl<'t> Stage<'t> {
         let latency = [("latency_p50_us", 0.5), ("latency_p99_us", 0.99), ("latency_p999_us", 0.999)];
         let latency = latency.into_iter().filter(|_| tally.latency.count() > 0);
         let common = latency.map(|(name, share)| (name, tally.latency.micros(share)));
-        let common = common.chain([("delivered", tally.delivered as f64)]);
+        let reads = (tally.reads > 0).then(|| ("events_per_read", tally.delivered as f64 / tally.reads as f64));
+        let common = common.chain(reads).chain([("delivered", tally.delivered as f64)]);
         Outcome {
             scenario: scenario.into(),
             target: self.target.name(),
