@@ -361,7 +361,8 @@ impl Drop for Stopping<'_> {
 #[test]
 fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
     let mut config = config();
-    config.heartbeat = Duration::from_millis(50);
+    // Long enough for a busy machine to answer three pings, or a WebSocket would be given up.
+    config.heartbeat = Duration::from_millis(200);
     config.policy.ring = 64;
     config.policy.bytes = 256 << 10;
     config.policy.default = Class::History(Retention { events: 20, ..Retention::default() });

@@ -58,7 +58,8 @@ impl Shard {
     fn beat_one(&mut self, token: Token) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let active = std::mem::take(&mut held.sink.active);
-        let heard = std::mem::take(&mut held.heard);
+        // What was not read yet was said all the same.
+        let heard = std::mem::take(&mut held.heard) || held.unread;
         if held.closing || held.sink.is_blocked() {
             return;
         }

@@ -37,7 +37,8 @@ impl Shard {
         for _ in 0..READS_PER_SOCKET {
             let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
             held.unread = false;
-            if held.transport.is_websocket() && self.node.is_outrun() {
+            // What raw form says is published, and that waits like any other publisher.
+            if matches!(held.transport, Transport::WebSocket { raw: true, .. }) && self.node.is_outrun() {
                 break;
             }
             if held.paused {
