@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask` alone lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
+mod fuzz;
 mod needs;
 mod program;
 mod steps;
@@ -16,6 +17,11 @@ The project's own commands:
   cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
   cargo xtask tidy    the project's own style rules
   cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask fuzz [TARGET] [SECONDS]
+                      the fuzz targets, each for ten minutes or as long as is said (needs a nightly compiler and
+                      cargo-fuzz); fuzz/README.md tells more
+  cargo xtask fuzz keep [TARGET]
+                      makes the corpora in the repository of what was found
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +32,8 @@ fn main() -> ExitCode {
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
         ["deny"] => suite::deny(),
+        ["fuzz", "keep", ref rest @ ..] if rest.len() <= 1 => fuzz::keep(rest),
+        ["fuzz", ref rest @ ..] if rest.len() <= 2 => fuzz::fuzz(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
