@@ -16,10 +16,9 @@ pub(crate) fn run(input: &[u8]) {
     let cuts = choices.cuts();
     if compress {
         let (window, less) = (choices.below(17) as u8, choices.below(9));
-        // Compressors find something to do where the data repeats itself.
-        let times = 1 + choices.below(40) * choices.below(40);
+        // Compressors find something to do where the data repeats itself; now and then further back than a window is.
+        let times = 1 + if choices.one_in(16) { choices.below(1600) } else { choices.below(4) };
         let payload = choices.rest();
-        // Enough for references to reach beyond the largest window.
         let times = times.min(1 + 70_000 / payload.len().max(1));
         compressed(&payload.repeat(times), window, less, &cuts);
     } else {
