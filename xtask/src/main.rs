@@ -1,7 +1,10 @@
 //! The project's own commands. `cargo xtask` alone lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
+mod bench;
+mod clients;
 mod fuzz;
+mod instructions;
 mod needs;
 mod program;
 mod steps;
@@ -13,15 +16,19 @@ use std::process::ExitCode;
 const HELP: &str = "\
 The project's own commands:
 
-  cargo xtask test    everything a change must pass; what CI runs
-  cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
-  cargo xtask tidy    the project's own style rules
-  cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask test      everything a change must pass; what CI runs
+  cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
+  cargo xtask tidy      the project's own style rules
+  cargo xtask clients   other people's clients against the server: curl, Node, Python, Rust, Chromium
+  cargo xtask instructions [accept]
+                        counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
+  cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask bench     builds in release, and measures: see bench/README.md
   cargo xtask fuzz [TARGET] [SECONDS]
-                      the fuzz targets, each for ten minutes or as long as is said (needs a nightly compiler and
-                      cargo-fuzz); fuzz/README.md tells more
+                        the fuzz targets, each for ten minutes or as long as is said (needs a nightly compiler and
+                        cargo-fuzz); see fuzz/README.md
   cargo xtask fuzz keep [TARGET]
-                      makes the corpora in the repository of what was found
+                        makes the corpora in the repository of what was found
 ";
 
 fn main() -> ExitCode {
@@ -31,9 +38,13 @@ fn main() -> ExitCode {
         ["test"] => suite::test(),
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
+        ["clients"] => suite::clients(),
         ["deny"] => suite::deny(),
         ["fuzz", "keep", ref rest @ ..] if rest.len() <= 1 => fuzz::keep(rest),
         ["fuzz", ref rest @ ..] if rest.len() <= 2 => fuzz::fuzz(rest),
+        ["instructions"] => suite::count_instructions(false),
+        ["instructions", "accept"] => suite::count_instructions(true),
+        ["bench", ref rest @ ..] => bench::bench(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -1,6 +1,6 @@
 //! The command line: which command, and the flags that several share.
 
-use crate::command::{channels, completions, publish, serve, tail};
+use crate::command::{bench, channels, completions, publish, serve, tail};
 use crate::failure::Failure;
 use crate::url::{self, Server};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -38,6 +38,7 @@ pub enum Command {
     Publish(publish::Arguments),
     Tail(tail::Arguments),
     Channels(channels::Arguments),
+    Bench(bench::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn the_names_that_are_documented_exist() {
         let main = Arguments::command();
-        let documented: [(&str, &[&str]); 5] = [
+        let documented: [(&str, &[&str]); 6] = [
             (
                 "serve",
                 &[
@@ -148,6 +149,7 @@ mod tests {
             ("publish", &["event", "type", "json", "file", "end", "key", "lines", "server"]),
             ("tail", &["since", "transport", "format", "data", "limit", "server"]),
             ("channels", &["json", "server"]),
+            ("bench", &["transport", "subscribers", "channels", "rate", "seconds", "size", "server"]),
             ("completions", &[]),
         ];
         for (name, flags) in documented {

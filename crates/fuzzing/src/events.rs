@@ -2,9 +2,11 @@
 
 use crate::choices::Choices;
 use crate::lines;
+use crate::slow_inflate::{self, End};
 use bytes::Bytes;
 use switchboard::listen::http1::{BodyDecoder, Decoded, Framing};
 use switchboard_wire::event::Draft;
+use switchboard_wire::gzip::Total;
 use switchboard_wire::sse::decode::{Decoder, SseEvent};
 use switchboard_wire::websocket::Role;
 use switchboard_wire::websocket::deflate::Inflaters;
@@ -43,8 +45,9 @@ pub(crate) fn run(input: &[u8]) {
     let event = Event { id, resumable, channel, time, draft };
     let json = json(&event);
     assert_eq!(payload(&event, Form::Body), event.draft.data());
-    assert_eq!(payload(&event, Form::NdJson), [&json[..], b"\n"].concat());
+    assert_eq!(payload(&event, Form::NdJson { gzip: false }), [&json[..], b"\n"].concat());
     sse(&event, &json);
+    gzip(&event);
     let raw = match event.draft.kind() {
         Kind::Binary => Incoming::Binary(data),
         Kind::Json | Kind::Text => Incoming::Text(data),
@@ -124,13 +127,36 @@ fn sse(event: &Event, json: &[u8]) {
         }
     };
     let json = String::from_utf8_lossy(json).into_owned();
-    for (form, data) in [(Form::SseRaw, data), (Form::SseEvent, json)] {
+    for (form, data) in [(Form::SseRaw { gzip: false }, data), (Form::SseEvent { gzip: false }, json)] {
         let (mut decoder, mut events) = (Decoder::new(usize::MAX), Vec::new());
         decoder.feed(&payload(event, form), &mut events).unwrap();
         let expected = SseEvent { event: name.clone(), data, last_event_id: id.clone(), line: 1, lossy: false };
         assert_eq!(events, [expected]);
         assert!(!decoder.is_within_event() && decoder.last_event_id() == id && decoder.retry().is_none());
     }
+}
+
+/// Compressed, a message is the same bytes as otherwise, wherever it stands, and adds to the sum what it should.
+fn gzip(event: &Event) {
+    let forms = [|gzip| Form::SseRaw { gzip }, |gzip| Form::SseEvent { gzip }, |gzip| Form::NdJson { gzip }];
+    let (mut body, mut plain, mut total) = (Vec::new(), Vec::new(), Total::default());
+    for form in forms {
+        plain.extend_from_slice(&payload(event, form(false)));
+        body.extend_from_slice(&payload(event, form(true)));
+        total.add(form::event(event, form(true)).message(false).sum);
+    }
+    let end = total.end();
+    let (blocks, sum) = end.split_at(2);
+    let (inflated, end) = slow_inflate::inflate(&[&body, blocks].concat(), usize::MAX);
+    assert!(inflated == plain && end == End::Whole(true), "{end:?}");
+    assert_eq!(sum, [crc(&plain).to_le_bytes(), (plain.len() as u32).to_le_bytes()].concat());
+}
+
+/// RFC 1952 section 8, bit by bit.
+fn crc(data: &[u8]) -> u32 {
+    !data.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    })
 }
 
 fn websocket(event: &Event, form: Form) -> Incoming {

@@ -170,7 +170,8 @@ fn data(
     }
     let (text, compressed) = (header.opcode == Opcode::Text, header.compressed);
     let message = slot.get_or_insert(Message { text, compressed, payload: Vec::new(), announced: 0, fragments: 0 });
-    message.fragments += 1;
+    // An empty frame behind the others is how some senders end a message.
+    message.fragments += u32::from(!(header.fin && header.length == 0));
     message.announced += u128::from(header.length);
     let most = if message.compressed { limits.message + limits.message / 8 + 64 } else { limits.message };
     if message.fragments > limits.fragments || message.announced > most as u128 {

@@ -2,7 +2,7 @@
 //! has heard every item of its channels after its start, once and in order, or was told that it missed some.
 
 use crate::choices::Choices;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use switchboard_hub::{Place, Readers};
 use switchboard_wire::ChannelName;
@@ -92,42 +92,61 @@ impl World {
 
     fn remove(&mut self, token: usize) {
         self.look_back_on(token);
+        self.forget(token);
+    }
+
+    fn forget(&mut self, token: usize) {
         self.readers.remove(token as u32);
         self.plain[token] = None;
         assert!(self.readers.selection(token as u32).is_none() && self.readers.behind(token as u32).is_none());
     }
 
-    /// The ring's next item; some readers' sockets do not take it.
+    /// The ring's next items, in one pass; some readers' sockets do not take all, and some readers come and go.
     fn next(&mut self, choices: &mut Choices<'_>) {
-        let seq = self.position + 1;
-        let Some(channel) = self.log.get(seq as usize - 1).cloned() else { return };
-        let mut due = Vec::new();
-        self.readers.fan_out(&channel, seq, |token| due.push(token as usize));
-        let once: BTreeSet<usize> = due.iter().copied().collect();
-        assert_eq!(once.len(), due.len(), "each is due an item once");
-        let expected: BTreeSet<usize> = (0..READERS)
-            .filter(|token| {
-                let plain = self.plain[*token].as_ref();
-                plain.is_some_and(|plain| plain.live && plain.place.cursor < seq && plain.selection.selects(&channel))
-            })
-            .collect();
-        assert_eq!(once, expected, "{channel} {seq}");
-        let blocked = choices.byte();
-        for token in due {
-            let plain = self.plain[token].as_mut().unwrap();
-            if blocked.count_ones() > 4 && blocked >> (token % 8) & 1 == 1 {
-                let place = Place::at(seq - 1);
-                self.readers.fall_behind(token as u32, place);
-                (plain.place, plain.live) = (place, false);
-            } else {
-                plain.heard.push(seq);
-                plain.place.cursor = seq;
+        let from = self.position;
+        let count = (1 + choices.below(4)).min(self.log.len() - from as usize);
+        let items: Vec<(ChannelName, u64)> =
+            self.log[from as usize..][..count].iter().cloned().zip(from + 1..).collect();
+        let upto = from + count as u64;
+        let mut pending = BTreeMap::new();
+        for (token, plain) in self.plain.iter_mut().enumerate() {
+            let Some(plain) = plain.as_mut().filter(|plain| plain.live) else { continue };
+            let due =
+                items.iter().filter(|(channel, seq)| *seq > plain.place.cursor && plain.selection.selects(channel));
+            let due: Vec<u64> = due.map(|(_, seq)| *seq).collect();
+            if let Some(last) = due.last() {
+                plain.place.cursor = *last;
+                pending.insert(token, due);
             }
         }
-        self.readers.advance(seq);
+        self.readers.begin(count, upto, |i| (&items[usize::from(i)].0, items[usize::from(i)].1));
+        self.position = upto;
+        while let Some(due) = self.readers.next_due() {
+            let token = due.token as usize;
+            let seqs: Vec<u64> = self.readers.pass().items(due.run).iter().map(|i| items[usize::from(*i)].1).collect();
+            assert_eq!(pending.remove(&token).as_ref(), Some(&seqs), "reader {token} is due this, once");
+            let plain = self.plain[token].as_mut().unwrap();
+            if choices.one_in(4) {
+                let taken = choices.below(seqs.len());
+                plain.heard.extend(&seqs[..taken]);
+                (plain.place, plain.live) = (Place::at(seqs[taken] - 1), false);
+                self.readers.fall_behind(due.token, plain.place);
+            } else {
+                plain.heard.extend(&seqs);
+            }
+            if choices.one_in(8) {
+                let other = choices.below(READERS);
+                // Who goes is handed nothing more, and neither is who takes the place.
+                match pending.remove(&other) {
+                    Some(_) => self.forget(other),
+                    None => self.remove(other),
+                }
+                self.add(choices);
+            }
+        }
+        assert!(pending.is_empty() && !self.readers.pass().is_on(), "{pending:?}");
         // Nothing is taken back, whoever says so.
-        self.readers.advance(seq / 2);
-        self.position = seq;
+        self.readers.advance(upto / 2);
     }
 
     /// A bounded piece of the log for a reader that is behind.
@@ -195,6 +214,8 @@ impl World {
         let there = self.plain.iter().flatten().count();
         assert_eq!((self.readers.len(), self.readers.is_empty()), (there, there == 0));
         assert_eq!(self.readers.position(), self.position);
+        let behind = self.plain.iter().flatten().filter(|plain| !plain.live).count();
+        assert_eq!(self.readers.behind_count(), behind);
         for (token, plain) in self.plain.iter().enumerate() {
             let behind = plain.as_ref().filter(|plain| !plain.live).map(|plain| plain.place);
             assert_eq!(self.readers.behind(token as u32), behind, "reader {token}");

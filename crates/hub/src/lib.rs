@@ -10,9 +10,11 @@
 //!                     '--- its socket did not take it all -----'
 //! ```
 
+mod pass;
 mod patterns;
 mod readers;
 
+pub use pass::{Due, Pass};
 pub use readers::{Place, Readers};
 
 /// The shard's own number for a reader, below the number of readers it ever held at once.

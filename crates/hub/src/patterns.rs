@@ -79,6 +79,10 @@ impl Patterns {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     fn child(&self, at: u32, segment: &Segment) -> Option<u32> {
         let node = &self.nodes[at as usize];
         match segment {

@@ -1,6 +1,7 @@
 //! The readers of one shard: their cursors, and whom to hand an event to.
 
 use crate::Token;
+use crate::pass::{Due, Pass};
 use crate::patterns::Patterns;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,23 +33,52 @@ struct Reader {
     selection: Arc<Selection>,
 }
 
+/// Who selects a channel by name.
+#[derive(Default)]
+struct Named {
+    /// Those that select nothing else: whatever is due to one of them is due to them all.
+    alone: Vec<Token>,
+    among: Vec<Token>,
+}
+
+impl Named {
+    fn list(&mut self, selection: &Selection) -> &mut Vec<Token> {
+        if is_alone(selection) { &mut self.alone } else { &mut self.among }
+    }
+}
+
+/// Whether a selection is of one channel, by name.
+fn is_alone(selection: &Selection) -> bool {
+    selection.channels.len() == 1 && selection.patterns.is_empty()
+}
+
 /// The readers of one shard.
 ///
-/// The shard's *position* is how far it has handed the ring's items to its live readers. A reader that is behind is
-/// live again when its cursor reaches that position, not the log's head: what lies between the two is still to come
-/// through the ring.
+/// The shard's *position* is how far it has taken the ring's items to hand them to its live readers. A reader that is
+/// behind is live again when its cursor reaches that position, not the log's head: what lies between the two is still
+/// to come through the ring.
 pub struct Readers {
     position: u64,
     slots: Vec<Option<Reader>>,
     count: usize,
-    exact: HashMap<ChannelName, Vec<Token>>,
+    behind: usize,
+    exact: HashMap<ChannelName, Named>,
     patterns: Patterns,
+    pass: Pass,
 }
 
 impl Readers {
     /// No readers, with everything up to `position` handed over.
     pub fn new(position: u64) -> Readers {
-        Readers { position, slots: Vec::new(), count: 0, exact: HashMap::new(), patterns: Patterns::new() }
+        Readers {
+            position,
+            slots: Vec::new(),
+            count: 0,
+            behind: 0,
+            exact: HashMap::new(),
+            patterns: Patterns::new(),
+            pass: Pass::default(),
+        }
     }
 
     pub fn position(&self) -> u64 {
@@ -67,7 +97,7 @@ impl Readers {
     /// behind. The token must not be in use.
     pub fn add(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
         for channel in &selection.channels {
-            self.exact.entry(channel.clone()).or_default().push(token);
+            self.exact.entry(channel.clone()).or_default().list(&selection).push(token);
         }
         for pattern in &selection.patterns {
             self.patterns.add(pattern, token);
@@ -80,6 +110,7 @@ impl Readers {
         debug_assert!(self.slots[index].is_none());
         self.slots[index] = Some(Reader { cursor: place.cursor, floor: place.floor, live, selection });
         self.count += 1;
+        self.behind += usize::from(!live);
         live
     }
 
@@ -87,12 +118,15 @@ impl Readers {
     pub fn remove(&mut self, token: Token) {
         let Some(reader) = self.slots.get_mut(token as usize).and_then(Option::take) else { return };
         self.count -= 1;
+        self.behind -= usize::from(!reader.live);
+        self.pass.leave(token);
         for channel in &reader.selection.channels {
-            let Some(list) = self.exact.get_mut(channel) else { continue };
+            let Some(named) = self.exact.get_mut(channel) else { continue };
+            let list = named.list(&reader.selection);
             if let Some(at) = list.iter().position(|other| *other == token) {
                 list.swap_remove(at);
             }
-            if list.is_empty() {
+            if named.alone.is_empty() && named.among.is_empty() {
                 self.exact.remove(channel);
             }
         }
@@ -101,27 +135,70 @@ impl Readers {
         }
     }
 
-    /// Calls `each` with every live reader that is due the item `seq` of `channel`, once each, in the order of the
-    /// lists. A cursor that is already past the item is the seam between catching up and live: nothing is doubled
-    /// there, nor where several patterns of one reader select the channel.
-    pub fn fan_out(&mut self, channel: &ChannelName, seq: u64, mut each: impl FnMut(Token)) {
-        let slots = &mut self.slots;
+    /// Begins a pass over all who are due some of a batch: the `count` items that follow the shard's position, up to
+    /// `upto`. `item` has the channel and the number of each. The last pass must be over.
+    ///
+    /// The shard's position is `upto` from now on: who comes or catches up while the pass is on is live behind it.
+    pub fn begin<'a>(&mut self, count: usize, upto: u64, item: impl Fn(u16) -> (&'a ChannelName, u64)) {
+        self.pass.begin(count, |i| item(i).0);
+        let mut among = !self.patterns.is_empty();
+        for run in 0..self.pass.shared() as u32 {
+            among |= self.add_alone(run, &item);
+        }
+        if among {
+            (0..count as u16).for_each(|i| self.add_among(i, item(i)));
+        }
+        self.pass.sort();
+        self.advance(upto);
+    }
+
+    /// Adds to the pass those that a channel's run is due to alone; whether there are others. A cursor that is already
+    /// past some of the run is the seam between catching up and live: nothing is doubled there.
+    fn add_alone<'a>(&mut self, run: u32, item: &impl Fn(u16) -> (&'a ChannelName, u64)) -> bool {
+        let Readers { slots, exact, pass, .. } = self;
+        let Some((&first, &last)) = pass.items(run).first().zip(pass.items(run).last()) else { return false };
+        let ((channel, first), (_, last)) = (item(first), item(last));
+        let Some(named) = exact.get(channel) else { return false };
+        for &token in &named.alone {
+            let Some(reader) = live(slots, token) else { continue };
+            if first > reader.cursor {
+                pass.add_run(token, run);
+            } else {
+                let rest: Vec<u16> = pass.items(run).iter().copied().filter(|i| item(*i).1 > reader.cursor).collect();
+                rest.into_iter().for_each(|i| pass.add_one(token, i));
+            }
+            reader.cursor = reader.cursor.max(last);
+        }
+        !named.among.is_empty()
+    }
+
+    /// Adds to the pass those that an item is due to among other channels, once each: also where several patterns of
+    /// one reader select its channel.
+    fn add_among(&mut self, i: u16, (channel, seq): (&ChannelName, u64)) {
+        let Readers { slots, exact, patterns, pass, .. } = self;
         let mut due = |token: Token| {
-            if let Some(reader) = &mut slots[token as usize]
-                && reader.live
+            if let Some(reader) = live(slots, token)
                 && seq > reader.cursor
             {
                 reader.cursor = seq;
-                each(token);
+                pass.add_one(token, i);
             }
         };
-        if let Some(list) = self.exact.get(channel) {
-            list.iter().copied().for_each(&mut due);
-        }
-        self.patterns.each_match(channel, due);
+        exact.get(channel).map_or(&[][..], |named| &named.among).iter().copied().for_each(&mut due);
+        patterns.each_match(channel, due);
     }
 
-    /// Everything up to `position` has been handed to the live readers.
+    /// The present pass, if one is on.
+    pub fn pass(&self) -> &Pass {
+        &self.pass
+    }
+
+    /// The next reader that is due something of the pass. `None` ends it.
+    pub fn next_due(&mut self) -> Option<Due> {
+        self.pass.next()
+    }
+
+    /// Everything up to `position` has been handed to the live readers, or is on its way to them.
     pub fn advance(&mut self, position: u64) {
         self.position = self.position.max(position);
     }
@@ -138,6 +215,7 @@ impl Readers {
                 reader.floor = reader.cursor;
                 reader.live = reader.cursor >= head;
                 if !reader.live {
+                    self.behind += 1;
                     each(token as Token);
                 }
             }
@@ -148,18 +226,25 @@ impl Readers {
     pub fn fall_behind(&mut self, token: Token, place: Place) {
         if let Some(reader) = self.get_mut(token) {
             (reader.cursor, reader.floor) = (place.cursor, place.floor);
-            reader.live = false;
+            let was_live = std::mem::replace(&mut reader.live, false);
+            self.behind += usize::from(was_live);
         }
     }
 
     /// A reader that was behind has everything before this place. `true` if it is live now.
     pub fn catch_up(&mut self, token: Token, place: Place) -> bool {
         let position = self.position;
-        self.get_mut(token).is_some_and(|reader| {
-            (reader.cursor, reader.floor) = (reader.cursor.max(place.cursor), place.floor);
-            reader.live = reader.cursor >= position;
-            reader.live
-        })
+        let Some(reader) = self.get_mut(token) else { return false };
+        (reader.cursor, reader.floor) = (reader.cursor.max(place.cursor), place.floor);
+        let was_live = std::mem::replace(&mut reader.live, reader.cursor >= position);
+        let live = reader.live;
+        self.behind = self.behind + usize::from(was_live) - usize::from(live);
+        live
+    }
+
+    /// How many readers are behind.
+    pub fn behind_count(&self) -> usize {
+        self.behind
     }
 
     /// Where a reader is that is behind; `None` if it is live.
@@ -175,8 +260,9 @@ impl Readers {
     }
 
     /// Notes that a live reader is being told its cursor, and gives it if it moved since it was last told: by an event, or
-    /// by this.
+    /// by this. Not while a pass is on, which may yet bring the reader what lies before.
     pub fn tell(&mut self, token: Token) -> Option<u64> {
+        debug_assert!(!self.pass.is_on());
         let position = self.position;
         let reader = self.get_mut(token).filter(|reader| reader.live && reader.cursor < position)?;
         reader.cursor = position;
@@ -189,7 +275,8 @@ impl Readers {
 
     /// How many readers select the channel, by name or by pattern.
     pub fn count_of(&mut self, channel: &ChannelName) -> usize {
-        let mut tokens: Vec<Token> = self.exact.get(channel).cloned().unwrap_or_default();
+        let named = self.exact.get(channel);
+        let mut tokens = named.map(|named| [&named.alone[..], &named.among].concat()).unwrap_or_default();
         self.patterns.each_match(channel, |token| tokens.push(token));
         tokens.sort_unstable();
         tokens.dedup();
@@ -208,6 +295,10 @@ impl Readers {
     fn get_mut(&mut self, token: Token) -> Option<&mut Reader> {
         self.slots.get_mut(token as usize)?.as_mut()
     }
+}
+
+fn live(slots: &mut [Option<Reader>], token: Token) -> Option<&mut Reader> {
+    slots.get_mut(token as usize)?.as_mut().filter(|reader| reader.live)
 }
 
 #[cfg(test)]

@@ -18,20 +18,64 @@ fn at(cursor: u64) -> Place {
     Place::at(cursor)
 }
 
-fn due(readers: &mut Readers, channel: &str, seq: u64) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    readers.fan_out(&name(channel), seq, |token| tokens.push(token));
-    tokens
+/// Takes items of a log on: those after the position, each of its channel.
+fn begin(readers: &mut Readers, channels: &[&str]) {
+    let from = readers.position();
+    let items: Vec<(ChannelName, u64)> =
+        channels.iter().zip(from + 1..).map(|(channel, seq)| (name(channel), seq)).collect();
+    readers.begin(items.len(), from + items.len() as u64, |i| (&items[i as usize].0, items[i as usize].1));
+}
+
+/// What is left of the pass: whom it is due to, as numbers of items, and whether others are due the same.
+fn rest(readers: &mut Readers) -> Vec<(Token, Vec<u16>, bool)> {
+    let mut all = Vec::new();
+    while let Some(due) = readers.next_due() {
+        all.push((due.token, readers.pass().items(due.run).to_vec(), readers.pass().is_shared(due.run)));
+    }
+    all
+}
+
+/// Who is due the next item, if it is of this channel.
+fn due(readers: &mut Readers, channel: &str) -> Vec<Token> {
+    begin(readers, &[channel]);
+    rest(readers).into_iter().map(|(token, ..)| token).collect()
+}
+
+#[test]
+fn readers_of_one_channel_share_a_run_unless_the_seam_cuts_it() {
+    let mut readers = Readers::new(2);
+    readers.add(0, selection(&["a"]), at(2));
+    readers.add(1, selection(&["a"]), at(3));
+    readers.add(2, selection(&["a", "b"]), at(2));
+    readers.add(3, selection(&["*"]), at(4));
+    readers.add(4, selection(&["b"]), at(9));
+    begin(&mut readers, &["a", "b", "a"]);
+    let expected = [(0, vec![0, 2], true), (1, vec![2], false), (2, vec![0, 1, 2], false), (3, vec![2], false)];
+    assert_eq!(rest(&mut readers), expected);
+    assert_eq!(readers.position(), 5);
+}
+
+#[test]
+fn who_leaves_in_the_midst_of_a_pass_is_passed_over_and_so_is_who_takes_the_place() {
+    let mut readers = Readers::new(0);
+    readers.add(0, selection(&["a"]), at(0));
+    readers.add(1, selection(&["a"]), at(0));
+    begin(&mut readers, &["a", "a"]);
+    assert_eq!(readers.next_due().map(|due| due.token), Some(0));
+    readers.remove(1);
+    assert!(!readers.add(1, selection(&["a"]), at(1)), "it has yet to read what the pass brings");
+    assert!(rest(&mut readers).is_empty() && !readers.pass().is_on());
+    assert!(readers.catch_up(1, at(2)));
+    assert_eq!(due(&mut readers, "a"), [0, 1]);
 }
 
 #[test]
 fn a_reader_ahead_of_its_shard_hears_nothing_twice() {
     let mut readers = Readers::new(5);
     assert!(readers.add(0, selection(&["a"]), at(7)));
-    assert!(due(&mut readers, "a", 6).is_empty());
-    assert!(due(&mut readers, "a", 7).is_empty());
-    assert_eq!(due(&mut readers, "a", 8), [0]);
-    readers.advance(8);
+    assert!(due(&mut readers, "a").is_empty());
+    assert!(due(&mut readers, "a").is_empty());
+    assert_eq!(due(&mut readers, "a"), [0]);
     assert_eq!(readers.cursor(0), Some(8));
 }
 
@@ -39,10 +83,10 @@ fn a_reader_ahead_of_its_shard_hears_nothing_twice() {
 fn a_reader_selected_by_name_and_by_two_patterns_hears_once() {
     let mut readers = Readers::new(0);
     readers.add(3, selection(&["a/b", "a/*", "**"]), at(0));
-    assert_eq!(due(&mut readers, "a/b", 1), [3]);
+    assert_eq!(due(&mut readers, "a/b"), [3]);
     assert_eq!(readers.count_of(&name("a/b")), 1);
     readers.remove(3);
-    assert!(due(&mut readers, "a/b", 2).is_empty());
+    assert!(due(&mut readers, "a/b").is_empty());
     assert!(readers.is_empty() && readers.channels().next().is_none());
 }
 
@@ -50,15 +94,13 @@ fn a_reader_selected_by_name_and_by_two_patterns_hears_once() {
 fn a_laggard_is_live_again_at_the_shards_position() {
     let mut readers = Readers::new(0);
     readers.add(0, selection(&["a"]), at(0));
-    assert_eq!(due(&mut readers, "a", 1), [0]);
+    assert_eq!(due(&mut readers, "a"), [0]);
     readers.fall_behind(0, at(0));
-    readers.advance(1);
-    assert!(due(&mut readers, "a", 2).is_empty());
-    readers.advance(2);
+    assert!(due(&mut readers, "a").is_empty());
     assert_eq!(readers.behind(0), Some(at(0)));
     assert!(!readers.catch_up(0, at(1)));
     assert!(readers.catch_up(0, at(2)));
-    assert_eq!(due(&mut readers, "a", 3), [0]);
+    assert_eq!(due(&mut readers, "a"), [0]);
 }
 
 #[test]
@@ -76,70 +118,127 @@ fn when_the_ring_overruns_a_shard_its_live_readers_fall_behind_where_it_was() {
     assert_eq!(readers.position(), 40);
 }
 
-/// What a reader of the simulation has been handed, in order.
-type Heard = Vec<u64>;
+const CHANNELS: [&str; 3] = ["a", "b/x", "b/y"];
+const KINDS: [&[&str]; 4] = [&["a"], &["b/*"], &["a", "**"], &["b/x"]];
 
-proptest! {
-    /// A shard, its ring and its log, in miniature: readers come, block, catch up in pieces and go on, in any order,
-    /// and each hears every item of its channels after its start, once and in order.
-    #[test]
-    fn every_reader_hears_every_item_once_in_order(
-        steps in prop::collection::vec((0u8..6, any::<u8>(), any::<u8>()), 1..200),
-    ) {
-        const CHANNELS: [&str; 3] = ["a", "b/x", "b/y"];
-        let selections = [selection(&["a"]), selection(&["b/*"]), selection(&["a", "**"])];
-        let mut log: Vec<&str> = Vec::new();
-        let mut readers = Readers::new(0);
-        let mut heard: Vec<(u64, usize, Heard)> = Vec::new();
-        let selects = |kind: usize, channel: &str| selections[kind].selects(&name(channel));
-        for (step, x, y) in steps {
-            let token = usize::from(x) % heard.len().max(1);
-            match step {
-                0 | 1 => log.push(CHANNELS[usize::from(x) % 3]),
-                2 => {
-                    let start = u64::from(y) % (log.len() as u64 + 1);
-                    let kind = usize::from(x) % 3;
-                    readers.add(heard.len() as Token, selections[kind].clone(), at(start));
-                    heard.push((start, kind, Vec::new()));
-                }
-                3 => {
-                    // The ring's next item; every reader whose number is odd blocks now and then.
-                    let seq = readers.position() + 1;
-                    if let Some(channel) = log.get(seq as usize - 1) {
-                        for token in due(&mut readers, channel, seq) {
-                            if token % 2 == 1 && y % 3 == 0 {
-                                readers.fall_behind(token, at(seq - 1));
-                            } else {
-                                heard[token as usize].2.push(seq);
-                            }
-                        }
-                        readers.advance(seq);
-                    }
-                }
-                4 => {
-                    // A bounded piece for a reader that is behind.
-                    if let Some(place) = readers.behind(token as Token) {
-                        let upto = readers.position().min(place.cursor + 1 + u64::from(y % 4));
-                        for seq in place.cursor + 1..=upto {
-                            if selects(heard[token].1, log[seq as usize - 1]) {
-                                heard[token].2.push(seq);
-                            }
-                        }
-                        readers.catch_up(token as Token, at(upto));
-                    }
-                }
-                _ => {
-                    if y % 4 == 0 {
-                        readers.overrun(log.len() as u64, |_| {});
-                    }
-                }
+/// A reader of the simulation.
+struct Simulated {
+    start: u64,
+    kind: usize,
+    /// What it was handed, in order.
+    heard: Vec<u64>,
+    gone: bool,
+}
+
+/// A shard, its ring and its log, in miniature.
+struct World {
+    log: Vec<&'static str>,
+    readers: Readers,
+    /// Everyone there ever was, and who has which token now.
+    everyone: Vec<Simulated>,
+    tokens: Vec<usize>,
+    /// Where the present pass begins.
+    from: u64,
+}
+
+impl World {
+    fn selects(&self, kind: usize, seq: u64) -> bool {
+        selection(KINDS[kind]).selects(&name(self.log[seq as usize - 1]))
+    }
+
+    fn add(&mut self, token: usize, kind: usize, start: u64) {
+        self.readers.add(token as Token, selection(KINDS[kind]), at(start));
+        self.everyone.push(Simulated { start, kind, heard: Vec::new(), gone: false });
+        match self.tokens.get_mut(token) {
+            Some(holder) => *holder = self.everyone.len() - 1,
+            None => self.tokens.push(self.everyone.len() - 1),
+        }
+    }
+
+    fn hand(&mut self, token: usize, seq: u64) {
+        self.everyone[self.tokens[token]].heard.push(seq);
+    }
+
+    /// The ring's next items.
+    fn begin(&mut self, count: usize) {
+        self.from = self.readers.position();
+        let items: Vec<&str> = self.log.iter().skip(self.from as usize).take(count).copied().collect();
+        begin(&mut self.readers, &items);
+    }
+
+    /// The next one who is due something takes all of it, or blocks after `takes` items.
+    fn deliver(&mut self, takes: usize) -> bool {
+        let Some(due) = self.readers.next_due() else { return false };
+        let items = self.readers.pass().items(due.run).to_vec();
+        let seqs: Vec<u64> = items.iter().map(|item| self.from + 1 + u64::from(*item)).collect();
+        for &seq in seqs.iter().take(takes) {
+            self.hand(due.token as usize, seq);
+        }
+        if let Some(missed) = seqs.get(takes) {
+            self.readers.fall_behind(due.token, at(missed - 1));
+        }
+        true
+    }
+
+    /// A bounded piece of the log for a reader that is behind.
+    fn catch_up(&mut self, token: usize, most: u64) {
+        let Some(place) = self.readers.behind(token as Token) else { return };
+        let upto = self.readers.position().min(place.cursor + most);
+        let kind = self.everyone[self.tokens[token]].kind;
+        for seq in place.cursor + 1..=upto {
+            if self.selects(kind, seq) {
+                self.hand(token, seq);
             }
         }
-        for (token, (start, kind, heard)) in heard.iter().enumerate() {
-            let upto = readers.cursor(token as Token).unwrap();
-            let expected: Heard =
-                (start + 1..=upto).filter(|seq| selects(*kind, log[*seq as usize - 1])).collect();
-            prop_assert_eq!(heard, &expected, "reader {}", token);
+        self.readers.catch_up(token as Token, at(upto));
+    }
+
+    fn step(&mut self, (step, x, y): (u8, u8, u8)) {
+        let token = usize::from(x) % self.tokens.len().max(1);
+        let (kind, start) = (usize::from(x) % 4, u64::from(y) % (self.log.len() as u64 + 1));
+        match step {
+            0 | 1 => self.log.push(CHANNELS[usize::from(x) % 3]),
+            2 => self.add(self.tokens.len(), kind, start),
+            3 if !self.readers.pass().is_on() => self.begin(1 + usize::from(y % 5)),
+            3 | 4 => drop(self.deliver(if x % 3 == 0 { usize::from(y % 3) } else { usize::MAX })),
+            5 => self.catch_up(token, 1 + u64::from(y % 4)),
+            6 if !self.tokens.is_empty() => {
+                // One leaves, and another takes its place at once.
+                self.readers.remove(token as Token);
+                self.everyone[self.tokens[token]].gone = true;
+                self.add(token, kind, start);
+            }
+            _ if y % 4 == 0 && !self.readers.pass().is_on() => self.readers.overrun(self.log.len() as u64, |_| {}),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    /// Readers come, go, block, catch up in pieces and go on, in any order and in the midst of passes, and each hears
+    /// every item of its channels after its start, once and in order.
+    #[test]
+    fn every_reader_hears_every_item_once_in_order(
+        steps in prop::collection::vec((0u8..8, any::<u8>(), any::<u8>()), 1..200),
+    ) {
+        let (log, everyone, tokens) = (Vec::new(), Vec::new(), Vec::new());
+        let mut world = World { log, readers: Readers::new(0), everyone, tokens, from: 0 };
+        for step in steps {
+            world.step(step);
+        }
+        while world.deliver(usize::MAX) {}
+        let behind = (0..world.tokens.len()).filter(|token| world.readers.behind(*token as Token).is_some()).count();
+        prop_assert_eq!(world.readers.behind_count(), behind);
+        for (token, holder) in world.tokens.iter().enumerate() {
+            let reader = &world.everyone[*holder];
+            let upto = world.readers.cursor(token as Token).unwrap();
+            let expected: Vec<u64> = (reader.start + 1..=upto).filter(|seq| world.selects(reader.kind, *seq)).collect();
+            prop_assert_eq!(&reader.heard, &expected, "reader {}", token);
+        }
+        for reader in world.everyone.iter().filter(|reader| reader.gone) {
+            let upto = reader.heard.last().copied().unwrap_or(0);
+            let expected: Vec<u64> = (reader.start + 1..=upto).filter(|seq| world.selects(reader.kind, *seq)).collect();
+            prop_assert_eq!(&reader.heard, &expected, "one that left");
         }
     }
 }
@@ -149,6 +248,6 @@ fn a_pattern_without_wildcards_selects_one_name() {
     let mut readers = Readers::new(0);
     let one = Selection { channels: Vec::new(), patterns: vec![Pattern::new("a/b").unwrap()] };
     readers.add(0, Arc::new(one), at(0));
-    assert_eq!(due(&mut readers, "a/b", 1), [0]);
-    assert!(due(&mut readers, "a", 2).is_empty());
+    assert_eq!(due(&mut readers, "a/b"), [0]);
+    assert!(due(&mut readers, "a").is_empty());
 }

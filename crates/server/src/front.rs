@@ -11,6 +11,7 @@ use crate::node::Node;
 use crate::origin;
 use crate::reading::{How, Reading, is_event_stream};
 use crate::shard::{Answer, SharedShard};
+use crate::traffic::Way;
 use crate::transport::{poll, sse};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
@@ -38,7 +39,8 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     let Accepted { socket, admission, admitted } = accepted;
     let Ok(socket) = TcpStream::from_std(socket) else { return };
     let settings = if admitted { node.http1.clone() } else { node.refusing.clone() };
-    let front = Front { connection: Connection::new(socket, settings), node, shard: shard.clone(), admitted };
+    let front =
+        Front { connection: Connection::new(socket, settings), node, shard: shard.clone(), admitted, reading: None };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
         let adopted =
@@ -57,6 +59,8 @@ struct Front {
     shard: SharedShard,
     /// Whether the connection is within the limit.
     admitted: bool,
+    /// Set while a read is answered at once: how it reads, and the events it is given.
+    reading: Option<(Way, usize)>,
 }
 
 impl Front {
@@ -91,7 +95,9 @@ impl Front {
             if !self.admitted || self.node.is_draining() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            if !self.connection.respond(response).await.unwrap_or(false) {
+            let goes_on = self.connection.respond(response).await.unwrap_or(false);
+            self.count_read();
+            if !goes_on {
                 return None;
             }
         }
@@ -100,7 +106,10 @@ impl Front {
     async fn answer(&mut self, head: &Head) -> Outcome {
         match self.route(head).await {
             Ok(outcome) => outcome,
-            Err(problem) => Outcome::Respond(self.problem(&problem)),
+            Err(problem) => {
+                self.reading = None;
+                Outcome::Respond(self.problem(&problem))
+            }
         }
     }
 
@@ -152,11 +161,18 @@ impl Front {
         channel: Option<switchboard_wire::ChannelName>,
     ) -> Result<Outcome, Problem> {
         let reading = Reading::of(head, query, channel, &self.node.config)?;
+        let way = reading.how.way();
+        self.shard.borrow().traffic().asked(way, head.length);
+        self.reading = Some((way, 0));
         match &reading.how {
             How::Page(wanted) => {
                 let gone = self.connection.gone();
                 let page = poll::answer(&self.node, &self.shard, &head.headers, &reading, wanted, gone).await;
-                Ok(page.map_or(Outcome::Gone, Outcome::Respond))
+                let Some((response, events)) = page else { return Ok(Outcome::Gone) };
+                if head.method != Method::HEAD {
+                    self.reading = Some((way, events));
+                }
+                Ok(Outcome::Respond(response))
             }
             // What follows the head is the stream's: bytes that someone in between takes for a body must not be.
             How::Hold { .. } if head.framing != Framing::None && head.framing != Framing::Length(0) => {
@@ -175,6 +191,15 @@ impl Front {
                 })
             }
         }
+    }
+
+    /// Counts the read that was just answered, if it was one.
+    fn count_read(&mut self) {
+        let Some((way, events)) = self.reading.take() else { return };
+        let (head, body) = self.connection.answered();
+        let shard = self.shard.borrow();
+        shard.traffic().answered(way, head, body);
+        shard.traffic().sent(way, events, 0);
     }
 
     fn problem(&self, problem: &Problem) -> Response<Bytes> {

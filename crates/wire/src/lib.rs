@@ -5,12 +5,13 @@
 //!
 //! - [`name`], [`position`], [`event`], [`notice`]: the words;
 //! - [`sse`], [`ndjson`], [`websocket`]: the framings;
-//! - [`form`]: an event in each framing, as the bytes that every subscriber shares;
+//! - [`form`]: an event in each framing, as the bytes that every subscriber shares; [`gzip`]: the same, compressed;
 //! - [`code`]: the one table of errors; [`limits`]: the one table of numbers.
 
 pub mod code;
 pub mod event;
 pub mod form;
+pub mod gzip;
 mod json;
 pub mod limits;
 pub mod name;
@@ -22,7 +23,7 @@ pub mod websocket;
 
 pub use code::Code;
 pub use event::{Event, Kind};
-pub use form::{Encoded, Form};
+pub use form::{Encoded, Form, Message};
 pub use name::{ChannelName, Pattern};
 pub use notice::{Gap, Notice, Reason};
 pub use position::{Epoch, Mark, Position};

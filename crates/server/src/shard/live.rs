@@ -1,140 +1,175 @@
 //! From the ring to the sockets: the fast path.
+//!
+//! What the ring brings goes out in *passes*: a batch of items on its way to all who are due some of it. A pass over
+//! many readers takes several turns, so that publishers are answered, laggards served and connections accepted
+//! meanwhile; and what was published meanwhile leaves together in the next pass, in one write for each reader.
 
 use super::{Shard, Slot};
 use crate::transport::Ending;
-use bytes::Bytes;
-use std::mem;
-use std::sync::Arc;
-use switchboard_hub::{Place, Token};
-use switchboard_store::{Entry, Item, Taken, What};
-use switchboard_wire::{Form, Notice, form};
+use std::io;
+use std::time::Instant;
+use switchboard_hub::{Due, Place};
+use switchboard_store::{Item, Taken};
+use switchboard_wire::{Message, Notice, form};
 
-/// Items taken from the ring at once: all that is due to one connection among them leaves in one write.
+/// Items of one pass, at most.
 const BATCH: usize = 64;
-/// Batches in one turn, so that laggards, heartbeats and new connections get theirs.
-const BATCHES_PER_TURN: usize = 16;
-
-/// The items in hand, who is due what, and the bytes of each item, looked up once per form.
-#[derive(Default)]
-pub(super) struct Batch {
-    items: Vec<Item>,
-    due: Vec<(Token, u16)>,
-    encoded: Vec<Vec<(Form, bool, Bytes)>>,
-    out: Vec<Bytes>,
-}
-
-impl Batch {
-    fn clear(&mut self) {
-        self.items.clear();
-        self.due.clear();
-        self.encoded.iter_mut().for_each(Vec::clear);
-    }
-
-    /// The bytes of an event in a form; `None` for an item that is not an event.
-    fn bytes(&mut self, item: u16, form: Form, chunked: bool) -> Option<Bytes> {
-        let index = usize::from(item);
-        if self.encoded.len() <= index {
-            self.encoded.resize_with(index + 1, Vec::new);
-        }
-        if let Some((_, _, bytes)) = self.encoded[index].iter().find(|(f, c, _)| (*f, *c) == (form, chunked)) {
-            return Some(bytes.clone());
-        }
-        let encoded = self.event(item)?.encoded(form);
-        let bytes = if chunked { encoded.chunk() } else { encoded.payload() };
-        self.encoded[index].push((form, chunked, bytes.clone()));
-        Some(bytes)
-    }
-
-    fn event(&self, item: u16) -> Option<&Arc<Entry>> {
-        match &self.items[usize::from(item)].what {
-            What::Event(entry) => Some(entry),
-            What::End | What::Deleted => None,
-        }
-    }
-}
+/// Readers served in one turn, so that everything else gets its share.
+const READERS_PER_TURN: usize = 64;
+/// Passes that are made at once where somebody's words must not be overtaken.
+const PASSES_AT_ONCE: usize = 16;
 
 impl Shard {
-    /// Hands the ring's next items to the live readers. `true` if the ring may hold more.
-    pub(super) fn deliver_live(&mut self) -> bool {
-        if self.readers.is_empty() {
-            return false;
-        }
-        for _ in 0..BATCHES_PER_TURN {
-            self.batch.clear();
-            match self.node.log.take(self.readers.position(), BATCH, &mut self.batch.items) {
-                Taken::Upto(position) => {
-                    if self.batch.items.is_empty() {
-                        return false;
-                    }
-                    self.fan_out();
-                    self.readers.advance(position);
+    /// Goes on with the pass, and begins the next ones while the turn lasts. `true` if there is more to do.
+    pub(super) fn deliver_live(&mut self, now: Instant) -> bool {
+        let mut left = READERS_PER_TURN;
+        while left > 0 {
+            if !self.readers.pass().is_on() {
+                // Between passes is the time for heartbeats.
+                if self.beat_is_due(now) {
+                    return true;
                 }
-                Taken::Overrun { head } => self.overrun(head),
+                if !self.begin_pass() {
+                    return false;
+                }
             }
-            self.node.figures.shard(self.index).reached(self.readers.position());
+            // A pass that nobody is due anything of is not free either.
+            left = self.go_on(left).saturating_sub(1);
         }
         true
     }
 
-    fn fan_out(&mut self) {
-        let Batch { items, due, .. } = &mut self.batch;
-        for (i, item) in items.iter().enumerate() {
-            self.readers.fan_out(&item.channel, item.seq, |token| due.push((token, i as u16)));
+    /// Delivers what the ring holds, before something is said or taken in that must come after it.
+    pub(super) fn deliver_before(&mut self) {
+        for _ in 0..PASSES_AT_ONCE {
+            if !self.readers.pass().is_on() && !self.begin_pass() {
+                return;
+            }
+            self.go_on(usize::MAX);
         }
-        if items.len() > 1 {
-            due.sort_unstable();
-        }
-        let due = mem::take(&mut self.batch.due);
-        for run in due.chunk_by(|a, b| a.0 == b.0) {
-            self.deliver(run[0].0, run);
-        }
-        self.batch.due = due;
     }
 
-    /// Sends one reader its share of the batch, in one write.
-    fn deliver(&mut self, token: Token, run: &[(Token, u16)]) {
-        let held = match self.slots.get_mut(token as usize) {
-            Some(Slot::Held(held)) => held,
-            Some(Slot::Waiting(_)) => {
-                let events = run.iter().map_while(|(_, item)| self.batch.event(*item)).cloned().collect();
-                return self.wake(token, events);
-            }
-            None => return,
-        };
-        let mut out = mem::take(&mut self.batch.out);
-        let (form, chunked) = (held.transport.form(), held.chunked);
-        out.extend(run.iter().map_while(|(_, item)| self.batch.bytes(*item, form, chunked)));
-        let ending = if out.len() < run.len() { self.say_rest(token, run, &mut out) } else { None };
-        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-        let sent = held.sink.send(&out);
-        held.active = true;
-        let blocked = held.sink.is_blocked();
-        out.clear();
-        self.batch.out = out;
-        let Ok(taken) = sent else { return self.remove(token) };
-        self.node.figures.shard(self.index).delivered(taken);
-        if blocked {
-            // What was not taken is read from the log, by the peer's pace.
-            let seq_of = |at: usize| self.batch.items[usize::from(run[at].1)].seq;
-            let cursor = if taken < run.len() { seq_of(taken) - 1 } else { seq_of(taken - 1) };
-            self.readers.fall_behind(token, Place::at(cursor));
-            self.node.figures.shard(self.index).fell_behind();
-        } else if let Some(ending) = ending {
-            self.begin_close(token, ending);
+    /// Takes the ring's next items. `false` if there are none.
+    fn begin_pass(&mut self) -> bool {
+        if self.readers.is_empty() {
+            return false;
         }
+        loop {
+            self.batch.clear();
+            match self.node.log.take(self.readers.position(), BATCH, &mut self.batch.items) {
+                Taken::Upto(_) if self.batch.items.is_empty() => return false,
+                Taken::Upto(position) => {
+                    let items = &self.batch.items;
+                    let item = |i: u16| (&items[usize::from(i)].channel, items[usize::from(i)].seq);
+                    self.readers.begin(items.len(), position, item);
+                    return true;
+                }
+                Taken::Overrun { head } => self.overrun(head),
+            }
+        }
+    }
+
+    /// Serves so many readers of the pass, at most, and returns how many more it might have been.
+    fn go_on(&mut self, mut left: usize) -> usize {
+        let mut delivered = 0;
+        while left > 0 {
+            let Some(due) = self.readers.next_due() else {
+                self.node.figures.shard(self.index).reached(self.readers.position());
+                break;
+            };
+            delivered += self.deliver(due);
+            left -= 1;
+        }
+        self.node.figures.shard(self.index).delivered(delivered);
+        left
+    }
+
+    /// Sends one reader what it is due, in one write. Returns how many events it took.
+    fn deliver(&mut self, due: Due) -> usize {
+        let pass = self.readers.pass();
+        let items = pass.items(due.run);
+        match self.slots.get_mut(due.token as usize) {
+            Some(Slot::Held(held)) if pass.is_shared(due.run) => {
+                let Some(joined) = self.batch.joined(due.run, items, held.framing()) else {
+                    return self.deliver_apart(due);
+                };
+                let sent = held.sink.send_joined(joined);
+                held.sink.active = true;
+                if let Ok(taken) = sent {
+                    let bytes = taken.checked_sub(1).map_or(0, |last| joined.ends[last].0 as usize);
+                    self.node.figures.shard(self.index).traffic.sent(held.transport.into(), taken, bytes);
+                }
+                match sent {
+                    Ok(taken) if !held.sink.is_blocked() => taken,
+                    sent => self.fall_behind(due, sent),
+                }
+            }
+            Some(Slot::Held(_)) => self.deliver_apart(due),
+            Some(Slot::Waiting(_)) => {
+                let events = items.iter().map_while(|item| self.batch.event(*item)).cloned().collect();
+                self.wake(due.token, events);
+                0
+            }
+            None => 0,
+        }
+    }
+
+    /// As [`Shard::deliver`], of what cannot be sent in one piece.
+    fn deliver_apart(&mut self, due: Due) -> usize {
+        let Some(Slot::Held(held)) = self.slots.get_mut(due.token as usize) else { return 0 };
+        let framing = held.framing();
+        let items = self.readers.pass().items(due.run);
+        let mut out: Vec<Message> = items.iter().map_while(|item| self.batch.message(*item, framing)).collect();
+        let ending = if out.len() < items.len() { self.say_rest(due, &mut out) } else { None };
+        let Some(Slot::Held(held)) = self.slots.get_mut(due.token as usize) else { return 0 };
+        let sent = held.sink.send(&out);
+        held.sink.active = true;
+        if let Ok(taken) = sent {
+            let items = self.readers.pass().items(due.run).iter().take(taken);
+            let events = items.filter(|item| self.batch.event(**item).is_some()).count();
+            let bytes = out[..taken].iter().map(|message| message.bytes.len()).sum();
+            self.node.figures.shard(self.index).traffic.sent(held.transport.into(), events, bytes);
+        }
+        match sent {
+            Ok(taken) if !held.sink.is_blocked() => {
+                if let Some(ending) = ending {
+                    self.begin_close(due.token, ending);
+                }
+                taken
+            }
+            sent => self.fall_behind(due, sent),
+        }
+    }
+
+    /// What was not taken is read from the log, by the peer's pace.
+    fn fall_behind(&mut self, due: Due, sent: io::Result<usize>) -> usize {
+        let Ok(taken) = sent else {
+            self.remove(due.token);
+            return 0;
+        };
+        let items = self.readers.pass().items(due.run);
+        let cursor = match (items.get(taken), items.last()) {
+            (Some(next), _) => self.batch.seq(*next) - 1,
+            (None, Some(last)) => self.batch.seq(*last),
+            (None, None) => return 0,
+        };
+        self.readers.fall_behind(due.token, Place::at(cursor));
+        self.node.figures.shard(self.index).fell_behind();
+        taken
     }
 
     /// The rest of a run, from the first thing in it that is not an event: an end or a deletion is said here and now,
     /// because an ephemeral event behind it is nowhere but in the run. Whether the stream ends with what was said.
-    fn say_rest(&mut self, token: Token, run: &[(Token, u16)], out: &mut Vec<Bytes>) -> Option<Ending> {
-        let Some(Slot::Held(held)) = self.slots.get(token as usize) else { return None };
+    fn say_rest(&mut self, due: Due, out: &mut Vec<Message>) -> Option<Ending> {
+        let Some(Slot::Held(held)) = self.slots.get(due.token as usize) else { return None };
         let form = held.transport.form();
-        for &(_, item) in &run[out.len()..] {
-            if let Some(bytes) = self.batch.bytes(item, form, held.chunked) {
-                out.push(bytes);
+        for &item in &self.readers.pass().items(due.run)[out.len()..] {
+            if let Some(message) = self.batch.message(item, held.framing()) {
+                out.push(message);
                 continue;
             }
-            let (notice, over) = self.node.say(&self.batch.items[usize::from(item)], self.readers.selection(token));
+            let item: &Item = &self.batch.items[usize::from(item)];
+            let (notice, over) = self.node.say(item, self.readers.selection(due.token));
             if matches!(notice, Notice::Gap(_)) && !form.says_gaps() {
                 return Some(Ending::Broken);
             }

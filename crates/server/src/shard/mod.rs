@@ -4,12 +4,13 @@
 //! straight to the sockets of its live readers: no task is woken and no buffer is filled per subscriber. A reader
 //! whose socket did not take all falls behind, and reads the log in bounded pieces until it is live again.
 //!
-//! - [`live`]: from the ring to the sockets;
+//! - [`live`]: from the ring to the sockets, with the [`batch`] of bytes in hand;
 //! - [`behind`]: from the log to the sockets of those who lag, resume or begin in the past;
 //! - [`inbound`]: what peers say, and that they went away;
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sink`]: the write side of a socket; [`driver`]: the thread.
 
+mod batch;
 mod beat;
 mod behind;
 mod closing;
@@ -20,12 +21,14 @@ mod live;
 mod sink;
 
 pub(crate) use held::{Answer, Held};
+pub(crate) use sink::CONTROL_LIMIT;
 
 use crate::listen::Admission;
 use crate::node::Node;
+use crate::traffic::Traffic;
+use batch::Batch;
 use beat::Beats;
 use closing::Closings;
-use live::Batch;
 use mio::{Interest, Registry};
 use slab::Slab;
 use std::cell::RefCell;
@@ -99,10 +102,14 @@ impl Shard {
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
         self.read_on();
-        let more_live = self.deliver_live();
+        let more_live = self.deliver_live(now);
         self.serve_laggards();
-        self.beat(now);
+        if !self.readers.pass().is_on() {
+            // In the midst of a pass nobody can tell which reader was handed what.
+            self.beat(now);
+        }
         self.close_overdue(now);
+        self.node.figures.shard(self.index).behind(self.readers.behind_count());
         more_live || !self.laggards.is_empty() || !self.unread.is_empty()
     }
 
@@ -141,13 +148,15 @@ impl Shard {
         let ending = answer.ending;
         self.attend();
         let live = self.readers.add(token, answer.selection, answer.place);
-        let mut held = Held::new(socket, answer.transport, answer.chunked, admission, self.serial);
-        let sent = held.sink.send(&[answer.head]);
+        let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
+        let opening = answer.head.len() - answer.head_length;
+        let sent = held.sink.send(&[answer.head.into()]);
         self.slots.insert(Slot::Held(held));
         match sent {
             // A fresh socket takes a head; one that does not is not worth waiting for.
             Ok(0) | Err(_) => self.remove(token),
             Ok(_) => {
+                self.traffic().answered(answer.transport.into(), answer.head_length, opening);
                 if let Some(ending) = ending {
                     self.begin_close(token, ending);
                 } else if !live {
@@ -226,6 +235,11 @@ impl Shard {
     pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
         let named: Vec<ChannelName> = self.readers.channels().chain(listed).cloned().collect();
         named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
+    }
+
+    /// What this shard's readers cost on the wire.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.node.figures.shard(self.index).traffic
     }
 
     /// Connections and waiting tasks.

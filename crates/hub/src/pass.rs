@@ -1,0 +1,119 @@
+//! A pass: a batch of items on its way to all who are due some of it.
+//!
+//! A pass can be left and taken up again between any two readers, so that one over many readers keeps nothing else
+//! waiting. Readers that come meanwhile belong to what follows the pass, and those that leave are passed over, though
+//! their tokens may be others' by then.
+
+use crate::Token;
+use std::collections::HashSet;
+use std::ops::Range;
+use switchboard_wire::ChannelName;
+
+/// What one reader is due of a pass: a run of its items, see [`Pass::items`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    pub token: Token,
+    pub run: u32,
+}
+
+/// A batch of items and who is due which of them.
+#[derive(Default)]
+pub struct Pass {
+    /// Numbers of items, run by run: first the items of each channel, then those of single readers.
+    order: Vec<u16>,
+    runs: Vec<Range<u32>>,
+    shared: usize,
+    due: Vec<Due>,
+    done: usize,
+    on: bool,
+    gone: HashSet<Token>,
+    /// What is due to single readers, while a pass is made: a token and, in the lowest 16 bits, an item.
+    single: Vec<u64>,
+}
+
+impl Pass {
+    /// Whether somebody may yet be due something.
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// Whether a run is due to many, and the same for all of them.
+    pub fn is_shared(&self, run: u32) -> bool {
+        (run as usize) < self.shared
+    }
+
+    /// How many runs, from the first on, are shared.
+    pub(crate) fn shared(&self) -> usize {
+        self.shared
+    }
+
+    /// The items of a run, by their numbers in the batch, rising.
+    pub fn items(&self, run: u32) -> &[u16] {
+        self.runs.get(run as usize).map_or(&[], |run| &self.order[run.start as usize..run.end as usize])
+    }
+
+    /// Begins with a batch of so many items, due to nobody yet: a shared run for each channel among them.
+    pub(crate) fn begin<'a>(&mut self, count: usize, channel: impl Fn(u16) -> &'a ChannelName) {
+        debug_assert!(!self.on);
+        self.clear();
+        self.on = true;
+        self.order.extend(0..count as u16);
+        // Stable, so that each channel's items stay in the order of the log.
+        self.order.sort_by_key(|item| channel(*item));
+        let mut start = 0;
+        for items in self.order.chunk_by(|a, b| channel(*a) == channel(*b)) {
+            self.runs.push(start..start + items.len() as u32);
+            start += items.len() as u32;
+        }
+        self.shared = self.runs.len();
+    }
+
+    /// Adds a reader that is due a shared run.
+    pub(crate) fn add_run(&mut self, token: Token, run: u32) {
+        self.due.push(Due { token, run });
+    }
+
+    /// Adds a reader that is due one item.
+    pub(crate) fn add_one(&mut self, token: Token, item: u16) {
+        self.single.push(u64::from(token) << 16 | u64::from(item));
+    }
+
+    /// Makes runs of what is due to single readers.
+    pub(crate) fn sort(&mut self) {
+        self.single.sort_unstable();
+        for items in self.single.chunk_by(|a, b| a >> 16 == b >> 16) {
+            let (start, run) = (self.order.len() as u32, self.runs.len() as u32);
+            self.order.extend(items.iter().map(|due| *due as u16));
+            self.runs.push(start..start + items.len() as u32);
+            self.due.push(Due { token: (items[0] >> 16) as Token, run });
+        }
+        self.single.clear();
+    }
+
+    /// The next reader that is due something. `None` once the pass is over.
+    pub(crate) fn next(&mut self) -> Option<Due> {
+        while let Some(due) = self.due.get(self.done).copied() {
+            self.done += 1;
+            if self.gone.is_empty() || !self.gone.contains(&due.token) {
+                return Some(due);
+            }
+        }
+        self.clear();
+        None
+    }
+
+    /// A reader has left.
+    pub(crate) fn leave(&mut self, token: Token) {
+        if self.on {
+            self.gone.insert(token);
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.on, self.done, self.shared) = (false, 0, 0);
+        self.order.clear();
+        self.runs.clear();
+        self.due.clear();
+        self.gone.clear();
+    }
+}
