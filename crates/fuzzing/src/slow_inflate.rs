@@ -163,6 +163,11 @@ fn codes(bits: &mut Bits<'_>) -> Result<(Code, Code), Stop> {
         lengths[*symbol] = bits.number(3)?;
     }
     let lengths = Code::new(lengths);
+    if lengths.longest() == 0 {
+        // Inflaters find out that a code has no symbols when they have read a bit for each length.
+        (0..literals + distances).try_for_each(|_| bits.bit().map(|_| ()))?;
+        return Err(Stop::Broken);
+    }
     if lengths.taken() != 1 << 15 {
         return Err(Stop::Broken);
     }
