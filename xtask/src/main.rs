@@ -3,6 +3,7 @@
 
 mod bench;
 mod clients;
+mod fuzz;
 mod instructions;
 mod needs;
 mod program;
@@ -23,6 +24,11 @@ The project's own commands:
                         counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
   cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
   cargo xtask bench     builds in release, and measures: see bench/README.md
+  cargo xtask fuzz [TARGET] [SECONDS]
+                        the fuzz targets, each for ten minutes or as long as is said (needs a nightly compiler and
+                        cargo-fuzz); see fuzz/README.md
+  cargo xtask fuzz keep [TARGET]
+                        makes the corpora in the repository of what was found
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +40,8 @@ fn main() -> ExitCode {
         ["tidy"] => suite::tidy(),
         ["clients"] => suite::clients(),
         ["deny"] => suite::deny(),
+        ["fuzz", "keep", ref rest @ ..] if rest.len() <= 1 => fuzz::keep(rest),
+        ["fuzz", ref rest @ ..] if rest.len() <= 2 => fuzz::fuzz(rest),
         ["instructions"] => suite::count_instructions(false),
         ["instructions", "accept"] => suite::count_instructions(true),
         ["bench", ref rest @ ..] => bench::bench(rest),

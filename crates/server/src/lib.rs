@@ -16,6 +16,8 @@ mod console;
 mod front;
 mod hold;
 #[doc(hidden)]
+pub mod inside;
+#[doc(hidden)]
 pub mod listen;
 mod metrics;
 mod node;

@@ -107,8 +107,13 @@ impl Reading {
         Ok(Reading { selection: Arc::new(selection), since, how })
     }
 
+    /// Where the reader said to begin, in its own words.
+    pub(crate) fn since_text(&self) -> Option<&str> {
+        self.since.as_deref()
+    }
+
     pub(crate) fn since(&self) -> Since<'_> {
-        match self.since.as_deref() {
+        match self.since_text() {
             None => Since::Default,
             Some("earliest") => Since::Earliest,
             Some("latest") => Since::Latest,

@@ -163,7 +163,10 @@ struct Stream {
     events: u64,
     chain: u128,
     first: Answer,
+    /// That of the last line with an event.
     last: Answer,
+    /// That of the last line.
+    latest: Answer,
     /// The body came to its clean end.
     closed: bool,
 }
@@ -191,10 +194,19 @@ impl Use {
         let Some(line) = claim.line else { return Use::Whole { digest: claim.digest, answer } };
         let mut stream = match before {
             Some(Use::Stream(stream)) => stream,
-            _ => Box::new(Stream { lines: 0, events: 0, chain: 0, first: answer, last: answer, closed: false }),
+            _ => Box::new(Stream {
+                lines: 0,
+                events: 0,
+                chain: 0,
+                first: answer,
+                last: answer,
+                latest: answer,
+                closed: false,
+            }),
         };
         stream.lines = line.number;
         stream.chain = chained(line.chain, claim.digest);
+        stream.latest = answer;
         if event {
             stream.events += 1;
             stream.last = answer;
@@ -214,7 +226,7 @@ impl Stream {
             return Ok(Verdict::Within(self.first));
         }
         let same = chained(line.chain, digest) == self.chain;
-        if same { Ok(Verdict::Repeated(self.last)) } else { Err(Refusal::KeyReused) }
+        if same { Ok(Verdict::Repeated(self.latest)) } else { Err(Refusal::KeyReused) }
     }
 }
 

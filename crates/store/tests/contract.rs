@@ -83,5 +83,6 @@ contract! { super::memory,
         a_stream_goes_on_where_it_stopped
         a_stream_that_differs_is_refused
         a_stream_and_a_body_share_no_key
-        a_finished_stream_takes_no_more_lines;
+        a_finished_stream_takes_no_more_lines
+        the_end_of_a_stream_repeats_as_it_was_answered;
 }

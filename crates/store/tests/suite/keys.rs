@@ -160,3 +160,21 @@ pub(crate) fn a_finished_stream_takes_no_more_lines<S: Store>(make: impl Fn(Poli
     }
     assert_eq!(store.finish(9000, &name("a"), &stream), Ok(None), "not remembered");
 }
+
+pub(crate) fn the_end_of_a_stream_repeats_as_it_was_answered<S: Store>(make: impl Fn(Policy) -> S) {
+    let store = make(policy(10));
+    let end = |stream: &mut StreamKey| {
+        let key = Some(stream.line(None, true));
+        append(&store, 0, Append { channel: name("a"), draft: None, end: true, key }).unwrap()
+    };
+    let mut stream = StreamKey::new("me", "k");
+    let key = Some(stream.line(Some(&draft("1")), false));
+    append(&store, 0, Append { key, ..item("a", "1") }).unwrap();
+    put(&store, 0, "a", "between");
+    let first = end(&mut stream);
+    assert_eq!((first.id, first.position.seq), (None, 2));
+    let mut again = StreamKey::new("me", "k");
+    again.line(Some(&draft("1")), false);
+    assert_eq!(end(&mut again), Appended { repeated: true, ..first });
+    assert_eq!(store.finish(0, &name("a"), &again).unwrap().unwrap().last.unwrap().seq, 1);
+}

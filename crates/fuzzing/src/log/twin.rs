@@ -1,20 +1,17 @@
 //! The slow twin of the log: a list of everything that ever happened, and what became of each.
 
+use super::keys::{Fate as Verdict, Keys, Told};
 use std::collections::BTreeSet;
 use switchboard_store::{
-    Append, Appended, Budget, ChannelInfo, Class, Cursor, Item, Opened, Piece, Policy, Read, Since, What,
+    Append, Appended, Budget, ChannelInfo, Class, Cursor, Item, Opened, Piece, Policy, Read, Refusal, Since, What,
 };
 use switchboard_wire::name::Selection;
 use switchboard_wire::{ChannelName, Epoch, Gap, Mark, Position, Reason};
 
 const OVERHEAD: usize = 200;
 
-pub(crate) fn name(text: &str) -> ChannelName {
-    ChannelName::new(text).unwrap()
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Deed {
+pub(super) enum Deed {
     Event { bytes: usize, time: u64 },
     End,
     Deletion,
@@ -22,7 +19,7 @@ pub(crate) enum Deed {
 
 /// What became of something that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fate {
+pub(super) enum Fate {
     Held,
     Lost(Reason),
     /// Of no further interest: superseded, deleted, or forgotten with its channel.
@@ -30,15 +27,15 @@ pub(crate) enum Fate {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Past {
-    pub(crate) seq: u64,
-    pub(crate) channel: ChannelName,
-    pub(crate) deed: Deed,
-    pub(crate) fate: Fate,
+pub(super) struct Past {
+    pub(super) seq: u64,
+    pub(super) channel: ChannelName,
+    pub(super) deed: Deed,
+    pub(super) fate: Fate,
 }
 
 impl Past {
-    pub(crate) fn is_event(&self) -> bool {
+    pub(super) fn is_event(&self) -> bool {
         matches!(self.deed, Deed::Event { .. })
     }
 
@@ -60,31 +57,32 @@ struct Known {
     used: usize,
 }
 
-pub(crate) struct Twin {
+pub(super) struct Twin {
     epoch: Epoch,
-    pub(crate) policy: Policy,
-    pub(crate) past: Vec<Past>,
+    pub(super) policy: Policy,
+    pub(super) past: Vec<Past>,
     known: Vec<Known>,
     forgotten: u64,
     /// The newest place that was ever lost.
     lost_ever: u64,
     now: u64,
     uses: usize,
+    pub(super) keys: Keys,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Plain {
+pub(super) enum Plain {
     Event(u64),
     Gap(Option<ChannelName>, u64, Reason, Box<str>),
     End(ChannelName),
 }
 
 /// A piece in a form that can be compared and printed.
-pub(crate) trait Plainly {
+pub(super) trait Plainly {
     fn plainly(&self) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool);
 }
 
-pub(crate) fn plain(piece: &impl Plainly) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool) {
+pub(super) fn plain(piece: &impl Plainly) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool) {
     piece.plainly()
 }
 
@@ -105,7 +103,7 @@ impl Plainly for Piece {
     }
 }
 
-pub(crate) struct Expected(Vec<(Cursor, Plain)>, Cursor, bool, bool);
+pub(super) struct Expected(Vec<(Cursor, Plain)>, Cursor, bool, bool);
 
 impl Plainly for Expected {
     fn plainly(&self) -> (Vec<(Cursor, Plain)>, Cursor, bool, bool) {
@@ -114,11 +112,12 @@ impl Plainly for Expected {
 }
 
 impl Twin {
-    pub(crate) fn new(epoch: Epoch, policy: Policy) -> Twin {
-        Twin { epoch, policy, past: Vec::new(), known: Vec::new(), forgotten: 0, lost_ever: 0, now: 0, uses: 0 }
+    pub(super) fn new(epoch: Epoch, policy: Policy) -> Twin {
+        let keys = Keys::new(policy.keys, policy.key_age);
+        Twin { epoch, policy, past: Vec::new(), known: Vec::new(), forgotten: 0, lost_ever: 0, now: 0, uses: 0, keys }
     }
 
-    pub(crate) fn head(&self) -> u64 {
+    pub(super) fn head(&self) -> u64 {
         self.past.len() as u64
     }
 
@@ -168,30 +167,56 @@ impl Twin {
         self.known(channel).is_some() && (self.last(channel) > 0 || self.ended(channel).is_some())
     }
 
-    pub(crate) fn append(&mut self, now: u64, items: &[Append]) -> Result<Vec<Appended>, usize> {
-        for (i, item) in items.iter().enumerate() {
-            let before = items[..i].iter().any(|before| before.end && before.channel == item.channel);
-            if before || self.ended(&item.channel).is_some() {
-                return Err(i);
+    /// Appends all or nothing. `refusal` is what the log said, which counts only where either answer would do.
+    pub(super) fn append(
+        &mut self,
+        now: u64,
+        items: &[Told],
+        refusal: Option<(usize, Refusal)>,
+    ) -> Result<Vec<Appended>, (usize, Refusal)> {
+        let mut sketch = self.keys.clone();
+        let mut ending = Vec::new();
+        for (i, told) in items.iter().enumerate() {
+            let full = refusal == Some((i, Refusal::KeysFull));
+            if let Verdict::Repeat(_) = sketch.judge(now, told, full).map_err(|refusal| (i, refusal))? {
+                continue;
             }
+            let channel = &told.append.channel;
+            if self.ended(channel).is_some() || ending.contains(&channel) {
+                return Err((i, Refusal::Ended));
+            }
+            let nothing = Mark { epoch: self.epoch, seq: 0 };
+            sketch.record(now, told, Appended { id: None, position: nothing, repeated: false });
+            ending.extend(told.append.end.then_some(channel));
         }
         self.now = now;
-        let answers = items.iter().map(|item| {
-            self.touch(&item.channel);
-            if let Some(draft) = &item.draft {
-                self.renew(&item.channel);
-                self.happen(&item.channel, Deed::Event { bytes: draft.cost(), time: now }, Fate::Held);
-            }
-            let position = Mark { epoch: self.epoch, seq: self.head() };
-            self.trim();
-            if item.end {
-                self.happen(&item.channel, Deed::End, Fate::Held);
-            }
-            Appended { id: item.draft.as_ref().map(|_| position), position, repeated: false }
-        });
-        let answers = answers.collect();
+        let mut answers = Vec::new();
+        for told in items {
+            answers.push(match self.keys.judge(now, told, false).unwrap() {
+                Verdict::Repeat(answer) => Appended { repeated: true, ..answer },
+                Verdict::Append => {
+                    let answer = self.put(&told.append);
+                    self.keys.record(now, told, answer);
+                    answer
+                }
+            });
+        }
         self.evict();
         Ok(answers)
+    }
+
+    fn put(&mut self, item: &Append) -> Appended {
+        self.touch(&item.channel);
+        if let Some(draft) = &item.draft {
+            self.renew(&item.channel);
+            self.happen(&item.channel, Deed::Event { bytes: draft.cost(), time: self.now }, Fate::Held);
+        }
+        let position = Mark { epoch: self.epoch, seq: self.head() };
+        self.trim();
+        if item.end {
+            self.happen(&item.channel, Deed::End, Fate::Held);
+        }
+        Appended { id: item.draft.as_ref().map(|_| position), position, repeated: false }
     }
 
     /// A new state makes up for whatever was lost.
@@ -225,7 +250,7 @@ impl Twin {
         self.known.push(Known { channel: channel.clone(), forgotten: self.forgotten, used: self.uses });
     }
 
-    pub(crate) fn delete(&mut self, now: u64, channel: &ChannelName) -> Option<u64> {
+    pub(super) fn delete(&mut self, now: u64, channel: &ChannelName) -> Option<u64> {
         self.advance(now);
         if !self.exists(channel) {
             return None;
@@ -239,7 +264,7 @@ impl Twin {
         Some(self.head())
     }
 
-    pub(crate) fn advance(&mut self, now: u64) {
+    pub(super) fn advance(&mut self, now: u64) {
         self.now = now;
         self.trim();
     }
@@ -284,12 +309,12 @@ impl Twin {
     }
 
     /// How many events are held, and what they take.
-    pub(crate) fn held(&self) -> (usize, usize) {
+    pub(super) fn held(&self) -> (usize, usize) {
         let held = self.past.iter().filter(|past| past.held());
         (held.clone().count(), held.map(|past| past.cost() + OVERHEAD).sum())
     }
 
-    pub(crate) fn all_ended(&self, selection: &Selection) -> bool {
+    pub(super) fn all_ended(&self, selection: &Selection) -> bool {
         self.ended_by(selection, u64::MAX)
     }
 
@@ -298,7 +323,7 @@ impl Twin {
             && selection.channels.iter().all(|channel| self.ended(channel).is_some_and(|end| end <= seq))
     }
 
-    pub(crate) fn channels(&self, after: Option<&str>, limit: usize) -> Vec<ChannelInfo> {
+    pub(super) fn channels(&self, after: Option<&str>, limit: usize) -> Vec<ChannelInfo> {
         let mut names: Vec<ChannelName> = self.known.iter().map(|known| known.channel.clone()).collect();
         names.sort();
         names.retain(|name| self.exists(name) && after.is_none_or(|after| name.as_str() > after));
@@ -317,7 +342,7 @@ impl Twin {
         infos.collect()
     }
 
-    pub(crate) fn check_items(&self, after: u64, upto: u64, items: &[Item]) {
+    pub(super) fn check_items(&self, after: u64, upto: u64, items: &[Item]) {
         let expected: Vec<&Past> = self.past.iter().filter(|past| past.seq > after && past.seq <= upto).collect();
         assert_eq!(items.len(), expected.len());
         for (item, past) in items.iter().zip(expected) {
@@ -423,7 +448,7 @@ impl Twin {
         selection.channels.iter().map(|channel| self.lost(channel).0).max().unwrap()
     }
 
-    pub(crate) fn read(&self, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Expected {
+    pub(super) fn read(&self, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Expected {
         let upto = if cursor.seq < upto { upto.max(self.lost_by(selection)) } else { cursor.seq };
         let mut things = self.things(selection, cursor, upto);
         let all = things.len();
@@ -445,7 +470,7 @@ impl Twin {
         Expected(things, after(seq), caught_up, ended)
     }
 
-    pub(crate) fn open(&self, selection: &Selection, since: Since<'_>, page: bool) -> Opened {
+    pub(super) fn open(&self, selection: &Selection, since: Since<'_>, page: bool) -> Opened {
         let head = self.head();
         let selected = self.past.iter().filter(|past| past.fate == Fate::Held && selection.selects(&past.channel));
         let earliest = selected.clone().next().map_or(head, |past| past.seq - 1);

@@ -1,0 +1,55 @@
+//! What the fuzz targets check, as plain functions of bytes.
+//!
+//! Each target asserts what must be true of any input, mostly by comparing the code with a *twin*: the same thing
+//! written again, from the standard, as slowly and plainly as can be. `fuzz/` runs the targets under libFuzzer; the
+//! tests of this crate replay what that found, and need nothing but a stable compiler.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a target fails by panicking: that is how a fuzzer is told"
+)]
+
+mod bodies;
+pub mod choices;
+pub mod corpus;
+mod deflate;
+mod events;
+mod frames;
+mod heads;
+mod lines;
+mod log;
+mod messages;
+mod names;
+mod positions;
+mod queries;
+mod readers;
+mod slow_inflate;
+mod sse;
+
+/// A target: its name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("bodies", bodies::run),
+    ("deflate", deflate::run),
+    ("events", events::run),
+    ("frames", frames::run),
+    ("heads", heads::run),
+    ("lines", lines::run),
+    ("log", log::run),
+    ("messages", messages::run),
+    ("names", names::run),
+    ("positions", positions::run),
+    ("queries", queries::run),
+    ("readers", readers::run),
+    ("sse", sse::run),
+];
+
+/// Runs one input of the target of this name.
+pub fn run(target: &str, input: &[u8]) {
+    let (_, run) = TARGETS.iter().find(|(name, _)| *name == target).expect("a target of this name");
+    run(input);
+}
