@@ -1,6 +1,6 @@
 //! The command line: which command, and the flags that several share.
 
-use crate::command::{channels, completions, publish, serve, tail};
+use crate::command::{channels, completions, may, publish, serve, tail, token};
 use crate::failure::Failure;
 use crate::url::{self, Server};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -38,6 +38,8 @@ pub enum Command {
     Publish(publish::Arguments),
     Tail(tail::Arguments),
     Channels(channels::Arguments),
+    Token(Box<token::Arguments>),
+    May(may::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn the_names_that_are_documented_exist() {
         let main = Arguments::command();
-        let documented: [(&str, &[&str]); 5] = [
+        let documented: [(&str, &[&str]); 7] = [
             (
                 "serve",
                 &[
@@ -148,6 +150,26 @@ mod tests {
             ("publish", &["event", "type", "json", "file", "end", "key", "lines", "server"]),
             ("tail", &["since", "transport", "format", "data", "limit", "server"]),
             ("channels", &["json", "server"]),
+            (
+                "token",
+                &[
+                    "config",
+                    "key-file",
+                    "algorithm",
+                    "kid",
+                    "sub",
+                    "id",
+                    "for",
+                    "issuer",
+                    "audience",
+                    "subscribe",
+                    "publish",
+                    "presence",
+                    "manage",
+                    "api-key",
+                ],
+            ),
+            ("may", &["config"]),
             ("completions", &[]),
         ];
         for (name, flags) in documented {

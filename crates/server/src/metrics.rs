@@ -28,6 +28,7 @@ pub(crate) struct Figures {
     pub(crate) accept_pauses: AtomicU64,
     pub(crate) requests: AtomicU64,
     pub(crate) problems: AtomicU64,
+    pub(crate) denied: AtomicU64,
 }
 
 /// What one shard counts. Padded to cache lines of its own.
@@ -58,6 +59,7 @@ impl Figures {
             accept_pauses: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             problems: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
         }
     }
 
@@ -183,7 +185,7 @@ impl Collector for Snapshot {
         let node = &*self.0;
         let (figures, log) = (&node.figures, node.log.stats());
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let gauges: [(&str, &str, i64); 13] = [
+        let gauges: [(&str, &str, i64); 14] = [
             ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
             ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
             ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
@@ -197,12 +199,13 @@ impl Collector for Snapshot {
             ("idempotency_keys", "Idempotency keys remembered", log.keys as i64),
             ("idempotency_keys_limit", "Idempotency keys remembered at most", node.config.policy.keys as i64),
             ("log_bytes_limit", "Bytes held at most", node.config.policy.bytes as i64),
+            ("revocations", "Revocations kept", node.auth.revocations() as i64),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let counters: [(&str, &str, u64); 16] = [
+        let counters: [(&str, &str, u64); 17] = [
             ("appended", "Events appended to the log", log.appended),
             ("repeated", "Appends answered from an idempotency key", log.repeated),
             ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
@@ -218,6 +221,7 @@ impl Collector for Snapshot {
             ("refused", "Connections refused at the limit", of(&figures.refused)),
             ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
             ("requests", "Requests read", of(&figures.requests)),
+            ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
             ("problems", "Requests answered with a problem", of(&figures.problems)),
         ];
         for (name, help, value) in counters {

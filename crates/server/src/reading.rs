@@ -1,6 +1,7 @@
 //! What a read asks for: which channels, from where, and over which transport.
 
 use crate::api::query::Query;
+use crate::auth::PARAMETER;
 use crate::config::Config;
 use crate::listen::http1::Head;
 use crate::transport::{Transport, websocket};
@@ -231,7 +232,9 @@ fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Probl
         wait: wait.filter(|wait| !wait.is_zero() && head.method != Method::HEAD),
         preferred: asked.is_none() && preferred.is_some(),
         named: query.last("transport") == Some("poll"),
-        credentials: head.headers.contains_key(AUTHORIZATION) || head.headers.contains_key(COOKIE),
+        credentials: head.headers.contains_key(AUTHORIZATION)
+            || head.headers.contains_key(COOKIE)
+            || query.last(PARAMETER).is_some(),
     })
 }
 

@@ -2,6 +2,8 @@
 
 pub mod channels;
 pub mod completions;
+pub mod may;
 pub mod publish;
 pub mod serve;
 pub mod tail;
+pub mod token;

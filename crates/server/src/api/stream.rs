@@ -4,12 +4,14 @@
 //! has the members `line`, from 1, and `appended`: how many events of this body are in the log. With a key, a line that
 //! was appended before is passed over, so that a retry goes on where it stopped.
 
-use super::{PUBLISHER, json, refuse, refused};
+use super::{json, refuse, refused};
+use crate::auth::Identity;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
+use switchboard_hub::access::Action;
 use switchboard_store::{Append, StreamKey};
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::Draft;
@@ -47,6 +49,7 @@ impl Format {
 /// What is to be done with the stream.
 pub(super) struct Task<'a> {
     pub(super) node: &'a Node,
+    pub(super) identity: &'a Identity,
     pub(super) channel: &'a ChannelName,
     pub(super) key: Option<String>,
     /// The channel ends with the stream.
@@ -69,7 +72,7 @@ struct Sum {
 impl Task<'_> {
     pub(super) async fn run(self, format: Format, body: &mut impl BodySource) -> Response<Bytes> {
         let mut writer = Writer {
-            key: self.key.as_deref().map(|key| StreamKey::new(PUBLISHER, key)),
+            key: self.key.as_deref().map(|key| StreamKey::new(&self.identity.publisher(), key)),
             task: self,
             waiting: Vec::new(),
             lines: Vec::new(),
@@ -152,6 +155,12 @@ impl Writer<'_> {
         }
         let waiting = std::mem::take(&mut self.waiting);
         let lines = std::mem::take(&mut self.lines);
+        // A stream may go on for long: whoever sends it is to be allowed to at each step.
+        let Task { node, identity, channel, .. } = self.task;
+        node.auth
+            .standing(identity, node.now())
+            .and_then(|()| node.auth.allow(identity, Action::Publish, channel))
+            .map_err(|problem| Failure { line: lines.first().copied().unwrap_or(1), problem })?;
         let mut count = waiting.len();
         let mut failure = None;
         while count > 0 {

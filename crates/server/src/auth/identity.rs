@@ -1,0 +1,104 @@
+//! Who asks. An identity is made once, from what a request carries, and goes along with what the request opens.
+
+use std::fmt;
+use std::sync::Arc;
+use switchboard_hub::access::{Grants, Who};
+
+/// Somebody, or anyone. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Identity(Option<Arc<Holder>>);
+
+/// Whoever holds a token or an API key.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) kind: Kind,
+    pub(crate) grants: Grants,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Token(Signed),
+    Key {
+        name: Box<str>,
+        /// The key itself, by its hash: several may have one name.
+        hash: super::apikey::Hash,
+    },
+}
+
+/// What a token says of itself.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    /// `jti`
+    pub(crate) id: Option<Box<str>>,
+    /// `sub`
+    pub(crate) user: Option<Box<str>>,
+    /// `iat`, in milliseconds since the Unix epoch, as all times here.
+    pub(crate) issued: Option<u64>,
+    /// `exp`, with the skew that is allowed.
+    pub(crate) expires: u64,
+    /// The key that signed it: see [`super::keys::Key::print`].
+    pub(crate) key: [u8; 32],
+    /// Whether that key was fetched.
+    pub(crate) fetched: bool,
+    /// A hash of what is signed: the token, also where it has no id. (The signature has no part in it, because some
+    /// can be written in two ways.)
+    pub(crate) print: [u8; 32],
+}
+
+impl Identity {
+    pub(crate) fn of(holder: Holder) -> Identity {
+        Identity(Some(Arc::new(holder)))
+    }
+
+    pub(crate) fn who(&self) -> Who<'_> {
+        match self.0.as_deref() {
+            None => Who::Anyone,
+            Some(Holder { kind: Kind::Token(_), grants }) => Who::Token(grants),
+            Some(Holder { kind: Kind::Key { .. }, grants }) => Who::Key(grants),
+        }
+    }
+
+    pub(crate) fn is_anyone(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(crate) fn kind(&self) -> Option<&Kind> {
+        self.0.as_deref().map(|holder| &holder.kind)
+    }
+
+    pub(crate) fn signed(&self) -> Option<&Signed> {
+        match self.kind() {
+            Some(Kind::Token(signed)) => Some(signed),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.signed()?.user.as_deref()
+    }
+
+    pub(crate) fn expires(&self) -> Option<u64> {
+        self.signed().map(|signed| signed.expires)
+    }
+
+    /// Who publishes, as far as idempotency keys tell publishers apart.
+    pub(crate) fn publisher(&self) -> String {
+        match self.kind() {
+            None => String::new(),
+            Some(Kind::Key { name, .. }) => format!("key {name}"),
+            Some(Kind::Token(Signed { user: Some(user), .. })) => format!("user {user}"),
+            Some(Kind::Token(Signed { id: Some(id), .. })) => format!("token {id}"),
+            Some(Kind::Token(_)) => "token".into(),
+        }
+    }
+}
+
+/// For the log: names, and nothing that opens anything.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("anyone"),
+            Some(_) => f.write_str(&self.publisher()),
+        }
+    }
+}
