@@ -93,7 +93,12 @@ impl fmt::Display for Answer {
         }
         match &self.rule {
             Some(pattern) => {
-                write!(f, "[[channel]] `{pattern}` has {} = \"{}\"", self.action.as_str(), self.decision.whom.as_str())?
+                write!(
+                    f,
+                    "[[channel]] `{pattern}` has {} = \"{}\"",
+                    self.action.as_str(),
+                    self.decision.whom.as_str()
+                )?;
             }
             None => write!(f, "no [[channel]] says who may {} there, so that it takes a claim", self.action.as_str())?,
         }

@@ -50,6 +50,14 @@ impl Identity {
         Identity(Some(Arc::new(holder)))
     }
 
+    /// The holder of a token that grants nothing.
+    #[cfg(test)]
+    pub(crate) fn for_tests(expires: u64) -> Identity {
+        let signed =
+            Signed { id: None, user: None, issued: None, expires, key: [0; 32], fetched: false, print: [0; 32] };
+        Identity::of(Holder { kind: Kind::Token(signed), grants: Grants::default() })
+    }
+
     pub(crate) fn who(&self) -> Who<'_> {
         match self.0.as_deref() {
             None => Who::Anyone,

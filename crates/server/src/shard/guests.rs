@@ -18,6 +18,9 @@ pub(crate) struct Guest {
     pub(crate) connection: u64,
 }
 
+/// Ends that are kept without a look at whether they still hold.
+const ENDS_MIN: usize = 64;
+
 /// The streams and waiting polls that are somebody's.
 #[derive(Default)]
 pub(super) struct Guests {
@@ -47,11 +50,30 @@ impl Guests {
         if let Some(guest) = self.held.remove(&token) {
             self.named.remove(&guest.connection);
         }
-        // Streams that come and go must not leave their ends behind for as long as their tokens last.
-        if self.ends.len() > 64 && self.ends.len() > 4 * self.held.len() {
-            let named = &self.named;
-            self.ends.retain(|Reverse((_, connection))| named.contains_key(connection));
+        self.tidy_ends();
+    }
+
+    /// Lets a stream be somebody's from now on. `None` if it is nobody's.
+    fn renew(&mut self, token: Token, identity: Identity) -> Option<()> {
+        let guest = self.held.get_mut(&token)?;
+        if let Some(expires) = identity.expires() {
+            self.ends.push(Reverse((expires, guest.connection)));
         }
+        guest.identity = identity;
+        self.tidy_ends();
+        Some(())
+    }
+
+    /// Streams that go or are renewed must not leave their ends behind for as long as their tokens last.
+    fn tidy_ends(&mut self) {
+        if self.ends.len() <= ENDS_MIN || self.ends.len() <= 4 * self.held.len() {
+            return;
+        }
+        let (named, held) = (&self.named, &self.held);
+        self.ends.retain(|Reverse((at, connection))| {
+            let guest = named.get(connection).and_then(|token| held.get(token));
+            guest.is_some_and(|guest| guest.identity.expires() == Some(*at))
+        });
     }
 
     /// Whose a stream is.
@@ -62,7 +84,7 @@ impl Guests {
     /// The next stream that has come to its end by now.
     fn expired(&mut self, now: u64) -> Option<Token> {
         while self.ends.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            let Some(Reverse((_, connection))) = self.ends.pop() else { return None };
+            let Reverse((_, connection)) = self.ends.pop()?;
             if let Some(token) = self.named.get(&connection)
                 && let Some(guest) = self.held.get(token)
                 && guest.identity.expires().is_some_and(|expires| expires <= now)
@@ -137,7 +159,7 @@ impl Shard {
     pub(crate) fn renew(&mut self, connection: u64, identity: Identity) -> Option<Result<(), Problem>> {
         let token = *self.guests.named.get(&connection)?;
         let selection = self.readers.selection(token)?;
-        let guest = self.guests.held.get_mut(&token)?;
+        let guest = self.guests.held.get(&token)?;
         if identity.user().is_none() || identity.user() != guest.identity.user() {
             let why = "a connection is renewed by a token with the `sub` of the one that opened it";
             return Some(Err(Code::Forbidden.because(why)));
@@ -145,10 +167,46 @@ impl Shard {
         if let Err(problem) = self.node.auth.allow_reading(&identity, selection) {
             return Some(Err(problem));
         }
-        if let Some(expires) = identity.expires() {
-            self.guests.ends.push(Reverse((expires, connection)));
+        self.guests.renew(token, identity).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Identity;
+
+    fn guest(connection: u64, expires: u64) -> Guest {
+        Guest { identity: Identity::for_tests(expires), connection }
+    }
+
+    #[test]
+    fn streams_end_in_the_order_of_their_tokens_and_later_where_they_were_renewed() {
+        let mut guests = Guests::default();
+        for (token, expires) in [(0, 30), (1, 10), (2, 20)] {
+            guests.add(token, guest(100 + u64::from(token), expires));
         }
-        guest.identity = identity;
-        Some(Ok(()))
+        assert_eq!(guests.expired(9), None);
+        assert_eq!(guests.renew(1, Identity::for_tests(40)), Some(()));
+        assert_eq!(guests.expired(20), Some(2));
+        guests.remove(2);
+        assert_eq!((guests.expired(30), guests.expired(39)), (Some(0), None));
+        guests.remove(0);
+        assert_eq!(guests.expired(40), Some(1));
+        guests.remove(1);
+        assert_eq!(guests.expired(u64::MAX), None);
+    }
+
+    #[test]
+    fn ends_that_are_over_are_not_kept_for_as_long_as_tokens_last() {
+        let mut guests = Guests::default();
+        guests.add(0, guest(1, 1_000_000));
+        for round in 0..10_000 {
+            guests.renew(0, Identity::for_tests(1_000_001 + round));
+            guests.add(1, guest(2 + round, 1_000_000));
+            guests.remove(1);
+        }
+        assert!(guests.ends.len() <= ENDS_MIN + 1, "{}", guests.ends.len());
+        assert_eq!(guests.expired(1_010_000), Some(0));
     }
 }

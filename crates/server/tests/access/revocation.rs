@@ -130,7 +130,5 @@ fn revocations_are_bounded_and_what_is_beyond_is_said() {
     let full =
         server.post("/api/revoke", &[("Authorization", &bearer(MASTER_KEY))], body).expect_problem(503, "overloaded");
     assert!(full.field("retry-after").is_some());
-    server
-        .get_with("/channels/a/x", &[("Authorization", &before)])
-        .expect_problem(401, "token_revoked");
+    server.get_with("/channels/a/x", &[("Authorization", &before)]).expect_problem(401, "token_revoked");
 }
