@@ -1,6 +1,9 @@
 //! The project's own commands. `cargo xtask` alone lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
+mod bench;
+mod clients;
+mod instructions;
 mod needs;
 mod program;
 mod steps;
@@ -12,10 +15,14 @@ use std::process::ExitCode;
 const HELP: &str = "\
 The project's own commands:
 
-  cargo xtask test    everything a change must pass; what CI runs
-  cargo xtask lint    the quick part of it: tidy, rustfmt, clippy
-  cargo xtask tidy    the project's own style rules
-  cargo xtask deny    licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask test      everything a change must pass; what CI runs
+  cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
+  cargo xtask tidy      the project's own style rules
+  cargo xtask clients   other people's clients against the server: curl, Node, Python, Rust, Chromium
+  cargo xtask instructions [accept]
+                        counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
+  cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
+  cargo xtask bench     builds in release, and measures: see bench/README.md
 ";
 
 fn main() -> ExitCode {
@@ -25,7 +32,11 @@ fn main() -> ExitCode {
         ["test"] => suite::test(),
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
+        ["clients"] => suite::clients(),
         ["deny"] => suite::deny(),
+        ["instructions"] => suite::count_instructions(false),
+        ["instructions", "accept"] => suite::count_instructions(true),
+        ["bench", ref rest @ ..] => bench::bench(rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -4,20 +4,54 @@
 use crate::program::{ask, is_installed, run};
 use crate::steps::{Failure, Outcome};
 
-/// A program that tests run, and the Debian package that brings it.
-const PROGRAMS: &[(&str, &str)] = &[("curl", "curl")];
+/// Something that tests run, how to see that it is there, and the Debian packages that bring it.
+struct Need {
+    name: &'static str,
+    is_there: fn() -> bool,
+    packages: &'static [&'static str],
+}
+
+/// Versions are the lowest for which the clients under `conformance` are made.
+const NEEDS: &[Need] = &[
+    Need { name: "curl", is_there: || is_installed("curl"), packages: &["curl"] },
+    Need { name: "valgrind", is_there: || is_installed("valgrind"), packages: &["valgrind"] },
+    Need { name: "Node.js 20.18.1 or newer", is_there: node, packages: &["nodejs"] },
+    Need { name: "npm", is_there: || is_installed("npm"), packages: &["npm"] },
+    Need { name: "Python 3.11 or newer with venv", is_there: python, packages: &["python3", "python3-venv"] },
+    Need { name: "Chromium", is_there: chromium, packages: &["chromium"] },
+];
+
+fn node() -> bool {
+    ask("node", &["-p", "process.versions.node"]).is_some_and(|version| is_enough(&version))
+}
+
+/// Whether a version of Node.js is 20.18.1 or newer.
+fn is_enough(version: &str) -> bool {
+    let numbers: Vec<u32> = version.split('.').map_while(|number| number.parse().ok()).collect();
+    numbers >= vec![20, 18, 1]
+}
+
+fn python() -> bool {
+    ask("python3", &["-c", "import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))"]).is_some()
+}
+
+fn chromium() -> bool {
+    std::env::var_os("CHROMIUM").is_some()
+        || ["chromium", "chromium-browser", "google-chrome"].map(is_installed).contains(&true)
+}
 
 /// Installs what is absent.
 pub(crate) fn install() -> Result<Outcome, Failure> {
-    let packages = absent(PROGRAMS, is_installed);
-    if packages.is_empty() {
-        println!("    there: {}", names(PROGRAMS.iter().map(|(program, _)| *program)));
+    let wanted = absent(NEEDS);
+    if wanted.is_empty() {
+        println!("    there: {}", names(NEEDS));
         return Ok(Outcome::Passed);
     }
-    let hint = format!("install {} in your system's way, then run this again", names(packages.iter().copied()));
+    let hint = format!("install {} in your system's way, then run this again", names(wanted.iter().copied()));
     if !is_installed("apt-get") {
-        return Err(Failure::new(format!("absent: {}", names(packages.iter().copied())), hint));
+        return Err(Failure::new(format!("absent: {}", names(wanted.iter().copied())), hint));
     }
+    let packages: Vec<&str> = wanted.iter().flat_map(|need| need.packages).copied().collect();
     let is_root = ask("id", &["-u"]).as_deref() == Some("0");
     if !is_root && !is_installed("sudo") {
         return Err(Failure::new("installing packages takes root or sudo, and neither is to be had", hint));
@@ -25,9 +59,12 @@ pub(crate) fn install() -> Result<Outcome, Failure> {
     apt_get(is_root, &["update"], &hint)?;
     let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
     apt_get(is_root, &install, &hint)?;
-    match absent(PROGRAMS, is_installed).is_empty() {
-        true => Ok(Outcome::Passed),
-        false => Err(Failure::new("a program is absent even after its package was installed", hint)),
+    match absent(NEEDS)[..] {
+        [] => Ok(Outcome::Passed),
+        ref wanted => {
+            let names = names(wanted.iter().copied());
+            Err(Failure::new(format!("absent even after its Debian package was installed: {names}"), hint))
+        }
     }
 }
 
@@ -40,13 +77,12 @@ fn apt_get(is_root: bool, arguments: &[&str], hint: &str) -> Result<(), Failure>
     }
 }
 
-/// The packages of the programs that are not there.
-fn absent<'a>(programs: &[(&'a str, &'a str)], is_there: impl Fn(&str) -> bool) -> Vec<&'a str> {
-    programs.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect()
+fn absent(needs: &[Need]) -> Vec<&Need> {
+    needs.iter().filter(|need| !(need.is_there)()).collect()
 }
 
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
+fn names<'a>(needs: impl IntoIterator<Item = &'a Need>) -> String {
+    needs.into_iter().map(|need| need.name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -55,8 +91,14 @@ mod tests {
 
     #[test]
     fn only_what_is_absent_is_installed() {
-        let programs = [("here", "a"), ("away", "b")];
-        assert_eq!(absent(&programs, |program| program == "here"), ["b"]);
-        assert!(absent(&programs, |_| true).is_empty());
+        let here = Need { name: "here", is_there: || true, packages: &["a"] };
+        let away = Need { name: "away", is_there: || false, packages: &["b"] };
+        assert_eq!(names(absent(&[here, away])), "away");
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(["20.18.1", "20.19.0", "22.1.0", "100.0.0"].map(is_enough).iter().all(|enough| *enough));
+        assert!(!["18.20.4", "20.18.0", "9.11.2", ""].map(is_enough).contains(&true));
     }
 }

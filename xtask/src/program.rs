@@ -1,7 +1,7 @@
 //! Other programs: whether they are there, and running them in the project's folder.
 
 use crate::steps::Failure;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The top folder of the project.
@@ -17,10 +17,25 @@ pub(crate) fn cargo() -> String {
 
 /// Runs a program to its end with its output shown as it comes; a refusal carries the hint.
 pub(crate) fn run(program: &str, arguments: &[&str], hint: &str) -> Result<(), Failure> {
+    run_in(".", &[], program, arguments, hint)
+}
+
+/// The same in a folder of the project, with these variables in the program's environment.
+pub(crate) fn run_in(
+    folder: &str,
+    variables: &[(&str, &Path)],
+    program: &str,
+    arguments: &[&str],
+    hint: &str,
+) -> Result<(), Failure> {
     let line = format!("{} {}", short(program), arguments.join(" "));
-    println!("    $ {line}");
-    let status = Command::new(program).args(arguments).current_dir(root()).stdin(Stdio::null()).status();
-    match status {
+    match folder {
+        "." => println!("    $ {line}"),
+        _ => println!("    {folder}$ {line}"),
+    }
+    let mut command = Command::new(program);
+    command.args(arguments).envs(variables.iter().copied()).current_dir(root().join(folder)).stdin(Stdio::null());
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::new(format!("`{line}` ended with {status}"), hint)),
         Err(error) => Err(Failure::new(format!("`{line}` could not be started: {error}"), hint)),
@@ -31,6 +46,22 @@ pub(crate) fn run(program: &str, arguments: &[&str], hint: &str) -> Result<(), F
 pub(crate) fn ask(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).current_dir(root()).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What a program says on its standard error, whatever comes of it; `None` if it cannot be started.
+pub(crate) fn ask_stderr(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).current_dir(root()).stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> PathBuf {
+    let metadata = ask(&cargo(), &["metadata", "--format-version", "1", "--no-deps"]);
+    let named = metadata
+        .as_deref()
+        .and_then(|metadata| metadata.split_once("\"target_directory\":\"")?.1.split('"').next())
+        .map(PathBuf::from);
+    named.unwrap_or_else(|| root().join("target"))
 }
 
 /// Whether a program of this name can be found in `PATH`.

@@ -1,8 +1,9 @@
 //! The commands, as lists of steps.
 
+use crate::instructions::instructions;
 use crate::program::{ask, cargo, root, run};
 use crate::steps::{Failure, Outcome, Steps};
-use crate::{needs, tidy};
+use crate::{clients, needs, tidy};
 use std::path::Path;
 
 /// Everything a change must pass. `cargo test` comes last, so that its closing lines are the last thing read.
@@ -11,9 +12,27 @@ pub(crate) fn test() -> Result<(), Failure> {
     steps.run("needs", needs::install)?;
     quick(&mut steps)?;
     steps.run("wasm", wasm)?;
+    steps.run("instructions", || instructions(false))?;
+    clients::run_all(&mut steps)?;
     steps.run("tests", tests)?;
     steps.summary();
     Ok(())
+}
+
+/// Other people's clients alone.
+pub(crate) fn clients() -> Result<(), Failure> {
+    let mut steps = Steps::default();
+    steps.run("needs", needs::install)?;
+    clients::run_all(&mut steps)?;
+    steps.summary();
+    Ok(())
+}
+
+/// The instructions of the fast path, counted; with `accept` they are what is expected from now on.
+pub(crate) fn count_instructions(accept: bool) -> Result<(), Failure> {
+    let mut steps = Steps::default();
+    steps.run("needs", needs::install)?;
+    steps.run("instructions", || instructions(accept))
 }
 
 /// The part that takes seconds.
@@ -62,6 +81,8 @@ fn own_rules() -> Result<Outcome, Failure> {
 fn rustfmt() -> Result<Outcome, Failure> {
     has_component("rustfmt", "fmt")?;
     run(&cargo(), &["fmt", "--all", "--check"], "cargo fmt --all")?;
+    let apart = ["fmt", "--manifest-path", clients::RUST, "--check"];
+    run(&cargo(), &apart, &format!("cargo fmt --manifest-path {}", clients::RUST))?;
     Ok(Outcome::Passed)
 }
 

@@ -1,6 +1,6 @@
 //! The command line: which command, and the flags that several share.
 
-use crate::command::{channels, completions, may, publish, serve, tail, token};
+use crate::command::{bench, channels, completions, may, publish, serve, tail, token};
 use crate::failure::Failure;
 use crate::url::{self, Server};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -38,6 +38,7 @@ pub enum Command {
     Publish(publish::Arguments),
     Tail(tail::Arguments),
     Channels(channels::Arguments),
+    Bench(bench::Arguments),
     Token(Box<token::Arguments>),
     May(may::Arguments),
     Completions(completions::Arguments),
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn the_names_that_are_documented_exist() {
         let main = Arguments::command();
-        let documented: [(&str, &[&str]); 7] = [
+        let documented: [(&str, &[&str]); 8] = [
             (
                 "serve",
                 &[
@@ -170,6 +171,7 @@ mod tests {
                 ],
             ),
             ("may", &["config"]),
+            ("bench", &["transport", "subscribers", "channels", "rate", "seconds", "size", "server"]),
             ("completions", &[]),
         ];
         for (name, flags) in documented {

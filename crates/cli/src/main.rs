@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Publish(arguments) => command::publish::run(arguments),
         Command::Tail(arguments) => command::tail::run(arguments),
         Command::Channels(arguments) => command::channels::run(&arguments),
+        Command::Bench(arguments) => command::bench::run(&arguments),
         Command::Token(arguments) => command::token::run(&arguments),
         Command::May(arguments) => command::may::run(&arguments),
         Command::Completions(arguments) => command::completions::run(&arguments),

@@ -27,8 +27,8 @@ pub struct Pass {
     done: usize,
     on: bool,
     gone: HashSet<Token>,
-    /// What is due to single readers, while a pass is made.
-    single: Vec<(Token, u16)>,
+    /// What is due to single readers, while a pass is made: a token and, in the lowest 16 bits, an item.
+    single: Vec<u64>,
 }
 
 impl Pass {
@@ -68,35 +68,24 @@ impl Pass {
         self.shared = self.runs.len();
     }
 
-    /// Adds a reader of one channel, which is due that channel's run, or, where its cursor is already past some of it,
-    /// the rest: this is the seam between catching up and live, and nothing is doubled there. Returns its new cursor.
-    pub(crate) fn add_run(&mut self, token: Token, run: u32, cursor: u64, seq: impl Fn(u16) -> u64) -> u64 {
-        let range = self.runs.get(run as usize).map_or(0..0, |run| run.start as usize..run.end as usize);
-        let Some((&first, &last)) = self.order[range.clone()].first().zip(self.order[range.clone()].last()) else {
-            return cursor;
-        };
-        if seq(first) > cursor {
-            self.due.push(Due { token, run });
-        } else {
-            let rest = self.order[range].iter().filter(|item| seq(**item) > cursor);
-            self.single.extend(rest.map(|item| (token, *item)));
-        }
-        cursor.max(seq(last))
+    /// Adds a reader that is due a shared run.
+    pub(crate) fn add_run(&mut self, token: Token, run: u32) {
+        self.due.push(Due { token, run });
     }
 
     /// Adds a reader that is due one item.
     pub(crate) fn add_one(&mut self, token: Token, item: u16) {
-        self.single.push((token, item));
+        self.single.push(u64::from(token) << 16 | u64::from(item));
     }
 
     /// Makes runs of what is due to single readers.
     pub(crate) fn sort(&mut self) {
         self.single.sort_unstable();
-        for items in self.single.chunk_by(|a, b| a.0 == b.0) {
+        for items in self.single.chunk_by(|a, b| a >> 16 == b >> 16) {
             let (start, run) = (self.order.len() as u32, self.runs.len() as u32);
-            self.order.extend(items.iter().map(|(_, item)| item));
+            self.order.extend(items.iter().map(|due| *due as u16));
             self.runs.push(start..start + items.len() as u32);
-            self.due.push(Due { token: items[0].0, run });
+            self.due.push(Due { token: (items[0] >> 16) as Token, run });
         }
         self.single.clear();
     }

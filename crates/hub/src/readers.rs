@@ -61,6 +61,7 @@ pub struct Readers {
     position: u64,
     slots: Vec<Option<Reader>>,
     count: usize,
+    behind: usize,
     exact: HashMap<ChannelName, Named>,
     patterns: Patterns,
     pass: Pass,
@@ -73,6 +74,7 @@ impl Readers {
             position,
             slots: Vec::new(),
             count: 0,
+            behind: 0,
             exact: HashMap::new(),
             patterns: Patterns::new(),
             pass: Pass::default(),
@@ -108,6 +110,7 @@ impl Readers {
         debug_assert!(self.slots[index].is_none());
         self.slots[index] = Some(Reader { cursor: place.cursor, floor: place.floor, live, selection });
         self.count += 1;
+        self.behind += usize::from(!live);
         live
     }
 
@@ -115,6 +118,7 @@ impl Readers {
     pub fn remove(&mut self, token: Token) {
         let Some(reader) = self.slots.get_mut(token as usize).and_then(Option::take) else { return };
         self.count -= 1;
+        self.behind -= usize::from(!reader.live);
         self.pass.leave(token);
         for channel in &reader.selection.channels {
             let Some(named) = self.exact.get_mut(channel) else { continue };
@@ -139,19 +143,33 @@ impl Readers {
         self.pass.begin(count, |i| item(i).0);
         let mut among = !self.patterns.is_empty();
         for run in 0..self.pass.shared() as u32 {
-            let named = self.pass.items(run).first().and_then(|first| self.exact.get(item(*first).0));
-            let Some(named) = named else { continue };
-            among |= !named.among.is_empty();
-            for &token in &named.alone {
-                let Some(reader) = live(&mut self.slots, token) else { continue };
-                reader.cursor = self.pass.add_run(token, run, reader.cursor, |i| item(i).1);
-            }
+            among |= self.add_alone(run, &item);
         }
         if among {
             (0..count as u16).for_each(|i| self.add_among(i, item(i)));
         }
         self.pass.sort();
         self.advance(upto);
+    }
+
+    /// Adds to the pass those that a channel's run is due to alone; whether there are others. A cursor that is already
+    /// past some of the run is the seam between catching up and live: nothing is doubled there.
+    fn add_alone<'a>(&mut self, run: u32, item: &impl Fn(u16) -> (&'a ChannelName, u64)) -> bool {
+        let Readers { slots, exact, pass, .. } = self;
+        let Some((&first, &last)) = pass.items(run).first().zip(pass.items(run).last()) else { return false };
+        let ((channel, first), (_, last)) = (item(first), item(last));
+        let Some(named) = exact.get(channel) else { return false };
+        for &token in &named.alone {
+            let Some(reader) = live(slots, token) else { continue };
+            if first > reader.cursor {
+                pass.add_run(token, run);
+            } else {
+                let rest: Vec<u16> = pass.items(run).iter().copied().filter(|i| item(*i).1 > reader.cursor).collect();
+                rest.into_iter().for_each(|i| pass.add_one(token, i));
+            }
+            reader.cursor = reader.cursor.max(last);
+        }
+        !named.among.is_empty()
     }
 
     /// Adds to the pass those that an item is due to among other channels, once each: also where several patterns of
@@ -197,6 +215,7 @@ impl Readers {
                 reader.floor = reader.cursor;
                 reader.live = reader.cursor >= head;
                 if !reader.live {
+                    self.behind += 1;
                     each(token as Token);
                 }
             }
@@ -207,18 +226,25 @@ impl Readers {
     pub fn fall_behind(&mut self, token: Token, place: Place) {
         if let Some(reader) = self.get_mut(token) {
             (reader.cursor, reader.floor) = (place.cursor, place.floor);
-            reader.live = false;
+            let was_live = std::mem::replace(&mut reader.live, false);
+            self.behind += usize::from(was_live);
         }
     }
 
     /// A reader that was behind has everything before this place. `true` if it is live now.
     pub fn catch_up(&mut self, token: Token, place: Place) -> bool {
         let position = self.position;
-        self.get_mut(token).is_some_and(|reader| {
-            (reader.cursor, reader.floor) = (reader.cursor.max(place.cursor), place.floor);
-            reader.live = reader.cursor >= position;
-            reader.live
-        })
+        let Some(reader) = self.get_mut(token) else { return false };
+        (reader.cursor, reader.floor) = (reader.cursor.max(place.cursor), place.floor);
+        let was_live = std::mem::replace(&mut reader.live, reader.cursor >= position);
+        let live = reader.live;
+        self.behind = self.behind + usize::from(was_live) - usize::from(live);
+        live
+    }
+
+    /// How many readers are behind.
+    pub fn behind_count(&self) -> usize {
+        self.behind
     }
 
     /// Where a reader is that is behind; `None` if it is live.

@@ -227,6 +227,8 @@ proptest! {
             world.step(step);
         }
         while world.deliver(usize::MAX) {}
+        let behind = (0..world.tokens.len()).filter(|token| world.readers.behind(*token as Token).is_some()).count();
+        prop_assert_eq!(world.readers.behind_count(), behind);
         for (token, holder) in world.tokens.iter().enumerate() {
             let reader = &world.everyone[*holder];
             let upto = world.readers.cursor(token as Token).unwrap();

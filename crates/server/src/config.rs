@@ -22,6 +22,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// What SSE clients are told to wait before they connect again.
     pub retry: Duration,
+    /// Compresses SSE and NDJSON for clients that take gzip: once for each event, not for each client.
+    pub gzip: bool,
     pub limits: Limits,
     pub timeouts: Timeouts,
     /// How channels are kept.
@@ -35,7 +37,7 @@ pub struct Config {
 pub struct Limits {
     /// The data of one event, and one WebSocket message.
     pub message: usize,
-    /// Frames of one WebSocket message (a count).
+    /// Frames of one WebSocket message, without an empty one that ends it (a count).
     pub fragments: u32,
     /// Request line and header fields together.
     pub head: usize,
@@ -70,6 +72,7 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(2),
+            gzip: false,
             limits: Limits { message: 1 << 20, fragments: 4096, head: 16 << 10, batch: 16 << 20, page: 1000 },
             timeouts: Timeouts {
                 head: Duration::from_secs(10),

@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::api::query::{self, Query};
-use crate::auth::{Asked, Way};
+use crate::auth::{self, Asked};
 use crate::console;
 use crate::hold::{self, Hold};
 use crate::listen::Accepted;
@@ -12,6 +12,7 @@ use crate::node::Node;
 use crate::origin;
 use crate::reading::{How, Reading, is_event_stream};
 use crate::shard::{Answer, SharedShard};
+use crate::traffic::Way;
 use crate::transport::{poll, sse};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
@@ -41,7 +42,8 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     let Ok(socket) = TcpStream::from_std(socket) else { return };
     let settings = if admitted { node.http1.clone() } else { node.refusing.clone() };
     let peer = socket.peer_addr().ok();
-    let front = Front { peer, connection: Connection::new(socket, settings), node, shard: shard.clone(), admitted };
+    let connection = Connection::new(socket, settings);
+    let front = Front { connection, node, shard: shard.clone(), admitted, peer, reading: None };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
         let adopted =
@@ -61,6 +63,8 @@ struct Front {
     /// Whether the connection is within the limit.
     admitted: bool,
     peer: Option<SocketAddr>,
+    /// Set while a read is answered at once: how it reads, and the events it is given.
+    reading: Option<(Way, usize)>,
 }
 
 impl Front {
@@ -96,7 +100,9 @@ impl Front {
             if !self.admitted || self.node.is_draining() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            if !self.connection.respond(response).await.unwrap_or(false) {
+            let goes_on = self.connection.respond(response).await.unwrap_or(false);
+            self.count_read();
+            if !goes_on {
                 return None;
             }
         }
@@ -105,7 +111,10 @@ impl Front {
     async fn answer(&mut self, head: &Head) -> Outcome {
         match self.route(head).await {
             Ok(outcome) => outcome,
-            Err(problem) => Outcome::Respond(self.problem(&problem)),
+            Err(problem) => {
+                self.reading = None;
+                Outcome::Respond(self.problem(&problem))
+            }
         }
     }
 
@@ -165,7 +174,7 @@ impl Front {
     /// Who asks. A cookie is sent along whatever page asks, so that it counts for pages that are listed alone.
     async fn identify(&self, head: &Head, query: &Query) -> Result<Asked, Problem> {
         let asked = self.node.auth.identify(head, query, self.node.now()).await?;
-        if asked.way == Some(Way::Cookie) {
+        if asked.way == Some(auth::Way::Cookie) {
             self.node.pages().check_cookie(head)?;
         }
         Ok(asked)
@@ -179,12 +188,19 @@ impl Front {
         let reading = Reading::of(head, query, channel, &self.node.config)?;
         let identity = self.identify(head, query).await?.identity;
         self.node.auth.allow_reading(&identity, &reading.selection)?;
+        let way = reading.how.way();
+        self.shard.borrow().traffic().asked(way, head.length);
+        self.reading = Some((way, 0));
         match &reading.how {
             How::Page(wanted) => {
                 let gone = self.connection.gone();
                 let page =
                     poll::answer(&self.node, &self.shard, &head.headers, &identity, &reading, wanted, gone).await?;
-                Ok(page.map_or(Outcome::Gone, Outcome::Respond))
+                let Some((response, events)) = page else { return Ok(Outcome::Gone) };
+                if head.method != Method::HEAD {
+                    self.reading = Some((way, events));
+                }
+                Ok(Outcome::Respond(response))
             }
             // What follows the head is the stream's: bytes that someone in between takes for a body must not be.
             How::Hold { .. } if head.framing != Framing::None && head.framing != Framing::Length(0) => {
@@ -203,6 +219,15 @@ impl Front {
                 })
             }
         }
+    }
+
+    /// Counts the read that was just answered, if it was one.
+    fn count_read(&mut self) {
+        let Some((way, events)) = self.reading.take() else { return };
+        let (head, body) = self.connection.answered();
+        let shard = self.shard.borrow();
+        shard.traffic().answered(way, head, body);
+        shard.traffic().sent(way, events, 0);
     }
 
     fn problem(&self, problem: &Problem) -> Response<Bytes> {

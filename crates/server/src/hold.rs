@@ -9,11 +9,13 @@ use crate::shard::{Answer, Guest};
 use crate::transport::{Ending, Transport, sse, stream};
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode, Version};
 use switchboard_hub::Place;
 use switchboard_store::Opened;
+use switchboard_wire::gzip::{self, Total};
 use switchboard_wire::websocket::handshake::Accepted;
 use switchboard_wire::{Form, Lease, Notice, form};
 
@@ -56,6 +58,7 @@ pub(crate) fn open(
     };
     let mut bytes = Vec::with_capacity(512);
     write_head(&parts, extent, connection, &mut bytes);
+    let head_length = bytes.len();
     let form = transport.form();
     let ending = match &opened {
         _ if opened.finished => Some(Ending::Complete),
@@ -64,14 +67,22 @@ pub(crate) fn open(
     };
     let lease =
         (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
+    let mut gzip = form.is_gzipped().then(Total::default);
+    if gzip.is_some() {
+        let head = form::verbatim(&gzip::HEAD, Form::Body);
+        bytes.extend_from_slice(&head.message(chunked).bytes);
+    }
     if !opened.finished {
-        let words = form::verbatim(&first_words(node, transport, &opened, lease));
-        bytes.extend_from_slice(&if chunked { words.chunk() } else { words.payload() });
+        let words = form::verbatim(&first_words(node, transport, &opened, lease), form).message(chunked);
+        gzip.iter_mut().for_each(|total| total.add(words.sum));
+        bytes.extend_from_slice(&words.bytes);
     }
     Hold::Answer(Box::new(Answer {
         head: Bytes::from(bytes),
+        head_length,
         transport,
         chunked,
+        gzip,
         selection: reading.selection.clone(),
         place: Place { cursor: opened.cursor.seq, floor: opened.cursor.floor },
         ending,
@@ -81,11 +92,11 @@ pub(crate) fn open(
 
 /// `$open`, and `$gap` if reading opens with one.
 fn first_words(node: &Node, transport: Transport, opened: &Opened, lease: Option<Lease>) -> Vec<u8> {
-    let form = transport.form();
+    let form = transport.plain().form();
     let gap = opened.gap.clone().or_else(|| opened.owed.clone());
     let open = Notice::Open { position: opened.position.clone(), recovered: opened.recovered, gap, lease };
     let mut words = match form {
-        Form::SseRaw | Form::SseEvent => sse::retry(node.config.retry).into_bytes(),
+        Form::SseRaw { .. } | Form::SseEvent { .. } => sse::retry(node.config.retry).into_bytes(),
         _ => Vec::new(),
     };
     words.extend_from_slice(&form::notice(&open, form).payload());
@@ -111,8 +122,8 @@ fn streaming(node: &Node, reading: &Reading, transport: Transport) -> Response<(
     let headers = response.headers_mut();
     let content_type = match transport {
         Transport::Sse { .. } => HeaderValue::from_static("text/event-stream"),
-        Transport::Stream { raw: false } | Transport::WebSocket { .. } => HeaderValue::from_static(stream::NDJSON),
-        Transport::Stream { raw: true } => {
+        Transport::Stream { raw: false, .. } | Transport::WebSocket { .. } => HeaderValue::from_static(stream::NDJSON),
+        Transport::Stream { raw: true, .. } => {
             // What others published is not to be taken for a page of this server.
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
@@ -120,6 +131,12 @@ fn streaming(node: &Node, reading: &Reading, transport: Transport) -> Response<(
         }
     };
     stream_fields(content_type, headers);
+    if transport.form().is_gzipped() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if node.config.gzip {
+        headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
     response
 }
 

@@ -25,6 +25,7 @@ mod origin;
 mod reading;
 mod shard;
 mod start;
+mod traffic;
 mod transport;
 
 pub use config::Config;

@@ -4,17 +4,21 @@
 //! sums are made when they are asked for.
 
 use crate::node::Node;
+use crate::shard::CONTROL_LIMIT;
+use crate::traffic::{COUNTED, Traffic, Way};
 use crate::transport::Transport;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use switchboard_store::Limits;
 
 /// The two formats: what Prometheus has always read, and OpenMetrics for whoever asks for it.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -27,6 +31,7 @@ pub(crate) struct Figures {
     pub(crate) refused: AtomicU64,
     pub(crate) accept_pauses: AtomicU64,
     pub(crate) requests: AtomicU64,
+    pub(crate) paced: AtomicU64,
     pub(crate) problems: AtomicU64,
     pub(crate) denied: AtomicU64,
 }
@@ -42,12 +47,14 @@ pub(crate) struct ShardFigures {
     stream: AtomicI64,
     websocket: AtomicI64,
     waiting: AtomicI64,
+    behind: AtomicI64,
     delivered: AtomicU64,
     recovered: AtomicU64,
     fell_behind: AtomicU64,
     overruns: AtomicU64,
     unresponsive: AtomicU64,
     paused: AtomicU64,
+    pub(crate) traffic: Traffic,
 }
 
 impl Figures {
@@ -58,6 +65,7 @@ impl Figures {
             refused: AtomicU64::new(0),
             accept_pauses: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            paced: AtomicU64::new(0),
             problems: AtomicU64::new(0),
             denied: AtomicU64::new(0),
         }
@@ -113,6 +121,11 @@ impl ShardFigures {
 
     pub(crate) fn waiting(&self, change: i64) {
         self.waiting.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// How many readers are behind now.
+    pub(crate) fn behind(&self, readers: usize) {
+        self.behind.store(readers as i64, Ordering::Relaxed);
     }
 
     pub(crate) fn delivered(&self, events: usize) {
@@ -185,11 +198,13 @@ impl Collector for Snapshot {
         let node = &*self.0;
         let (figures, log) = (&node.figures, node.log.stats());
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let gauges: [(&str, &str, i64); 14] = [
+        let limits = Limits::of(&node.config.policy);
+        let gauges: [(&str, &str, i64); 26] = [
             ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
             ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
             ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
             ("readers_poll", "Long polls waiting", figures.gauge(|s| &s.waiting)),
+            ("readers_behind", "Readers that are behind and read the log", figures.gauge(|s| &s.behind)),
             ("connections", "Connections open", node.connections.open() as i64),
             ("connections_limit", "Connections held at most", node.connections.limit() as i64),
             ("channels", "Channels kept", log.channels as i64),
@@ -198,19 +213,32 @@ impl Collector for Snapshot {
             ("log_bytes", "Bytes held, encodings included", log.bytes as i64),
             ("idempotency_keys", "Idempotency keys remembered", log.keys as i64),
             ("idempotency_keys_limit", "Idempotency keys remembered at most", node.config.policy.keys as i64),
-            ("log_bytes_limit", "Bytes held at most", node.config.policy.bytes as i64),
+            ("log_bytes_limit", "Bytes held at most, encodings not included", node.config.policy.bytes as i64),
+            ("encodings_bytes", "Bytes of encodings held", log.encodings as i64),
+            ("encodings_bytes_limit", "Bytes of encodings held at most", limits.encodings as i64),
+            ("loss_marks", "Places remembered where events were lost", log.marks as i64),
+            ("loss_marks_limit", "Places remembered at most", limits.marks as i64),
+            ("ring_items", "Recent items held for the shards", log.ring as i64),
+            ("ring_items_limit", "Recent items held at most", node.config.policy.ring as i64),
+            ("ring_bytes", "Bytes of recent items", log.ring_bytes as i64),
+            ("ring_bytes_limit", "Bytes of recent items at most", limits.ring_bytes as i64),
+            ("ring_lag", "Recent items that the slowest shard has yet to hand over", node.ring_lag() as i64),
+            ("control_bytes_limit", "Bytes of control that wait for one peer at most", CONTROL_LIMIT as i64),
             ("revocations", "Revocations kept", node.auth.revocations() as i64),
+            ("revocations_limit", "Revocations kept at most", node.auth.settings().revocations as i64),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let counters: [(&str, &str, u64); 17] = [
+        let counters: [(&str, &str, u64); 19] = [
             ("appended", "Events appended to the log", log.appended),
             ("repeated", "Appends answered from an idempotency key", log.repeated),
             ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
             ("expired", "Events removed for their age", log.expired),
             ("forgotten", "Channels forgotten because there were too many", log.forgotten),
+            ("shed", "Events whose encodings were dropped for want of room", log.shed),
+            ("paced", "Publishes that waited for the shards", of(&figures.paced)),
             ("delivered", "Events sent to live readers", figures.sum(|s| &s.delivered)),
             ("recovered", "Events and notices sent to readers that were behind", figures.sum(|s| &s.recovered)),
             ("fell_behind", "Times a reader's socket was full", figures.sum(|s| &s.fell_behind)),
@@ -227,6 +255,13 @@ impl Collector for Snapshot {
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        for (name, help, field) in COUNTED {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for way in Way::ALL {
+                let counter = ConstCounter::new(figures.sum(|shard| field(shard.traffic.of(way))));
+                counter.encode(family.encode_family(&[("transport", way.label())])?)?;
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::listen::http1::Settings;
 use crate::metrics::Figures;
 use crate::origin::Pages;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -194,16 +195,24 @@ impl Node {
 
     /// Whether some shard is so far behind the log's head that more might overrun it.
     pub(crate) fn is_outrun(&self) -> bool {
+        self.ring_lag() > self.config.policy.ring as u64 / 4
+    }
+
+    /// How many items the slowest shard has yet to hand over.
+    pub(crate) fn ring_lag(&self) -> u64 {
         let slowest = (0..self.shards().len()).filter_map(|index| self.figures.shard(index).attended()).min();
-        slowest.is_some_and(|position| self.log.head().saturating_sub(position) > self.config.policy.ring as u64 / 4)
+        slowest.map_or(0, |position| self.log.head().saturating_sub(position))
     }
 
     /// Lets the shards catch up before more is appended. The ring is short beside what a publisher can send at once, and
     /// readers that keep up are not to fall behind for that. A shard that does not move is not waited for.
     pub(crate) async fn pace(&self) {
-        for _ in 0..PACE {
+        for waited in 0..PACE {
             if !self.is_outrun() {
                 return;
+            }
+            if waited == 0 {
+                self.figures.paced.fetch_add(1, Ordering::Relaxed);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

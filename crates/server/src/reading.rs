@@ -4,8 +4,9 @@ use crate::api::query::Query;
 use crate::auth::PARAMETER;
 use crate::config::Config;
 use crate::listen::http1::Head;
+use crate::traffic::Way;
 use crate::transport::{Transport, websocket};
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, Version};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,10 +37,23 @@ pub(crate) enum How {
     },
 }
 
+impl How {
+    /// What it counts as.
+    pub(crate) fn way(&self) -> Way {
+        match self {
+            How::Page(PageWanted { is_long: false, .. }) => Way::Poll,
+            How::Page(PageWanted { is_long: true, .. }) => Way::LongPoll,
+            How::Hold { transport, .. } => (*transport).into(),
+        }
+    }
+}
+
 /// A page, perhaps after a wait.
 pub(crate) struct PageWanted {
     pub(crate) limit: usize,
     pub(crate) wait: Option<Duration>,
+    /// Whether a wait was asked for, be it of no time: then it counts as a long poll.
+    pub(crate) is_long: bool,
     /// Whether the wait was asked for by `Prefer` (RFC 7240), which is then said to have been honoured.
     pub(crate) preferred: bool,
     /// Whether `transport=poll` was asked for by name.
@@ -75,17 +89,18 @@ impl Reading {
         };
         let choice = choose(head, query)?;
         let raw = raw(query, single)?;
+        let gzip = config.gzip && takes_gzip(&head.headers);
         let how = match choice {
             Choice::Poll if raw == Some(true) => {
                 return Err(Code::InvalidParameter.because("a page is always in event form"));
             }
             Choice::Poll => How::Page(page(head, query, config)?),
-            Choice::Sse => hold(Transport::Sse { raw: raw.unwrap_or(single) }),
+            Choice::Sse => hold(Transport::Sse { raw: raw.unwrap_or(single), gzip }),
             Choice::Stream if raw == Some(true) && !single => {
                 let why = "`form=raw` streams the data of one channel: name it in the path";
                 return Err(Code::InvalidParameter.because(why));
             }
-            Choice::Stream => hold(Transport::Stream { raw: raw.unwrap_or(false) }),
+            Choice::Stream => hold(Transport::Stream { raw: raw.unwrap_or(false), gzip }),
             Choice::WebSocket => websocket(head, raw, single)?,
         };
         let of_stream = matches!(how, How::Hold { .. }).then(|| text(&head.headers, "last-event-id")).flatten();
@@ -173,10 +188,7 @@ impl Accept {
     fn of(headers: &HeaderMap) -> Accept {
         let mut accept = Accept::default();
         for range in headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let range = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            let q = q.map_or(1000, |q| q.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16));
+            let (range, q) = weighed(range);
             let of = match &*range {
                 "text/event-stream" => &mut accept.sse,
                 "application/x-ndjson" => &mut accept.stream,
@@ -187,6 +199,29 @@ impl Accept {
         }
         accept
     }
+}
+
+/// Whether `Accept-Encoding` (RFC 9110 section 12.5.3) names gzip, by a name of its own or as any other.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let (mut named, mut any) = (None, None);
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    for coding in values.flat_map(|value| value.split(',')) {
+        let (name, q) = weighed(coding);
+        match &*name {
+            "gzip" | "x-gzip" => named = named.max(Some(q)),
+            "*" => any = Some(q),
+            _ => {}
+        }
+    }
+    named.or(any).is_some_and(|q| q > 0)
+}
+
+/// A name and its weight in thousandths (RFC 9110 section 12.4.2).
+fn weighed(item: &str) -> (String, u16) {
+    let mut parts = item.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    (name, q.map_or(1000, |q| q.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16)))
 }
 
 fn raw(query: &Query, single: bool) -> Result<Option<bool>, Problem> {
@@ -230,6 +265,7 @@ fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Probl
         limit: limit.min(config.limits.page),
         // HEAD never waits.
         wait: wait.filter(|wait| !wait.is_zero() && head.method != Method::HEAD),
+        is_long: wait.is_some(),
         preferred: asked.is_none() && preferred.is_some(),
         named: query.last("transport") == Some("poll"),
         credentials: head.headers.contains_key(AUTHORIZATION)

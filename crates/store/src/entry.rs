@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn an_encoding_is_made_once_and_shared() {
         let entry = entry(true, &Arc::default());
-        let (a, b) = (entry.encoded(Form::SseRaw), entry.encoded(Form::SseRaw));
+        let (a, b) = (entry.encoded(Form::SseRaw { gzip: false }), entry.encoded(Form::SseRaw { gzip: false }));
         assert_eq!(a.payload().as_ptr(), b.payload().as_ptr());
     }
 
@@ -121,15 +121,15 @@ mod tests {
     fn the_ledger_counts_encodings_while_the_log_holds_the_entry() {
         let ledger = Arc::default();
         let held = entry(true, &ledger);
-        let encoded = held.encoded(Form::NdJson);
+        let encoded = held.encoded(Form::NdJson { gzip: false });
         assert_eq!(ledger.bytes(), encoded.cost() + ENCODING_OVERHEAD);
-        held.encoded(Form::NdJson);
+        held.encoded(Form::NdJson { gzip: false });
         assert_eq!(ledger.bytes(), encoded.cost() + ENCODING_OVERHEAD);
         held.release();
         held.release();
         assert_eq!(ledger.bytes(), 0);
-        held.encoded(Form::SseRaw);
-        entry(false, &ledger).encoded(Form::SseRaw);
+        held.encoded(Form::SseRaw { gzip: false });
+        entry(false, &ledger).encoded(Form::SseRaw { gzip: false });
         assert_eq!(ledger.bytes(), 0);
     }
 }

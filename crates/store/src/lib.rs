@@ -23,7 +23,7 @@ mod tests;
 
 pub use entry::Entry;
 pub use keys::{Key, StreamKey, Sum};
-pub use log::{Append, Appended, ChannelInfo, Refusal, Stats};
+pub use log::{Append, Appended, ChannelInfo, Limits, Refusal, Stats};
 pub use memory::Memory;
 pub use open::{Opened, Since};
 pub use policy::{Class, Policy, Retention};

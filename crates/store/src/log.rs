@@ -96,6 +96,13 @@ pub struct Stats {
     pub head: u64,
     /// Idempotency keys remembered.
     pub keys: usize,
+    /// Bytes of encodings, which are in `bytes` too.
+    pub encodings: usize,
+    /// Remembered places where events were lost.
+    pub marks: usize,
+    /// Items on the ring, and their bytes, overhead included.
+    pub ring: usize,
+    pub ring_bytes: usize,
     /// Events appended so far, as all that follow.
     pub appended: u64,
     /// Appends that were answered from an idempotency key.
@@ -108,10 +115,28 @@ pub struct Stats {
     pub deleted: u64,
     /// Records of channels dropped because there were too many.
     pub forgotten: u64,
+    /// Events whose encodings were dropped because all took too much.
+    pub shed: u64,
 }
 
-/// Encodings may take this part of what events may take, on top of it.
-const ENCODINGS: usize = 4;
+/// What queues besides the events themselves may take at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes of encodings.
+    pub encodings: usize,
+    /// Remembered places where events were lost.
+    pub marks: usize,
+    /// Bytes on the ring.
+    pub ring_bytes: usize,
+}
+
+impl Limits {
+    /// Encodings, and what the ring holds longer than the channels do, take a quarter of what events may take each.
+    pub fn of(policy: &Policy) -> Limits {
+        let marks = crate::losses::MARKS.max(2 * policy.channels);
+        Limits { encodings: policy.bytes / 4, marks, ring_bytes: policy.bytes / 4 }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -132,7 +157,7 @@ pub(crate) struct Log {
     pub(crate) vague: u64,
     /// The channel of each mark, in the order in which they were made. Marks that went in another way are still in it.
     pub(crate) marked: VecDeque<Id>,
-    pub(crate) marks_limit: usize,
+    pub(crate) limits: Limits,
     /// The encodings of events up to here were dropped.
     shed_at: u64,
     /// When to look for expired events in which channel, at most one for each.
@@ -169,7 +194,7 @@ impl Log {
             vague: 0,
             marked: VecDeque::new(),
             shed_at: 0,
-            marks_limit: crate::losses::MARKS.max(2 * policy.channels),
+            limits: Limits::of(&policy),
             timers: BTreeSet::new(),
             events: 0,
             bytes: 0,
@@ -471,7 +496,7 @@ impl Log {
     fn shed(&mut self) {
         /// Places looked at after each append.
         const STEP: usize = 256;
-        if self.ledger.bytes() <= self.policy.bytes / ENCODINGS {
+        if self.ledger.bytes() <= self.limits.encodings {
             return;
         }
         let mut places = self.order.after(self.shed_at, self.shed_at);
@@ -483,8 +508,9 @@ impl Log {
             self.shed_at = place.seq;
             if let Some(entry) = self.records.get(place.channel).and_then(|record| record.at(place.seq)) {
                 entry.shed();
+                self.stats.shed += 1;
             }
-            if self.ledger.bytes() <= self.policy.bytes / ENCODINGS {
+            if self.ledger.bytes() <= self.limits.encodings {
                 return;
             }
         }
@@ -535,6 +561,8 @@ impl Log {
             bytes: self.held(),
             head: self.head,
             keys: self.keys.len(),
+            encodings: self.ledger.bytes(),
+            marks: self.marked.len(),
             ..self.stats
         }
     }

@@ -10,7 +10,7 @@ fn marks_are_bounded_and_every_loss_is_told() {
     let retention = Retention { events: 40, ..Retention::default() };
     let policy = Policy { default: Class::History(retention), ..Policy::default() };
     let memory = Memory::new(Epoch::new(1), policy);
-    memory.lock().marks_limit = 10;
+    memory.lock().limits.marks = 10;
     let names = ["a", "b", "c"].map(|text| ChannelName::new(text).unwrap());
     let lost_ones = 500;
     for i in 0..lost_ones {

@@ -43,7 +43,7 @@ impl Log {
         /// Channels with a single mark keep it; most of those that are met in a row.
         const PATIENCE: usize = 8;
         for _ in 0..PATIENCE {
-            if self.marked.len() <= self.marks_limit {
+            if self.marked.len() <= self.limits.marks {
                 return;
             }
             let Some(id) = self.marked.pop_front() else { return };

@@ -2,7 +2,7 @@
 
 use crate::entry::Entry;
 use crate::keys::{Claim, StreamKey, Sum};
-use crate::log::{Append, Appended, ChannelInfo, Log, Refusal, Stats};
+use crate::log::{Append, Appended, ChannelInfo, Limits, Log, Refusal, Stats};
 use crate::open::{Opened, Since};
 use crate::policy::Policy;
 use crate::read::{Budget, Cursor, Piece, Reading};
@@ -31,8 +31,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(epoch: Epoch, policy: Policy) -> Memory {
-        // The ring keeps events that their channels no longer hold; a quarter on top is what that may come to.
-        let ring = Ring::new(policy.ring, policy.bytes / 4);
+        let ring = Ring::new(policy.ring, Limits::of(&policy).ring_bytes);
         Memory {
             epoch,
             head: AtomicU64::new(0),
@@ -148,7 +147,9 @@ impl Memory {
     }
 
     pub fn stats(&self) -> Stats {
-        self.lock().stats()
+        let stats = self.lock().stats();
+        let (ring, ring_bytes) = self.ring.lock().unwrap_or_else(PoisonError::into_inner).held();
+        Stats { ring, ring_bytes, ..stats }
     }
 
     /// Has `bell` called after everything that is appended, on the thread that appended it, under no lock of the log.

@@ -64,6 +64,11 @@ impl Ring {
         }
     }
 
+    /// Items held, and their bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.items.len(), self.bytes)
+    }
+
     pub(crate) fn take(&self, after: u64, max: usize, out: &mut Vec<Item>) -> Taken {
         let before = self.head - self.items.len() as u64;
         let Some(skip) = after.checked_sub(before) else { return Taken::Overrun { head: self.head } };

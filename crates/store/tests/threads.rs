@@ -178,7 +178,8 @@ fn an_event_is_encoded_once_whoever_asks() {
     log.take(0, 1, &mut items);
     let What::Event(entry) = &items[0].what else { panic!("not an event") };
     let places = thread::scope(|scope| {
-        let encoders = [(); 4].map(|()| scope.spawn(|| entry.encoded(Form::SseEvent).payload().as_ptr() as usize));
+        let encoders =
+            [(); 4].map(|()| scope.spawn(|| entry.encoded(Form::SseEvent { gzip: false }).payload().as_ptr() as usize));
         encoders.map(|encoder| encoder.join().unwrap())
     });
     assert!(places.iter().all(|place| *place == places[0]));
@@ -196,8 +197,8 @@ fn encodings_have_a_limit_of_their_own_and_shorten_no_history() {
     let piece = log.read(0, &selection("a"), Cursor::at(0), 10, Budget { items: 10, bytes: usize::MAX });
     for found in &piece.found {
         let Read::Event(entry) = &found.what else { panic!("not an event") };
-        entry.encoded(Form::SseRaw);
-        entry.encoded(Form::NdJson);
+        entry.encoded(Form::SseRaw { gzip: false });
+        entry.encoded(Form::NdJson { gzip: false });
     }
     assert!(log.stats().bytes > before.bytes + 20_000);
     log.tick(0);
@@ -205,7 +206,7 @@ fn encodings_have_a_limit_of_their_own_and_shorten_no_history() {
     assert!(after.bytes <= before.bytes + 5_000, "a quarter of what events may take: {after:?}");
     assert_eq!((after.events, after.trimmed), (10, 0));
     let Read::Event(entry) = &piece.found[0].what else { panic!("not an event") };
-    assert!(!entry.encoded(Form::SseRaw).payload().is_empty(), "it is made again");
+    assert!(!entry.encoded(Form::SseRaw { gzip: false }).payload().is_empty(), "it is made again");
     drop(piece);
     log.delete(0, &ChannelName::new("a").unwrap()).unwrap();
     assert_eq!((log.stats().bytes, log.stats().events), (0, 0));

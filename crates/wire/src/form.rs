@@ -5,10 +5,11 @@
 //! it, [`Encoded::payload`] the inside.
 
 use crate::event::{Event, Kind, base64};
+use crate::gzip::{Sum, Total};
 use crate::notice::Notice;
 use crate::websocket::deflate::Deflate;
 use crate::websocket::header::{Opcode, write_server_header};
-use crate::{json, sse};
+use crate::{gzip, json, sse};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,11 +18,11 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Form {
     /// Server-Sent Events with the data as it is.
-    SseRaw,
+    SseRaw { gzip: bool },
     /// Server-Sent Events with the JSON event as data.
-    SseEvent,
+    SseEvent { gzip: bool },
     /// A line of NDJSON: the JSON event.
-    NdJson,
+    NdJson { gzip: bool },
     /// The data alone, with no framing.
     Body,
     /// A WebSocket message: the data. `deflated` is the window size in bits (RFC 7692), if compressed.
@@ -35,9 +36,36 @@ pub enum Form {
 pub struct Encoded {
     chunk: Bytes,
     head: u8,
+    sum: Sum,
+}
+
+/// What a connection is sent whole or not at all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Message {
+    pub bytes: Bytes,
+    /// What it adds to the sum of a compressed body.
+    pub sum: Sum,
+}
+
+/// A message of a body that is not compressed.
+impl From<Bytes> for Message {
+    fn from(bytes: Bytes) -> Message {
+        Message { bytes, sum: Sum::default() }
+    }
 }
 
 impl Encoded {
+    /// Encodes what `write` writes, compressed if the form is.
+    fn coded(gzip: bool, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+        if !gzip {
+            return Encoded::new(write);
+        }
+        let (mut payload, mut sum) = (Vec::new(), Sum::default());
+        write(&mut payload);
+        let encoded = Encoded::new(|out| sum = gzip::write(&payload, out));
+        Encoded { sum, ..encoded }
+    }
+
     fn new(write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(&[b'0'; CHUNK_HEAD]);
@@ -45,14 +73,15 @@ impl Encoded {
         let length = out.len() - CHUNK_HEAD;
         if length == 0 {
             // An empty chunk would end the body.
-            return Encoded { chunk: Bytes::new(), head: 0 };
+            return Encoded { chunk: Bytes::new(), head: 0, sum: Sum::default() };
         }
         let head = format!("{length:x}\r\n");
         let start = CHUNK_HEAD - head.len();
         out[start..CHUNK_HEAD].copy_from_slice(head.as_bytes());
         out.extend_from_slice(b"\r\n");
         // Exactly as large as it is: it is kept as long as the event.
-        Encoded { chunk: Bytes::from(out.into_boxed_slice()).slice(start..), head: head.len() as u8 }
+        let chunk = Bytes::from(out.into_boxed_slice()).slice(start..);
+        Encoded { chunk, head: head.len() as u8, sum: Sum::default() }
     }
 
     /// The bytes as one chunk of a chunked body; empty if there are none.
@@ -68,6 +97,11 @@ impl Encoded {
         self.chunk.slice(usize::from(self.head)..self.chunk.len() - 2)
     }
 
+    /// As a connection is sent it: in the chunked coding or not.
+    pub fn message(&self, chunked: bool) -> Message {
+        Message { bytes: if chunked { self.chunk() } else { self.payload() }, sum: self.sum }
+    }
+
     /// How much memory the encoding holds, in bytes.
     pub fn cost(&self) -> usize {
         self.chunk.len()
@@ -80,8 +114,8 @@ const CHUNK_HEAD: usize = 18;
 /// Encodes an event.
 pub fn event(event: &Event, form: Form) -> Encoded {
     let id = event.resumable.then_some(event.id);
-    Encoded::new(|out| match form {
-        Form::SseRaw => {
+    Encoded::coded(form.is_gzipped(), |out| match form {
+        Form::SseRaw { .. } => {
             let draft = &event.draft;
             if let Some(id) = id {
                 sse::encode::id(|out| id.write_to(out), out);
@@ -95,7 +129,7 @@ pub fn event(event: &Event, form: Form) -> Encoded {
             }
             sse::encode::end(out);
         }
-        Form::SseEvent => {
+        Form::SseEvent { .. } => {
             if let Some(id) = id {
                 sse::encode::id(|out| id.write_to(out), out);
             }
@@ -107,7 +141,7 @@ pub fn event(event: &Event, form: Form) -> Encoded {
             out.push(b'\n');
             sse::encode::end(out);
         }
-        Form::NdJson => {
+        Form::NdJson { .. } => {
             event.write_json(out);
             out.push(b'\n');
         }
@@ -126,8 +160,8 @@ pub fn event(event: &Event, form: Form) -> Encoded {
 
 /// Encodes a notice; empty in the forms that have no way to say one.
 pub fn notice(notice: &Notice, form: Form) -> Encoded {
-    Encoded::new(|out| match form {
-        Form::SseRaw | Form::SseEvent => {
+    Encoded::coded(form.is_gzipped(), |out| match form {
+        Form::SseRaw { .. } | Form::SseEvent { .. } => {
             if let Some(cursor) = notice.cursor() {
                 sse::encode::id(|out| cursor.write_to(out), out);
             }
@@ -137,7 +171,7 @@ pub fn notice(notice: &Notice, form: Form) -> Encoded {
             out.push(b'\n');
             sse::encode::end(out);
         }
-        Form::NdJson => {
+        Form::NdJson { .. } => {
             notice.write_json(out);
             out.push(b'\n');
         }
@@ -151,8 +185,13 @@ pub fn notice(notice: &Notice, form: Form) -> Encoded {
 }
 
 /// Encodes bytes of the caller's own, such as a heartbeat.
-pub fn verbatim(bytes: &[u8]) -> Encoded {
-    Encoded::new(|out| out.extend_from_slice(bytes))
+pub fn verbatim(bytes: &[u8], form: Form) -> Encoded {
+    Encoded::coded(form.is_gzipped(), |out| out.extend_from_slice(bytes))
+}
+
+/// What a compressed body ends with.
+pub fn end_of_gzip(total: &Total) -> Encoded {
+    Encoded::new(|out| out.extend_from_slice(&total.end()))
 }
 
 /// Appends one unmasked WebSocket message, compressed if that makes it smaller.
@@ -180,6 +219,11 @@ fn compress(window: u8, payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Form {
+    /// Whether the body is compressed with gzip.
+    pub fn is_gzipped(self) -> bool {
+        matches!(self, Form::SseRaw { gzip: true } | Form::SseEvent { gzip: true } | Form::NdJson { gzip: true })
+    }
+
     /// Whether the form can carry notices and positions.
     pub fn says_gaps(self) -> bool {
         !matches!(self, Form::Body | Form::WsRaw { .. })

@@ -5,13 +5,14 @@
 //!
 //! - [`name`], [`position`], [`event`], [`notice`]: the words;
 //! - [`sse`], [`ndjson`], [`websocket`]: the framings;
-//! - [`form`]: an event in each framing, as the bytes that every subscriber shares;
+//! - [`form`]: an event in each framing, as the bytes that every subscriber shares; [`gzip`]: the same, compressed;
 //! - [`code`]: the one table of errors; [`limits`]: the one table of numbers.
 
 pub mod code;
 mod cover;
 pub mod event;
 pub mod form;
+pub mod gzip;
 mod json;
 pub mod limits;
 pub mod name;
@@ -23,7 +24,7 @@ pub mod websocket;
 
 pub use code::Code;
 pub use event::{Event, Kind};
-pub use form::{Encoded, Form};
+pub use form::{Encoded, Form, Message};
 pub use name::{ChannelName, Pattern};
 pub use notice::{Gap, Lease, Notice, Reason};
 pub use position::{Epoch, Mark, Position};

@@ -1,95 +1,97 @@
-//! Reads `vectors/websocket/*.json`, whose README describes them.
+//! What `vectors/websocket` says, read by the reader and answered by the handshake.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of a test, which the lints cannot tell from other code")]
+#![allow(clippy::unwrap_used, reason = "helpers of a test, which the lints cannot tell from other code")]
 
-use serde_json::Value;
-use std::path::Path;
-use switchboard_wire::websocket::Role;
+use switchboard_vectors::{Case, Event, Side, websocket};
 use switchboard_wire::websocket::close::Close;
 use switchboard_wire::websocket::deflate::Inflaters;
 use switchboard_wire::websocket::message::{Incoming, Limits, Reader};
+use switchboard_wire::websocket::{Role, handshake};
 
-/// Bytes in hexadecimal, or a repetition of them.
-fn bytes(value: &Value) -> Vec<u8> {
-    match value {
-        Value::String(hex) => {
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-        }
-        value => bytes(&value["repeat"]).repeat(value["times"].as_u64().unwrap() as usize),
+/// What the reader should make of an event.
+fn incoming(event: Event) -> Incoming {
+    match event {
+        Event::Text(text) => Incoming::Text(text.into()),
+        Event::Binary(data) => Incoming::Binary(data.into()),
+        Event::Ping(payload) => Incoming::Ping(payload.into()),
+        Event::Pong(payload) => Incoming::Pong(payload.into()),
+        Event::Close(code, reason) => Incoming::Close(Close { code, reason: reason.into() }),
     }
 }
 
-fn event(value: &Value) -> Incoming {
-    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
-    match (kind.as_str(), value) {
-        ("text", Value::String(text)) => Incoming::Text(text.clone().into()),
-        ("text", repetition) => Incoming::Text(bytes(repetition).into()),
-        ("binary", value) => Incoming::Binary(bytes(value).into()),
-        ("ping", value) => Incoming::Ping(bytes(value).into()),
-        ("pong", value) => Incoming::Pong(bytes(value).into()),
-        ("close", value) => Incoming::Close(Close {
-            code: value["code"].as_u64().map(|code| code as u16),
-            reason: value["reason"].as_str().unwrap().into(),
-        }),
-        (kind, _) => panic!("no event is called {kind}"),
-    }
-}
-
-/// Reads the pieces; gives the events, and the code and the number of the piece at which it failed.
-fn read(case: &Value, pieces: &[&[u8]]) -> (Vec<Incoming>, Option<(u16, usize)>) {
-    let role = if case["role"] == "client" { Role::Client } else { Role::Server };
-    let mut limits = Limits::default();
-    if let Some(limit) = case["limit"].as_u64() {
-        limits.message = limit as usize;
-    }
-    let mut reader = Reader::new(role, case["deflate"] == true, limits);
-    let (mut inflaters, mut events) = (Inflaters::new(), Vec::new());
-    for (number, piece) in pieces.iter().enumerate() {
+/// Reads the pieces to their end; gives the events, and the code and the number of the piece at which it failed.
+fn read<'a>(case: &Case, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Incoming>, Option<(u16, usize)>) {
+    let role = match case.role {
+        Side::Server => Role::Server,
+        Side::Client => Role::Client,
+    };
+    let limits = Limits { message: case.limit, fragments: case.fragments };
+    let mut reader = Reader::new(role, case.deflate, limits);
+    let (mut inflaters, mut events, mut failed) = (Inflaters::new(), Vec::new(), None);
+    for (number, piece) in pieces.enumerate() {
         let mut piece = piece.to_vec();
         let mut rest = &mut piece[..];
         loop {
             match reader.read(&mut rest, &mut inflaters) {
                 Ok(Some(event)) => events.push(event),
                 Ok(None) => break,
-                Err(problem) => return (events, Some((problem.code.row().close, number))),
+                Err(problem) => {
+                    let before = failed.replace((problem.code.row().close, number));
+                    assert_eq!(before, None, "{}: it fails once, and what follows is swallowed", case.name);
+                }
             }
         }
     }
-    (events, None)
+    (events, failed)
 }
 
-fn check(case: &Value) {
-    let name = &case["name"];
-    let pieces: Vec<Vec<u8>> = case["pieces"].as_array().unwrap().iter().map(bytes).collect();
-    let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-    let events: Vec<Incoming> = case["events"].as_array().unwrap().iter().map(event).collect();
-    let fails = case["fails"].as_u64().map(|code| code as u16);
-
-    let found = read(case, &pieces);
-    assert_eq!(found, (events.clone(), fails.map(|code| (code, pieces.len() - 1))), "{name}");
-
-    let whole = pieces.concat();
-    let cuts: [Vec<&[u8]>; 3] = [vec![&whole], whole.chunks(1).collect(), whole.chunks(7).collect()];
-    for cut in cuts {
-        let (found, failed) = read(case, &cut);
-        assert_eq!((found, failed.map(|(code, _)| code)), (events.clone(), fails), "{name}, cut otherwise");
-    }
+/// Comparing large messages with `assert_eq` would print them.
+fn same(found: &[Incoming], expected: &[Incoming]) -> bool {
+    found == expected
 }
 
 #[test]
 fn the_reader_does_what_the_vectors_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/websocket");
     let mut count = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
+    for mut case in websocket() {
+        let expected: Vec<Incoming> = std::mem::take(&mut case.events).into_iter().map(incoming).collect();
+        let name = &case.name;
+
+        let (found, failed) = read(&case, case.pieces.iter().map(|piece| piece.bytes.as_slice()));
+        assert!(same(&found, &expected), "{name}: other events");
+        let last = case.pieces.len() - 1;
+        assert_eq!(failed, case.fails.map(|code| (code, last)), "{name}: the code, and the piece at which it failed");
+
+        let whole = case.whole();
+        // The smaller the pieces are, the longer it takes, and the less is new about the last of a million.
+        let sizes = [(usize::MAX, usize::MAX), (1, 1 << 17), (7, 1 << 18), (4099, usize::MAX)];
+        for (size, _) in sizes.into_iter().filter(|(_, most)| whole.len() <= *most) {
+            let (found, failed) = read(&case, whole.chunks(size));
+            assert!(same(&found, &expected), "{name}, in pieces of {size} bytes: other events");
+            assert_eq!(failed.map(|(code, _)| code), case.fails, "{name}, in pieces of {size} bytes");
         }
-        let file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        for case in file["cases"].as_array().unwrap() {
-            check(case);
-            count += 1;
-        }
+        count += 1;
     }
-    assert!(count >= 200, "only {count} cases were found");
+    assert!(count >= 400, "only {count} vectors were found");
+}
+
+#[test]
+fn the_handshake_answers_an_offer_as_the_vectors_say() {
+    let mut count = 0;
+    for case in websocket() {
+        let Some(offer) = case.offer else { continue };
+        let fields = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Extensions", &offer),
+        ];
+        let headers = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let accepted = handshake::accept("GET", (1, 1), headers, &[], true).unwrap();
+        assert_eq!(accepted.extensions(), case.answer, "{}", case.name);
+        assert_eq!(accepted.deflate.is_some(), case.deflate, "{}", case.name);
+        count += 1;
+    }
+    assert!(count >= 15, "only {count} offers were found");
 }

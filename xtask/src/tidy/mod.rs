@@ -1,11 +1,14 @@
 //! The project's own rules, each with the reason and what to do instead. Style that a machine can check is checked
 //! here rather than argued about in review.
 
+mod links;
+mod markdown;
 mod purity;
 mod rust;
 mod source;
 mod tables;
 mod text;
+mod twins;
 
 use crate::steps::Failure;
 use source::Source;
@@ -41,7 +44,7 @@ pub(crate) struct Report {
 /// Folders that hold nothing we wrote.
 const PASSED_OVER: &[&str] = &["target", "node_modules", "__pycache__", ".git"];
 /// Names by which a text file is known.
-const TEXT: &[&str] = &["rs", "md", "toml", "sh", "html", "css", "js", "ts", "json", "yml", "yaml"];
+const TEXT: &[&str] = &["rs", "md", "toml", "sh", "html", "css", "js", "mjs", "ts", "py", "json", "yml", "yaml"];
 
 /// Checks every file under `root`.
 pub(crate) fn check(root: &Path) -> Result<Report, Failure> {
@@ -60,6 +63,8 @@ pub(crate) fn check(root: &Path) -> Result<Report, Failure> {
         }
     }
     tables::check(&files, &mut findings);
+    links::check(&files, |path| root.join(path).exists(), &mut findings);
+    twins::check(&files, &mut findings);
     findings.sort();
     Ok(Report { files: files.len(), findings })
 }

@@ -51,8 +51,8 @@ fn says_invariant(lines: &[Line], at: usize) -> bool {
 
 /// The beginnings of the paths of files that are compiled for tests only: by folder, by who declares them, or by name.
 pub(crate) fn test_files(sources: &[Source]) -> Vec<String> {
-    // The test kit is linked by tests alone, and a panic is how a test fails.
-    let mut prefixes = vec!["crates/testkit/".to_owned()];
+    // These are linked by tests alone, and a panic is how a test fails.
+    let mut prefixes = ["crates/testkit/", "crates/vectors/", "conformance/"].map(str::to_owned).to_vec();
     for source in sources {
         for folder in ["/tests/", "/benches/"] {
             prefixes.extend(source.path.find(folder).map(|at| source.path[..at + folder.len()].to_owned()));

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub mod bench;
 pub mod channels;
 pub mod completions;
 pub mod may;

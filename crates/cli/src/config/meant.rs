@@ -24,7 +24,7 @@ pub fn defaults() -> Written {
     fn said<T>(value: T) -> Option<Said<T>> {
         Some(Said { value, origin: Origin::Default })
     }
-    let Config { listen, insecure, shards, connections, drain, heartbeat, retry, limits, timeouts, policy, auth } =
+    let Config { listen, insecure, shards, connections, drain, heartbeat, retry, gzip, limits, timeouts, policy, auth } =
         Config::default();
     let history = retention(&policy);
     Written {
@@ -35,6 +35,7 @@ pub fn defaults() -> Written {
         drain: said(Span(drain)),
         heartbeat: said(Span(heartbeat)),
         retry: said(Span(retry)),
+        gzip: said(gzip),
         log: said(Format::Text),
         log_level: said(Level("info".to_owned())),
         limits_message: said(Size(limits.message)),
@@ -113,6 +114,7 @@ fn apply(written: &Written, config: &mut Config) {
         config.drain, written.drain, |span: Span| span.0;
         config.heartbeat, written.heartbeat, |span: Span| span.0;
         config.retry, written.retry, |span: Span| span.0;
+        config.gzip, written.gzip, |gzip: bool| gzip;
         config.limits.message, written.limits_message, |size: Size| size.0;
         config.limits.fragments, written.limits_fragments, |count: Count| u32::try_from(count.0).unwrap_or(u32::MAX);
         config.limits.head, written.limits_head, |size: Size| size.0;

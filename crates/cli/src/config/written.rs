@@ -182,6 +182,7 @@ settings! {
     drain: Span = "drain", "How long a stop may take: every client is told, and the rest is waited for.";
     heartbeat: Span = "heartbeat", "How often a quiet stream says that it lives.";
     retry: Span = "retry", "What clients are told to wait before they connect again.";
+    gzip: bool = "gzip", "Compress SSE and NDJSON for clients that take gzip: once for each event, not for each client.";
     log: Format = "log", "How the log is written: \"text\" for people, \"json\" for machines.";
     log_level: Level = "log_level",
         "What is logged: off, error, warn, info, debug or trace; or by part, such as \"info,switchboard=debug\".";

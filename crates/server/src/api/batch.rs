@@ -71,6 +71,7 @@ pub(super) async fn publish(
         }
         ends.push(appends.len());
     }
+    node.pace().await;
     let appended = match node.log.append(node.now(), &appends) {
         Ok(appended) => appended,
         Err((at, refusal)) => {

@@ -60,6 +60,7 @@ pub(super) async fn publish(
     let append =
         Append { channel: channel.clone(), end, key: key.map(|key| Key::whole(&identity.publisher(), &key)), draft };
     let append = [append];
+    node.pace().await;
     let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refused(refusal))?;
     let Some(appended) = appended.first() else { return Err(Code::Internal.into()) };
     let published = Published {

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use std::sync::Arc;
 use switchboard_store::{Entry, Item, What};
-use switchboard_wire::Form;
+use switchboard_wire::gzip::Sum;
+use switchboard_wire::{Form, Message};
 
 /// Several messages are put together up to this many bytes of data. Beyond, copying them costs more than it saves.
 const JOINED_MAX: usize = 64 << 10;
@@ -14,15 +15,15 @@ pub(super) type Framing = (Form, bool);
 /// Messages in one piece, so that one plain write sends them all.
 pub(super) struct Joined {
     pub(super) bytes: Bytes,
-    /// Where each message ends.
-    pub(super) ends: Vec<u32>,
+    /// Where each message ends, and what it and those before it add to the sum of a compressed body.
+    pub(super) ends: Vec<(u32, Sum)>,
 }
 
 /// The items in hand, with the bytes of each and of each run that many are due.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
-    encoded: Vec<Vec<(Framing, Bytes)>>,
+    encoded: Vec<Vec<(Framing, Message)>>,
     /// By run; `None` where a run cannot be put together.
     joined: Vec<Vec<(Framing, Option<Joined>)>>,
 }
@@ -45,20 +46,19 @@ impl Batch {
         }
     }
 
-    /// The bytes of an event; `None` for an item that is not an event.
-    pub(super) fn bytes(&mut self, item: u16, framing: Framing) -> Option<Bytes> {
+    /// An event as it is sent; `None` for an item that is not an event.
+    pub(super) fn message(&mut self, item: u16, framing: Framing) -> Option<Message> {
         let index = usize::from(item);
         if self.encoded.len() <= index {
             self.encoded.resize_with(index + 1, Vec::new);
         }
-        if let Some((_, bytes)) = self.encoded[index].iter().find(|(made, _)| *made == framing) {
-            return Some(bytes.clone());
+        if let Some((_, message)) = self.encoded[index].iter().find(|(made, _)| *made == framing) {
+            return Some(message.clone());
         }
         let (form, chunked) = framing;
-        let encoded = self.event(item)?.encoded(form);
-        let bytes = if chunked { encoded.chunk() } else { encoded.payload() };
-        self.encoded[index].push((framing, bytes.clone()));
-        Some(bytes)
+        let message = self.event(item)?.encoded(form).message(chunked);
+        self.encoded[index].push((framing, message.clone()));
+        Some(message)
     }
 
     /// The bytes of a run in one piece; `None` if not all of it is events, or too much to copy.
@@ -81,18 +81,20 @@ impl Batch {
     fn join(&mut self, items: &[u16], framing: Framing) -> Option<Joined> {
         if let [item] = items {
             // As the log keeps it: nothing is copied.
-            let bytes = self.bytes(*item, framing)?;
-            return Some(Joined { ends: vec![u32::try_from(bytes.len()).ok()?], bytes });
+            let Message { bytes, sum } = self.message(*item, framing)?;
+            return Some(Joined { ends: vec![(u32::try_from(bytes.len()).ok()?, sum)], bytes });
         }
         let cost: Option<usize> = items.iter().map(|item| Some(self.event(*item)?.event().draft.cost())).sum();
         if cost? > JOINED_MAX {
             return None;
         }
-        let mut bytes = Vec::new();
+        let (mut bytes, mut sum) = (Vec::new(), Sum::default());
         let mut ends = Vec::with_capacity(items.len());
         for item in items {
-            bytes.extend_from_slice(&self.bytes(*item, framing)?);
-            ends.push(bytes.len() as u32);
+            let message = self.message(*item, framing)?;
+            bytes.extend_from_slice(&message.bytes);
+            sum = sum.then(message.sum);
+            ends.push((bytes.len() as u32, sum));
         }
         Some(Joined { bytes: Bytes::from(bytes), ends })
     }

@@ -57,7 +57,7 @@ impl Shard {
 
     fn beat_one(&mut self, token: Token) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-        let active = std::mem::take(&mut held.active);
+        let active = std::mem::take(&mut held.sink.active);
         let heard = std::mem::take(&mut held.heard);
         if held.closing || held.sink.is_blocked() {
             return;
@@ -83,10 +83,12 @@ impl Shard {
             _ => words.extend(transport.heartbeat()),
         }
         for word in words {
-            let bytes = held.wrap(&word);
-            if held.sink.control(&bytes).is_err() {
+            let message = held.wrap(&word);
+            let length = message.bytes.len();
+            if held.sink.control(message).is_err() {
                 return self.remove(token);
             }
+            self.node.figures.shard(self.index).traffic.sent(transport.into(), 0, length);
         }
     }
 }

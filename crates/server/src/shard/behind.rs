@@ -2,11 +2,10 @@
 
 use super::{Shard, Slot};
 use crate::transport::Ending;
-use bytes::Bytes;
 use std::mem;
 use switchboard_hub::{Place, Token};
 use switchboard_store::{Budget, Cursor, Found, Read};
-use switchboard_wire::{Form, Notice, form};
+use switchboard_wire::{Form, Message, Notice, form};
 
 /// What one laggard may read at once.
 const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
@@ -30,7 +29,7 @@ impl Shard {
             Ok(false) => return,
             Err(_) => return self.remove(token),
         }
-        held.active = true;
+        held.sink.active = true;
         let (closing, paused) = (held.closing, mem::take(&mut held.paused));
         if paused {
             self.read_later(token);
@@ -55,17 +54,21 @@ impl Shard {
         let form = held.transport.form();
         let broken = |found: &Found| matches!(found.what, Read::Gap(_)) && !form.says_gaps();
         let sendable = piece.found.iter().position(broken).unwrap_or(piece.found.len());
-        let mut out: Vec<Bytes> = piece.found[..sendable].iter().map(|found| held.wrap(&encode(found, form))).collect();
+        let mut out: Vec<Message> =
+            piece.found[..sendable].iter().map(|found| held.wrap(&encode(found, form))).collect();
         if piece.caught_up && place.floor > place.cursor && form.says_gaps() {
             // It was given states from long ago, whose ids are no place to resume from.
             let now_at = Notice::Position(self.node.log.position(piece.cursor.seq));
             out.push(held.wrap(&form::notice(&now_at, form)));
         }
         let sent = held.sink.send(&out);
-        held.active |= !out.is_empty();
+        held.sink.active |= !out.is_empty();
         let blocked = held.sink.is_blocked();
+        let way = held.transport.into();
         let Ok(taken) = sent else { return self.remove(token) };
         self.node.figures.shard(self.index).recovered(taken);
+        let events = piece.found.iter().take(taken).filter(|found| matches!(found.what, Read::Event(_))).count();
+        self.traffic().sent(way, events, out[..taken].iter().map(|message| message.bytes.len()).sum());
 
         let reached = match taken {
             _ if taken >= piece.found.len() => at(piece.cursor),

@@ -2,11 +2,12 @@
 
 use super::{Shard, Slot};
 use crate::transport::Ending;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::Shutdown;
 use std::time::Instant;
 use switchboard_hub::Token;
-use switchboard_wire::{Code, form};
+use switchboard_wire::{Code, Message, form};
 
 /// The end of a body in the chunked coding (RFC 9112 section 7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -32,21 +33,29 @@ impl Shard {
             return;
         }
         let (words, clean) = held.transport.farewell(ending, retry);
-        let mut bytes = held.wrap(&form::verbatim(&words)).to_vec();
-        if held.chunked && clean {
-            bytes.extend_from_slice(LAST_CHUNK);
+        let words = held.wrap(&form::verbatim(&words, held.transport.form()));
+        let mut bytes = words.bytes.to_vec();
+        if clean {
+            if let Some(total) = held.sink.total_with(words.sum) {
+                bytes.extend_from_slice(&held.wrap(&form::end_of_gzip(&total)).bytes);
+            }
+            if held.sink.chunked {
+                bytes.extend_from_slice(LAST_CHUNK);
+            }
         }
-        self.say_farewell(token, &bytes);
+        self.say_farewell(token, Bytes::from(bytes).into());
     }
 
     /// Sends the last bytes of a connection.
-    pub(super) fn say_farewell(&mut self, token: Token, bytes: &[u8]) {
+    pub(super) fn say_farewell(&mut self, token: Token, words: Message) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.closing = true;
-        let sent = held.sink.control(bytes);
-        let blocked = held.sink.is_blocked();
+        let length = words.bytes.len();
+        let sent = held.sink.control(words);
+        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
         let due = Instant::now() + self.node.config.timeouts.close;
         self.closings.due.push_back((due, token, held.serial));
+        self.traffic().sent(way, 0, length);
         self.forget(token);
         match sent {
             Err(_) => self.remove(token),

@@ -8,18 +8,23 @@ use bytes::Bytes;
 use mio::net::TcpStream;
 use std::sync::Arc;
 use switchboard_hub::Place;
-use switchboard_wire::Form;
 use switchboard_wire::form::Encoded;
+use switchboard_wire::gzip::Total;
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::message::Reader;
+use switchboard_wire::{Form, Message};
 
 /// Everything needed to hold an answer open.
 pub(crate) struct Answer {
     /// What is sent at once: the head of the answer, and the notices that open the stream.
     pub(crate) head: Bytes,
+    /// How much of that is the head.
+    pub(crate) head_length: usize,
     pub(crate) transport: Transport,
     /// Whether the body is in the chunked coding.
     pub(crate) chunked: bool,
+    /// The sum so far of a compressed body.
+    pub(crate) gzip: Option<Total>,
     pub(crate) selection: Arc<Selection>,
     pub(crate) place: Place,
     /// Set if the stream ends as soon as it is open.
@@ -35,13 +40,10 @@ pub(crate) struct Held {
     pub(crate) inbox: Option<Box<Reader>>,
     pub(crate) serial: u32,
     pub(crate) transport: Transport,
-    pub(crate) chunked: bool,
     /// In the queue of those that may take more.
     pub(crate) queued: bool,
     /// In the queue of those that have more to read.
     pub(crate) unread: bool,
-    /// Something was sent since the last heartbeat.
-    pub(crate) active: bool,
     /// Something was heard since the last heartbeat.
     pub(crate) heard: bool,
     /// Pings that were sent in a row, with nothing heard since.
@@ -62,19 +64,17 @@ impl Held {
         socket: TcpStream,
         transport: Transport,
         chunked: bool,
+        gzip: Option<Total>,
         admission: Admission,
         serial: u32,
     ) -> Held {
         Held {
-            sink: Sink::new(socket),
+            sink: Sink::new(socket, chunked, gzip),
             inbox: None,
             serial,
             transport,
-            chunked,
             queued: false,
             unread: false,
-            // What opens the stream is news enough until the first heartbeat.
-            active: true,
             heard: true,
             pings: 0,
             paused: false,
@@ -86,12 +86,12 @@ impl Held {
     }
 
     pub(crate) fn framing(&self) -> (Form, bool) {
-        (self.transport.form(), self.chunked)
+        (self.transport.form(), self.sink.chunked)
     }
 
     /// The bytes of an encoding as this connection sends them.
-    pub(crate) fn wrap(&self, encoded: &Encoded) -> Bytes {
-        if self.chunked { encoded.chunk() } else { encoded.payload() }
+    pub(crate) fn wrap(&self, encoded: &Encoded) -> Message {
+        encoded.message(self.sink.chunked)
     }
 }
 
@@ -99,9 +99,9 @@ impl Held {
 mod tests {
     use super::*;
 
-    /// What an idle subscriber costs besides its cursor and its place in the fan-out list.
+    /// What an idle subscriber costs besides its cursor and its place in the fan-out list: 56 bytes in all.
     #[test]
-    fn a_held_connection_is_at_most_48_bytes_and_its_socket() {
-        assert!(size_of::<Held>() <= 48 + size_of::<TcpStream>().next_multiple_of(8), "{}", size_of::<Held>());
+    fn a_held_connection_is_a_sink_and_at_most_32_bytes() {
+        assert!(size_of::<Held>() <= size_of::<Sink>() + 32, "{}", size_of::<Held>());
     }
 }

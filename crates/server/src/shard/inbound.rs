@@ -2,6 +2,7 @@
 
 use super::sink::CONTROL_LIMIT;
 use super::{Shard, Slot};
+use crate::traffic::Way;
 use crate::transport::Transport;
 use bytes::Bytes;
 use std::io::{ErrorKind, Read};
@@ -16,7 +17,7 @@ use switchboard_wire::websocket::{Role, close, write};
 use switchboard_wire::{Code, Kind};
 
 /// Sockets read in one turn, and reads of each.
-const SOCKETS_PER_TURN: usize = 256;
+const SOCKETS_PER_TURN: usize = 64;
 const READS_PER_SOCKET: usize = 4;
 /// Messages of one peer that are taken in before what they published is delivered.
 const DELIVER_AFTER: usize = 256;
@@ -69,6 +70,7 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.heard |= !received.is_empty();
         let Transport::WebSocket { deflated, .. } = held.transport else { return };
+        self.node.figures.shard(self.index).traffic.asked(Way::WebSocket, received.len());
         let limits = &self.node.config.limits;
         let limits = Limits { message: limits.message, fragments: limits.fragments };
         // Between messages there is no reader, and one that is idle again goes: an idle peer costs nothing.
@@ -105,16 +107,18 @@ impl Shard {
                 self.deliver_before();
                 let mut answer = Vec::new();
                 close::write_answer(&received, None, &mut answer);
-                self.say_farewell(token, &answer);
+                self.say_farewell(token, Bytes::from(answer).into());
             }
             // After the last words nothing more is answered or taken.
             _ if held.closing => {}
             Incoming::Ping(payload) => {
                 let mut pong = Vec::new();
                 write::write_pong(&payload, None, &mut pong);
-                if held.sink.control(&pong).is_err() {
+                let length = pong.len();
+                if held.sink.control(Bytes::from(pong).into()).is_err() {
                     return self.remove(token);
                 }
+                self.node.figures.shard(self.index).traffic.sent(Way::WebSocket, 0, length);
                 if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
                     self.node.figures.shard(self.index).paused();
                 }
@@ -156,7 +160,7 @@ impl Shard {
             self.deliver_before();
             let mut words = Vec::new();
             close::write_failure(problem, None, &mut words);
-            self.say_farewell(token, &words);
+            self.say_farewell(token, Bytes::from(words).into());
         }
     }
 }

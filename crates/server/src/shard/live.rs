@@ -6,12 +6,11 @@
 
 use super::{Shard, Slot};
 use crate::transport::Ending;
-use bytes::Bytes;
 use std::io;
 use std::time::Instant;
 use switchboard_hub::{Due, Place};
 use switchboard_store::{Item, Taken};
-use switchboard_wire::{Notice, form};
+use switchboard_wire::{Message, Notice, form};
 
 /// Items of one pass, at most.
 const BATCH: usize = 64;
@@ -95,7 +94,11 @@ impl Shard {
                     return self.deliver_apart(due);
                 };
                 let sent = held.sink.send_joined(joined);
-                held.active = true;
+                held.sink.active = true;
+                if let Ok(taken) = sent {
+                    let bytes = taken.checked_sub(1).map_or(0, |last| joined.ends[last].0 as usize);
+                    self.node.figures.shard(self.index).traffic.sent(held.transport.into(), taken, bytes);
+                }
                 match sent {
                     Ok(taken) if !held.sink.is_blocked() => taken,
                     sent => self.fall_behind(due, sent),
@@ -116,11 +119,17 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(due.token as usize) else { return 0 };
         let framing = held.framing();
         let items = self.readers.pass().items(due.run);
-        let mut out: Vec<Bytes> = items.iter().map_while(|item| self.batch.bytes(*item, framing)).collect();
+        let mut out: Vec<Message> = items.iter().map_while(|item| self.batch.message(*item, framing)).collect();
         let ending = if out.len() < items.len() { self.say_rest(due, &mut out) } else { None };
         let Some(Slot::Held(held)) = self.slots.get_mut(due.token as usize) else { return 0 };
         let sent = held.sink.send(&out);
-        held.active = true;
+        held.sink.active = true;
+        if let Ok(taken) = sent {
+            let items = self.readers.pass().items(due.run).iter().take(taken);
+            let events = items.filter(|item| self.batch.event(**item).is_some()).count();
+            let bytes = out[..taken].iter().map(|message| message.bytes.len()).sum();
+            self.node.figures.shard(self.index).traffic.sent(held.transport.into(), events, bytes);
+        }
         match sent {
             Ok(taken) if !held.sink.is_blocked() => {
                 if let Some(ending) = ending {
@@ -151,12 +160,12 @@ impl Shard {
 
     /// The rest of a run, from the first thing in it that is not an event: an end or a deletion is said here and now,
     /// because an ephemeral event behind it is nowhere but in the run. Whether the stream ends with what was said.
-    fn say_rest(&mut self, due: Due, out: &mut Vec<Bytes>) -> Option<Ending> {
+    fn say_rest(&mut self, due: Due, out: &mut Vec<Message>) -> Option<Ending> {
         let Some(Slot::Held(held)) = self.slots.get(due.token as usize) else { return None };
         let form = held.transport.form();
         for &item in &self.readers.pass().items(due.run)[out.len()..] {
-            if let Some(bytes) = self.batch.bytes(item, held.framing()) {
-                out.push(bytes);
+            if let Some(message) = self.batch.message(item, held.framing()) {
+                out.push(message);
                 continue;
             }
             let item: &Item = &self.batch.items[usize::from(item)];

@@ -24,10 +24,12 @@ mod sink;
 
 pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
+pub(crate) use sink::CONTROL_LIMIT;
 
 use crate::auth::Identity;
 use crate::listen::Admission;
 use crate::node::Node;
+use crate::traffic::Traffic;
 use batch::Batch;
 use beat::Beats;
 use closing::Closings;
@@ -115,6 +117,7 @@ impl Shard {
             self.end_expired();
         }
         self.close_overdue(now);
+        self.node.figures.shard(self.index).behind(self.readers.behind_count());
         more_live || !self.laggards.is_empty() || !self.unread.is_empty()
     }
 
@@ -153,8 +156,9 @@ impl Shard {
         let ending = answer.ending;
         self.attend();
         let live = self.readers.add(token, answer.selection, answer.place);
-        let mut held = Held::new(socket, answer.transport, answer.chunked, admission, self.serial);
-        let sent = held.sink.send(&[answer.head]);
+        let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
+        let opening = answer.head.len() - answer.head_length;
+        let sent = held.sink.send(&[answer.head.into()]);
         self.slots.insert(Slot::Held(held));
         if let Some(guest) = answer.guest {
             self.guests.add(token, guest);
@@ -163,6 +167,7 @@ impl Shard {
             // A fresh socket takes a head; one that does not is not worth waiting for.
             Ok(0) | Err(_) => self.remove(token),
             Ok(_) => {
+                self.traffic().answered(answer.transport.into(), answer.head_length, opening);
                 if let Some(ending) = ending {
                     self.begin_close(token, ending);
                 } else if !live {
@@ -251,6 +256,11 @@ impl Shard {
     pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
         let named: Vec<ChannelName> = self.readers.channels().chain(listed).cloned().collect();
         named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
+    }
+
+    /// What this shard's readers cost on the wire.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.node.figures.shard(self.index).traffic
     }
 
     /// Connections and waiting tasks.

@@ -7,6 +7,8 @@ use mio::net::TcpStream;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::slice;
 use std::time::Duration;
+use switchboard_wire::Message;
+use switchboard_wire::gzip::{Sum, Total};
 
 /// Most messages in one write: well under the kernel's limit of 1024 slices.
 const SLICES: usize = 64;
@@ -21,7 +23,13 @@ pub(crate) const CONTROL_LIMIT: usize = 16 << 10;
 /// wait in a small outbox behind the unfinished message. While the peer keeps up, neither exists.
 pub(crate) struct Sink {
     socket: TcpStream,
+    /// Messages are chunks of the chunked coding.
+    pub(crate) chunked: bool,
+    /// Something was sent since the last heartbeat.
+    pub(crate) active: bool,
     backlog: Option<Box<Backlog>>,
+    /// The sum of all that was taken, in a compressed body.
+    total: Option<Box<Total>>,
 }
 
 #[derive(Default)]
@@ -31,8 +39,9 @@ struct Backlog {
 }
 
 impl Sink {
-    pub(crate) fn new(socket: TcpStream) -> Sink {
-        Sink { socket, backlog: None }
+    pub(crate) fn new(socket: TcpStream, chunked: bool, total: Option<Total>) -> Sink {
+        // What opens the stream is news enough until the first heartbeat.
+        Sink { socket, chunked, active: true, backlog: None, total: total.map(Box::new) }
     }
 
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
@@ -51,7 +60,13 @@ impl Sink {
 
     /// Sends messages, each whole or not at all, and says how many were taken: all of them unless the sink is blocked
     /// now. The last one taken may be unfinished, and leaves first.
-    pub(crate) fn send(&mut self, messages: &[Bytes]) -> io::Result<usize> {
+    pub(crate) fn send(&mut self, messages: &[Message]) -> io::Result<usize> {
+        let taken = self.take(messages)?;
+        messages[..taken].iter().for_each(|message| self.count(message.sum));
+        Ok(taken)
+    }
+
+    fn take(&mut self, messages: &[Message]) -> io::Result<usize> {
         if self.is_blocked() && !self.flush()? {
             return Ok(0);
         }
@@ -66,15 +81,15 @@ impl Sink {
                 }
                 Err(error) => return Err(error),
             };
-            for message in batch {
-                if written < message.len() {
+            for Message { bytes, .. } in batch {
+                if written < bytes.len() {
                     // Nothing of this message left, so it is not taken, but the socket is full all the same.
                     let broken_off = written > 0;
-                    let unfinished = if broken_off { message.slice(written..) } else { Bytes::new() };
+                    let unfinished = if broken_off { bytes.slice(written..) } else { Bytes::new() };
                     self.block(unfinished);
                     return Ok(taken + usize::from(broken_off));
                 }
-                written -= message.len();
+                written -= bytes.len();
                 taken += 1;
             }
         }
@@ -86,24 +101,45 @@ impl Sink {
         if self.is_blocked() && !self.flush()? {
             return Ok(0);
         }
-        let Joined { bytes, ends } = joined;
-        let written = match self.write(slice::from_ref(bytes)) {
+        let taken = self.take_joined(joined)?;
+        if let Some((_, sum)) = taken.checked_sub(1).and_then(|last| joined.ends.get(last)) {
+            self.count(*sum);
+        }
+        Ok(taken)
+    }
+
+    fn take_joined(&mut self, Joined { bytes, ends }: &Joined) -> io::Result<usize> {
+        let written = match retry(|| self.socket.write(bytes)) {
             Ok(written) if written == bytes.len() => return Ok(ends.len()),
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => written,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
         };
-        let whole = ends.partition_point(|end| *end as usize <= written);
-        let start = whole.checked_sub(1).map_or(0, |last| ends[last] as usize);
+        let whole = ends.partition_point(|(end, _)| *end as usize <= written);
+        let start = whole.checked_sub(1).map_or(0, |last| ends[last].0 as usize);
         if written == start {
             self.block(Bytes::new());
             return Ok(whole);
         }
-        let rest = written..ends[whole] as usize;
+        let rest = written..ends[whole].0 as usize;
         // A copy of it, if it is one of several: who stalls is not to hold them all.
         let unfinished = if ends.len() == 1 { bytes.slice(rest) } else { Bytes::copy_from_slice(&bytes[rest]) };
         self.block(unfinished);
         Ok(whole + 1)
+    }
+
+    fn count(&mut self, sum: Sum) {
+        if let Some(total) = &mut self.total {
+            total.add(sum);
+        }
+    }
+
+    /// The sum of a compressed body, if this is added to it; `None` if the body is not compressed.
+    pub(crate) fn total_with(&self, sum: Sum) -> Option<Total> {
+        let mut total = **self.total.as_ref()?;
+        total.add(sum);
+        Some(total)
     }
 
     /// The socket is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
@@ -118,37 +154,23 @@ impl Sink {
         let _ = socket2::SockRef::from(&self.socket).set_tcp_user_timeout(limit);
     }
 
-    fn write(&mut self, batch: &[Bytes]) -> io::Result<usize> {
-        loop {
-            let result = match batch {
-                [one] => self.socket.write(one),
-                several => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    for (slice, message) in slices.iter_mut().zip(several) {
-                        *slice = IoSlice::new(message);
-                    }
-                    self.socket.write_vectored(&slices[..several.len()])
-                }
-            };
-            match result {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(0) if batch.iter().any(|message| !message.is_empty()) => return Err(ErrorKind::WriteZero.into()),
-                other => return other,
-            }
+    fn write(&mut self, batch: &[Message]) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, message) in slices.iter_mut().zip(batch) {
+            *slice = IoSlice::new(&message.bytes);
+        }
+        match retry(|| self.socket.write_vectored(&slices[..batch.len()])) {
+            Ok(0) if batch.iter().any(|message| !message.bytes.is_empty()) => Err(ErrorKind::WriteZero.into()),
+            other => other,
         }
     }
 
     /// Sends control bytes, behind what is unfinished.
-    pub(crate) fn control(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.backlog {
-            Some(backlog) => backlog.control.extend_from_slice(bytes),
-            None => {
-                if self.send(&[Bytes::copy_from_slice(bytes)])? == 0
-                    && let Some(backlog) = &mut self.backlog
-                {
-                    backlog.control.extend_from_slice(bytes);
-                }
-            }
+    pub(crate) fn control(&mut self, message: Message) -> io::Result<()> {
+        let waits = self.is_blocked() || self.take(slice::from_ref(&message))? == 0;
+        self.count(message.sum);
+        if waits && let Some(backlog) = &mut self.backlog {
+            backlog.control.extend_from_slice(&message.bytes);
         }
         Ok(())
     }
@@ -178,6 +200,16 @@ impl Sink {
     }
 }
 
+/// Calls again what a signal interrupted.
+fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,19 +221,19 @@ mod tests {
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        (Sink::new(TcpStream::from_std(socket)), peer)
+        (Sink::new(TcpStream::from_std(socket), false, None), peer)
     }
 
     #[test]
     fn messages_are_taken_whole_or_not_at_all_and_control_waits_behind_the_unfinished_one() {
         let (mut sink, mut peer) = pair();
-        let message = |i: u32| Bytes::from(i.to_be_bytes().repeat(20_000));
+        let message = |i: u32| Message::from(Bytes::from(i.to_be_bytes().repeat(20_000)));
         let mut sent = 0;
         while !sink.is_blocked() {
             sent += sink.send(&[message(sent), message(sent + 1), message(sent + 2)]).unwrap() as u32;
         }
         assert_eq!(sink.send(&[message(sent)]).unwrap(), 0);
-        sink.control(b"pong").unwrap();
+        sink.control(Bytes::from_static(b"pong").into()).unwrap();
         assert_eq!(sink.control_waiting(), 4);
         let expected = sent as usize * 80_000 + 4;
         let reader = std::thread::spawn(move || {
@@ -215,13 +247,15 @@ mod tests {
         assert!(!sink.is_blocked());
         let received = reader.join().unwrap();
         for i in 0..sent {
-            assert!(received[i as usize * 80_000..][..80_000] == *message(i), "message {i}");
+            assert!(received[i as usize * 80_000..][..80_000] == *message(i).bytes, "message {i}");
         }
         assert_eq!(&received[expected - 4..], b"pong");
     }
 
     #[test]
-    fn an_idle_sink_is_a_socket_and_a_pointer() {
-        assert_eq!(size_of::<Sink>(), size_of::<TcpStream>().next_multiple_of(8) + 8);
+    fn an_idle_sink_is_a_socket_and_two_pointers() {
+        // A debugging build's socket is larger.
+        let socket_and_flags = (size_of::<TcpStream>() + 4).next_multiple_of(8);
+        assert_eq!(size_of::<Sink>(), socket_and_flags + 16);
     }
 }

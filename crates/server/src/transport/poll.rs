@@ -48,15 +48,15 @@ fn handed(events: &[Arc<Entry>], wanted: &PageWanted, waited: Page) -> Page {
     let room = &events[..events.len().min(wanted.limit)];
     let position = room.last().map_or(waited.position, |entry| entry.seq());
     Page {
-        events: room.iter().map(|entry| entry.encoded(Form::NdJson).payload()).collect(),
+        events: room.iter().map(|entry| entry.encoded(Form::NdJson { gzip: false }).payload()).collect(),
         position,
         cut: room.len() < events.len(),
         ..waited
     }
 }
 
-/// Answers with a page; waits, if that is wanted, until there is something to say. `None` if the client went away. A wait
-/// is no longer than who asks may wait.
+/// Answers with a page, and with the number of events on it; waits, if that is wanted, until there is something to say,
+/// but no longer than who asks may wait. `None` if the client went away.
 pub(crate) async fn answer(
     node: &Node,
     shard: &SharedShard,
@@ -65,7 +65,7 @@ pub(crate) async fn answer(
     reading: &Reading,
     wanted: &PageWanted,
     gone: impl Future<Output = ()>,
-) -> Result<Option<Response<Bytes>>, Problem> {
+) -> Result<Option<(Response<Bytes>, usize)>, Problem> {
     let opened = node.log.open(node.now(), &reading.selection, reading.since(), true);
     let mut page = read(node, reading, wanted, opened.cursor, opened.gap);
     if let Some(wait) = wanted.wait
@@ -94,7 +94,9 @@ pub(crate) async fn answer(
         }
         node.auth.standing(identity, node.now())?;
     }
-    Ok(Some(respond(node, headers, reading, wanted, &page)))
+    let response = respond(node, headers, reading, wanted, &page);
+    let sent = if response.body().is_empty() { 0 } else { page.events.len() };
+    Ok(Some((response, sent)))
 }
 
 /// Reads a page. It has one gap at most, in front: what follows another is for the next page.
@@ -116,7 +118,7 @@ fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap
     };
     for found in piece.found {
         match found.what {
-            Read::Event(entry) => page.events.push(entry.encoded(Form::NdJson).payload()),
+            Read::Event(entry) => page.events.push(entry.encoded(Form::NdJson { gzip: false }).payload()),
             Read::Gap(gap) if page.events.is_empty() && page.gap.is_none() => page.gap = Some(gap),
             Read::Gap(_) => {
                 page.cut = true;

@@ -21,5 +21,5 @@ pub(crate) fn farewell(wait: Duration, closing: &[u8]) -> Bytes {
 
 /// A refusal that an EventSource survives: it stops for good at any status but 200.
 pub(crate) fn refusal(code: Code, wait: Duration) -> Bytes {
-    farewell(wait, &form::notice(&Notice::Closing(code), form::Form::SseRaw).payload())
+    farewell(wait, &form::notice(&Notice::Closing(code), form::Form::SseRaw { gzip: false }).payload())
 }

@@ -1,5 +1,6 @@
 //! "Fixed names and answers": health, metrics, the list of channels.
 
+use std::collections::BTreeSet;
 use switchboard_testkit::{Server, json, prometheus};
 
 #[test]
@@ -35,6 +36,29 @@ fn metrics_are_prometheus_text() {
     for (name, was) in before.iter().filter(|(name, _)| name.split('{').next().unwrap_or_default().ends_with("_total"))
     {
         assert!(after[name] >= *was, "a counter never goes back: {name}");
+    }
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    // The first cells of the rows of the tables of metrics.
+    let rows = document.split("## Gauges").nth(1).unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split_once(" |")).map(|(cell, _)| cell);
+    let documented: BTreeSet<String> =
+        cells.flat_map(|cell| cell.split(['`', ',', ' '])).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let metrics = prometheus::parse(&Server::new().get("/metrics").expect(200).text());
+    let there: BTreeSet<String> = metrics
+        .keys()
+        .filter_map(|name| name.split('{').next()?.strip_prefix("switchboard_"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, there);
+    let queues = document.split("## Gauges").next().unwrap();
+    let named = queues.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit(" | ").next());
+    for name in named.flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        assert!(there.contains(name), "{name}");
     }
 }
 

@@ -122,7 +122,9 @@ fn a_drain_does_not_wait_for_clients_that_do_not_read_or_answer() {
 fn a_request_that_is_being_answered_is_answered() {
     let server = Server::new();
     let mut conn = server.connect();
-    conn.ask("POST", "/channels/a", &[("Content-Length", "5")], None);
+    conn.ask("POST", "/channels/a", &[("Content-Length", "5"), ("Expect", "100-continue")], None);
+    // It is being answered once the server asks for the body.
+    assert_eq!(conn.take_through(b"\r\n\r\n").unwrap(), b"HTTP/1.1 100 Continue\r\n\r\n");
     conn.send("hel");
     let mut other = server.sse("/channels/b");
     other.notice("$open");

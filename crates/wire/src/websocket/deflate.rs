@@ -12,7 +12,7 @@ pub const WINDOW_MIN: u8 = 9;
 pub const WINDOW_MAX: u8 = 15;
 
 /// What a sync flush ends with, and what a sender leaves out (RFC 7692 section 7.2.1).
-const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+pub(crate) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// An empty final block. Read after the tail it ends the stream, unless a block was still open.
 const END: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];

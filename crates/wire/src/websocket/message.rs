@@ -42,7 +42,8 @@ pub enum Incoming {
 pub struct Limits {
     /// Longest message, in bytes, inflated.
     pub message: usize,
-    /// Most frames in one message.
+    /// Most frames in one message. An empty frame that ends it does not count: some senders cut a message into frames of
+    /// one length, and write such a frame behind them where nothing is left.
     pub fragments: u32,
 }
 
@@ -211,7 +212,7 @@ impl Partial {
                 }
                 (opcode, none) => none.insert(Message::new(opcode == Opcode::Text)),
             };
-            message.fragments += 1;
+            message.fragments += u32::from(!header.fin || header.length > 0);
             if message.fragments > most {
                 return Err(Code::TooLarge.because("the message has too many fragments"));
             }

@@ -92,6 +92,8 @@ pub struct Connection<S> {
     close: bool,
     /// Whether what came was no request, so that nobody can tell where it ends.
     refused: bool,
+    /// Bytes of the last answer's head, and of its body.
+    answered: (usize, usize),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,6 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             old: false,
             close: false,
             refused: false,
+            answered: (0, 0),
         }
     }
 
@@ -326,6 +329,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut head = Vec::new();
         response::write_head(&parts, extent, connection, &mut head);
         let body = if self.headless || extent == Extent::Unsaid { Bytes::new() } else { body };
+        self.answered = (head.len(), body.len());
         if body.len() <= TOGETHER {
             head.extend_from_slice(&body);
             self.write(&mut &head[..]).await?;
@@ -338,6 +342,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.stage = Stage::Ready;
         Ok(true)
+    }
+
+    /// Bytes of the last answer's head, and of its body.
+    pub fn answered(&self) -> (usize, usize) {
+        self.answered
     }
 
     /// Whether the connection cannot go on after this request.

@@ -32,6 +32,8 @@ pub struct Head {
     pub keep_alive: bool,
     /// Whether the peer waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
+    /// How long it is, in bytes.
+    pub length: usize,
 }
 
 /// How the body is delimited (RFC 9112 section 6.3).
@@ -78,6 +80,7 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
         method,
         version,
         headers,
+        length,
     };
     Ok(Some((head, length)))
 }

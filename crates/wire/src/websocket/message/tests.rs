@@ -118,12 +118,20 @@ fn the_limit_holds_before_the_payload_arrives() {
 
 #[test]
 fn a_message_has_only_so_many_fragments() {
-    let mut reader = server(false);
-    read(&mut reader, &frame(false, Opcode::Binary, b""));
-    for _ in 1..LIMITS.fragments {
-        assert_eq!(read(&mut reader, &frame(false, Opcode::Continuation, b"")), (vec![], None));
+    let full = || {
+        let mut reader = server(false);
+        read(&mut reader, &frame(false, Opcode::Binary, b""));
+        for _ in 1..LIMITS.fragments {
+            assert_eq!(read(&mut reader, &frame(false, Opcode::Continuation, b"")), (vec![], None));
+        }
+        reader
+    };
+    for (fin, payload) in [(false, &b""[..]), (false, b"x"), (true, b"x")] {
+        let beyond = frame(fin, Opcode::Continuation, payload);
+        assert_eq!(read(&mut full(), &beyond), (vec![], Some(Code::TooLarge)), "fin: {fin}, {payload:?}");
     }
-    assert_eq!(read(&mut reader, &frame(true, Opcode::Continuation, b"")), (vec![], Some(Code::TooLarge)));
+    let end = frame(true, Opcode::Continuation, b"");
+    assert_eq!(read(&mut full(), &end), (vec![Incoming::Binary(Bytes::new())], None), "an empty end does not count");
 }
 
 #[test]

@@ -1,0 +1,142 @@
+//! Switchboard itself: the release binary, as it is.
+
+use super::{Running, Target, Transport, Wish, ask};
+use crate::client::dialogue::{UPGRADE, get, position, post};
+use crate::client::{Dialogue, Framing};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The binary `switchboard`.
+#[derive(Clone, Debug)]
+pub struct Switchboard {
+    pub program: PathBuf,
+}
+
+impl Target for Switchboard {
+    fn name(&self) -> String {
+        "switchboard".into()
+    }
+
+    fn start(&self, wish: &Wish) -> Result<Running, String> {
+        let mut command = Command::new(&self.program);
+        let heartbeat = format!("{}ms", wish.heartbeat.as_millis());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--heartbeat", &heartbeat]);
+        Running::announced(command, wish.cpu)
+    }
+
+    fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue> {
+        Some(Protocol::local().subscription(transport, channel))
+    }
+
+    fn position(&self, running: &Running, channel: &str) -> Result<String, String> {
+        Protocol::local().position(running, channel)
+    }
+
+    fn resumption(&self, transport: Transport, channel: &str, position: &str) -> Option<Dialogue> {
+        Protocol::local().resumption(transport, channel, position)
+    }
+
+    fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
+        Protocol::local().publication(channel, payload)
+    }
+}
+
+/// Switchboard's protocol (docs/protocol.md), as far as subscribers and publishers here need it.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    /// The value of `Host`.
+    pub host: String,
+    /// What a proxy puts in front of `/channels`: empty, or begins with a slash and ends without one.
+    pub prefix: String,
+}
+
+impl Protocol {
+    pub(super) fn local() -> Protocol {
+        Protocol { host: "127.0.0.1".into(), prefix: String::new() }
+    }
+
+    fn target(&self, channel: &str, query: &str) -> String {
+        format!("{}/channels/{channel}{query}", self.prefix)
+    }
+
+    pub(super) fn subscription(&self, transport: Transport, channel: &str) -> Dialogue {
+        self.reading(transport, channel, "")
+    }
+
+    pub(super) fn resumption(&self, transport: Transport, channel: &str, position: &str) -> Option<Dialogue> {
+        match transport {
+            Transport::Poll => None,
+            _ => Some(self.reading(transport, channel, &format!("since={position}"))),
+        }
+    }
+
+    fn reading(&self, transport: Transport, channel: &str, since: &str) -> Dialogue {
+        let query = |more: &str| match (since, more) {
+            ("", "") => String::new(),
+            ("", one) | (one, "") => format!("?{one}"),
+            (since, more) => format!("?{since}&{more}"),
+        };
+        let get = |query: &str, fields: &[(&str, &str)]| get(&self.host, &self.target(channel, query), fields);
+        match transport {
+            Transport::Sse => {
+                let request = get(&query(""), &[("Accept", "text/event-stream")]);
+                Dialogue::stream(Framing::Blocks, request, "event: $open")
+            }
+            Transport::Stream => {
+                let request = get(&query(""), &[("Accept", "application/x-ndjson")]);
+                Dialogue::stream(Framing::Lines, request, "{\"$open\"")
+            }
+            Transport::Websocket => Dialogue::websocket(get(&query(""), &UPGRADE), ""),
+            Transport::WebsocketEvent => Dialogue::websocket(get(&query("form=event"), &UPGRADE), "{\"$open\""),
+            Transport::WebsocketDeflate => {
+                let deflate = ("Sec-WebSocket-Extensions", "permessage-deflate");
+                let fields: Vec<_> = UPGRADE.into_iter().chain([deflate]).collect();
+                Dialogue::websocket(get(&query(""), &fields), "")
+            }
+            Transport::Poll => {
+                let again = get("?wait=30&since=\n", &[]);
+                let cut = again.iter().position(|b| *b == b'\n').unwrap_or(again.len());
+                Dialogue::polls(get("?since=latest", &[]), (again[..cut].to_vec(), again[cut + 1..].to_vec()))
+            }
+        }
+    }
+
+    pub(super) fn position(&self, running: &Running, channel: &str) -> Result<String, String> {
+        let page = ask(running.address, &get(&self.host, &self.target(channel, "?since=latest"), &[]))?;
+        let position = position(&page).ok_or("a page has no position")?;
+        Ok(String::from_utf8_lossy(position).into_owned())
+    }
+
+    pub(super) fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
+        post(&self.host, &self.target(channel, ""), "text/plain", payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_poll_puts_the_position_into_its_next_request() {
+        let dialogue = Protocol::local().subscription(Transport::Poll, "a/b");
+        let (before, after) = &dialogue.again;
+        let position = position(b"{\"events\":[{\"position\":\"no\"}],\"position\":\"06jk\"}\n").unwrap();
+        let next = String::from_utf8([before, position, after].concat()).unwrap();
+        assert_eq!(next, "GET /channels/a/b?wait=30&since=06jk HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_reader_comes_back_with_its_position() {
+        let protocol = Protocol { host: "example.org".into(), prefix: "/live".into() };
+        let request = |transport| {
+            let dialogue = protocol.resumption(transport, "a", "06jk").unwrap();
+            String::from_utf8(dialogue.steps[0].send.clone()).unwrap()
+        };
+        assert!(
+            request(Transport::Sse).starts_with("GET /live/channels/a?since=06jk HTTP/1.1\r\nHost: example.org\r\n")
+        );
+        assert!(
+            request(Transport::WebsocketEvent).starts_with("GET /live/channels/a?since=06jk&form=event HTTP/1.1\r\n")
+        );
+    }
+}

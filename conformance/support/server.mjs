@@ -1,0 +1,101 @@
+// The real program in a process of its own, and a publisher that talks to it directly.
+
+import { spawn } from "node:child_process";
+import { access, constants } from "node:fs/promises";
+import { resolve } from "node:path";
+import { within } from "./wait.mjs";
+
+const VARIABLE = "CONFORMANCE_SERVER";
+
+/** The path of the program under test. */
+async function program() {
+  const path = process.env[VARIABLE];
+  const remedy =
+    `\`cargo xtask clients\` sets it. By hand, in the project's top folder: ` +
+    `cargo build && export ${VARIABLE}="$PWD/target/debug/switchboard"`;
+  if (!path) throw new Error(`${VARIABLE} is not set: it names the switchboard program to test. ${remedy}`);
+  await access(path, constants.X_OK).catch(() => {
+    throw new Error(`${VARIABLE} names ${path}, and there is no such program. ${remedy}`);
+  });
+  return resolve(path);
+}
+
+/** The surroundings without settings of the program. */
+function environment(settings) {
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith("SWITCHBOARD_"));
+  return { ...Object.fromEntries(others), SWITCHBOARD_RETRY: "100ms", SWITCHBOARD_LOG_LEVEL: "warn", ...settings };
+}
+
+export class Server {
+  #process;
+  #settings;
+  #exit;
+  port = 0;
+
+  /** Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS. */
+  static async start(settings = {}) {
+    const server = new Server();
+    server.#settings = settings;
+    await server.#run();
+    return server;
+  }
+
+  async #run() {
+    const child = spawn(await program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--shards", "2"], {
+      env: environment(this.#settings),
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.#process = child;
+    this.#exit = new Promise((done) => child.once("exit", (code, signal) => done(code ?? signal)));
+    let said = "";
+    const listening = new Promise((done, fail) => {
+      child.once("error", fail);
+      child.once("exit", () => fail(new Error(`the server ended: ${said}`)));
+      child.stdout.on("data", (text) => {
+        said += text;
+        const port = /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(said)?.[1];
+        if (port) done(Number(port));
+      });
+    });
+    this.port = await within("the server says where it listens", listening);
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Asks it to stop, and waits: 0, or why it ended otherwise. */
+  async drain() {
+    this.#process.kill("SIGTERM");
+    return within("the server drains", this.#exit);
+  }
+
+  /** Starts again after a drain, on the same port. */
+  async restart() {
+    await this.#run();
+  }
+
+  /** Ends it at once, at the end of a test. */
+  async stop() {
+    this.#process.kill("SIGKILL");
+    await this.#exit;
+  }
+
+  /** Publishes one event, and gives its id. */
+  async publish(channel, body, { type = "text/plain", event, end } = {}) {
+    const query = new URLSearchParams();
+    if (event) query.set("event", event);
+    if (end) query.set("end", "true");
+    const address = `${this.url}/channels/${channel}?${query}`;
+    const response = await fetch(address, { method: "POST", headers: { "content-type": type }, body });
+    const answer = await response.json();
+    if (response.status !== 201) throw new Error(`publishing was answered ${response.status}: ${answer.detail}`);
+    return answer.id ?? answer.position;
+  }
+
+  /** Deletes the channel: readers are told that what it held is gone. */
+  async remove(channel) {
+    const { status } = await fetch(`${this.url}/channels/${channel}`, { method: "DELETE" });
+    if (status !== 204) throw new Error(`deleting was answered ${status}`);
+  }
+}

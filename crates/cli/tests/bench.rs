@@ -1,0 +1,81 @@
+//! The load generator against the real program, and the command `bench`. Nothing is timed.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+mod support;
+
+use std::time::Duration;
+use support::run;
+use switchboard_bench::scenario::fanout::{self, Pace};
+use switchboard_bench::scenario::{Setting, resume, saturate, slow};
+use switchboard_bench::target::Transport;
+use switchboard_bench::target::switchboard::Switchboard;
+use switchboard_testkit::Server;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard");
+
+fn setting(transport: Transport, subscribers: usize) -> Setting {
+    Setting {
+        transport,
+        subscribers,
+        channels: 1,
+        prefix: "test".into(),
+        size: 200,
+        heartbeat: Duration::from_secs(15),
+        cpu: None,
+    }
+}
+
+#[test]
+fn everyone_hears_everything_on_every_transport() {
+    let target = Switchboard { program: PROGRAM.into() };
+    for transport in [
+        Transport::Sse,
+        Transport::Websocket,
+        Transport::WebsocketEvent,
+        Transport::WebsocketDeflate,
+        Transport::Stream,
+        Transport::Poll,
+    ] {
+        let outcome = fanout::run(&target, &setting(transport, 50), Pace { rate: 500.0, seconds: 0.04 }).unwrap();
+        assert!(outcome.faults.is_empty(), "{outcome:?}");
+        assert_eq!(outcome.figure("delivered"), Some(50.0 * 20.0), "{transport}");
+    }
+}
+
+#[test]
+fn a_backlog_a_return_and_a_stall_lose_nothing() {
+    let target = Switchboard { program: PROGRAM.into() };
+    let outcome = saturate::run(&target, &setting(Transport::Websocket, 60), 0.1).unwrap();
+    assert!(outcome.faults.is_empty(), "{outcome:?}");
+    for transport in [Transport::Sse, Transport::Websocket, Transport::Stream] {
+        let outcome =
+            resume::run(&target, &setting(transport, 30), 40, &resume::Crowd { live: 10, alone: 0.1 }).unwrap();
+        assert!(outcome.faults.is_empty(), "{outcome:?}");
+        assert!(outcome.figure("cpu_us_per_recovered").is_some());
+    }
+    let outcome = slow::run(&target, &setting(Transport::Sse, 20), 2_000.0, 400, 0.2).unwrap();
+    assert!(outcome.faults.is_empty(), "{outcome:?}");
+    assert_eq!(outcome.figure("delivered"), Some(20.0 * 400.0));
+}
+
+#[test]
+fn the_command_loads_a_deployment_and_tells_what_arrived() {
+    let server = Server::process(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--connections", "60"]);
+    let url = format!("http://{}", server.address());
+    let load = |more: &[&str]| {
+        let words = ["bench", "load test", "--rate", "200", "--seconds", "0.1", "--server", &url];
+        run(&[&words, more].concat())
+    };
+    let said = load(&["--subscribers", "40", "--channels", "4", "--transport", "websocket"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.contains("delivered      200\n") && said.out.contains("faults         none\n"), "{}", said.out);
+    // More than the server takes.
+    let said = load(&["--subscribers", "100"]);
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    assert!(said.err.contains("refused"), "{}", said.err);
+    let said = run(&["bench", "a//b", "--server", &url]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    drop(server);
+    let said = run(&["bench", "--server", &url]);
+    assert_eq!(said.code, Some(3), "{}", said.err);
+}

@@ -1,0 +1,94 @@
+//! Clients that others wrote, run unmodified against the program as it is built. `conformance/README.md` tells what
+//! each of them shows.
+
+use crate::program::{cargo, run, run_in, target_directory};
+use crate::steps::{Failure, Outcome, Steps};
+use std::path::{Path, PathBuf};
+
+/// The manifest of Rust's clients, which are no part of the workspace.
+pub(crate) const RUST: &str = "conformance/rust/Cargo.toml";
+
+/// Names the program under test to every client's tests.
+const SERVER: &str = "CONFORMANCE_SERVER";
+
+const HINT: &str = "the failing test is named above; conformance/README.md tells how to run it by hand";
+
+/// Builds the program and runs every client against it.
+pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
+    steps.run("server", server)?;
+    steps.run("clients: curl", || node_tests("conformance/curl"))?;
+    steps.run("clients: node", node)?;
+    steps.run("clients: python", python)?;
+    steps.run("clients: rust", rust)?;
+    steps.run("clients: chromium", chromium)
+}
+
+fn server() -> Result<Outcome, Failure> {
+    run(&cargo(), &["build", "--package", "switchboard-cli"], "mend what the compiler names above")?;
+    Ok(Outcome::Passed)
+}
+
+fn program() -> PathBuf {
+    target_directory().join("debug").join(format!("switchboard{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn node() -> Result<Outcome, Failure> {
+    npm("conformance/node")?;
+    node_tests("conformance/node")
+}
+
+fn chromium() -> Result<Outcome, Failure> {
+    npm("conformance/chromium")?;
+    node_tests("conformance/chromium")
+}
+
+/// Installs what the folder's lock file names, by their hashes.
+fn npm(folder: &str) -> Result<(), Failure> {
+    let hint = "npm needs its registry once; where package.json has changed, `npm install` mends the lock file";
+    run_in(folder, &[], "npm", &["ci", "--prefer-offline", "--no-progress"], hint)
+}
+
+fn node_tests(folder: &str) -> Result<Outcome, Failure> {
+    // Every wait has a deadline of its own; the one of a whole test is for what does not wait but hang.
+    let arguments = ["--no-warnings", "--test", "--test-reporter=spec", "--test-timeout=120000"];
+    run_in(folder, &[(SERVER, &program())], "node", &arguments, HINT)?;
+    Ok(Outcome::Passed)
+}
+
+fn python() -> Result<Outcome, Failure> {
+    const FOLDER: &str = "conformance/python";
+    let environment = target_directory().join("conformance-python");
+    let interpreter = environment.join("bin/python");
+    let (environment, interpreter) = (environment.to_string_lossy(), interpreter.to_string_lossy());
+    if !Path::new(&*interpreter).exists() {
+        run_in(FOLDER, &[], "python3", &["-m", "venv", &environment], "see what venv says above")?;
+    }
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
+        "requirements.txt",
+    ];
+    run_in(
+        FOLDER,
+        &[],
+        &interpreter,
+        &install,
+        "pip needs its index once; requirements.txt names all by their hashes",
+    )?;
+    // `-B`: no compiled files beside the sources.
+    run_in(FOLDER, &[(SERVER, &program())], &interpreter, &["-B", "-m", "unittest", "--verbose"], HINT)?;
+    Ok(Outcome::Passed)
+}
+
+fn rust() -> Result<Outcome, Failure> {
+    let variables = [(SERVER, &*program()), ("CARGO_TARGET_DIR", &*target_directory())];
+    let clippy = ["clippy", "--locked", "--manifest-path", RUST, "--all-targets", "--", "-D", "warnings"];
+    run_in(".", &variables, &cargo(), &clippy, "mend what clippy names above, or expect it with a reason beside it")?;
+    run_in(".", &variables, &cargo(), &["test", "--locked", "--manifest-path", RUST], HINT)?;
+    Ok(Outcome::Passed)
+}
