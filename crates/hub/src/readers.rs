@@ -96,6 +96,7 @@ impl Readers {
     /// Adds a reader at a place. It is live if it has everything that the shard handed over; `false` means it is
     /// behind. The token must not be in use.
     pub fn add(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
+        let selection = self.share(selection);
         for channel in &selection.channels {
             self.exact.entry(channel.clone()).or_default().list(&selection).push(token);
         }
@@ -112,6 +113,14 @@ impl Readers {
         self.count += 1;
         self.behind += usize::from(!live);
         live
+    }
+
+    /// The selection that the readers of a channel alone already have, if there are any: then one more costs no memory
+    /// of its own, in whose midst what comes and goes would leave holes.
+    fn share(&self, selection: Arc<Selection>) -> Arc<Selection> {
+        let channel = selection.channels.first().filter(|_| is_alone(&selection));
+        let neighbour = channel.and_then(|channel| self.exact.get(channel)?.alone.first());
+        neighbour.and_then(|token| self.selection(*token)).cloned().unwrap_or(selection)
     }
 
     /// Forgets a reader.
