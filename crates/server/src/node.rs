@@ -60,7 +60,7 @@ pub(crate) enum Command {
     CountReaders(Vec<ChannelName>, oneshot::Sender<HashMap<ChannelName, usize>>),
     /// Look at every stream again: what was taken from it since it was opened ends it. Answers how many that were.
     Reconsider(oneshot::Sender<usize>),
-    /// End the connection of this name, and tell what token it was opened with.
+    /// End the connection of this name, and tell whose it was.
     End(u64, oneshot::Sender<Option<Identity>>),
     /// Let the connection of this name last as long as this identity; see [`crate::shard::Shard::renew`].
     Renew(u64, Identity, oneshot::Sender<Option<Result<(), Problem>>>),

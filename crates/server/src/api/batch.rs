@@ -54,6 +54,8 @@ pub(super) async fn publish(
         return Err(Code::InvalidParameter.because("a batch has a `key` in each item, not an Idempotency-Key"));
     }
     let body = collect(body, node.config.limits.batch).await?;
+    // The body may have taken its time.
+    node.auth.standing(identity, node.now())?;
     let publisher = identity.publisher();
     let written = ndjson::parse_batch(&body)?;
     let mut appends = Vec::with_capacity(written.len());

@@ -53,6 +53,8 @@ pub(super) async fn publish(
         return Ok(task.run(format, body).await);
     }
     let data = collect(body, node.config.limits.message).await?;
+    // The body may have taken its time.
+    node.auth.standing(identity, node.now())?;
     let draft = match end && data.is_empty() && event.is_none() {
         true => None,
         false => Some(Draft::from_body(event, content_type, data)?),

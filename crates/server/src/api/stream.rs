@@ -183,9 +183,13 @@ impl Writer<'_> {
 
     /// Ends the channel if that was asked for, and answers.
     fn finish(&mut self, line: u64) -> Result<Response<Bytes>, Failure> {
-        let Task { node, channel, end, .. } = self.task;
+        let Task { node, identity, channel, end, .. } = self.task;
         let failure = |refusal| Failure { line, problem: refused(refusal) };
         if end {
+            node.auth
+                .standing(identity, node.now())
+                .and_then(|()| node.auth.allow(identity, Action::Manage, channel))
+                .map_err(|problem| Failure { line, problem })?;
             let key = self.key.as_mut().map(|key| key.line(None, true));
             let append = [Append { channel: channel.clone(), draft: None, end: true, key }];
             node.log.append(node.now(), &append).map_err(|(_, refusal)| failure(refusal))?;

@@ -25,10 +25,10 @@ impl Shown {
         let holder = if text.starts_with(apikey::PREFIX) {
             holder_of_key(text, settings)?
         } else {
-            token::check(text, settings, &settings.keys, now).map_err(|fault| match fault {
+            Kind::Token(token::check(text, settings, &settings.keys, now).map_err(|fault| match fault {
                 Fault::Refused(problem) => problem,
                 Fault::UnknownKey => Code::Unauthorized.because("the token was refused: no key has its `kid`"),
-            })?
+            })?)
         };
         Ok(Shown(Identity::of(holder)))
     }
@@ -38,7 +38,7 @@ impl Shown {
         let pattern = Pattern::new(target)?;
         let name = ChannelName::new(target);
         let asked = name.as_ref().map_or(Target::Pattern(&pattern), Target::Channel);
-        let decision = settings.access.decide(self.0.who(), action, asked);
+        let decision = settings.access.decide(self.0.who(settings), action, asked);
         let rule = decision.rule.and_then(|index| settings.access.rules.get(index));
         Ok(Answer {
             open: settings.is_open(),

@@ -1,20 +1,15 @@
 //! Who asks. An identity is made once, from what a request carries, and goes along with what the request opens.
 
+use super::settings::Settings;
 use std::fmt;
 use std::sync::Arc;
 use switchboard_hub::access::{Grants, Who};
 
 /// Somebody, or anyone. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Identity(Option<Arc<Holder>>);
+pub(crate) struct Identity(Option<Arc<Kind>>);
 
-/// Whoever holds a token or an API key.
-#[derive(Debug)]
-pub(crate) struct Holder {
-    pub(crate) kind: Kind,
-    pub(crate) grants: Grants,
-}
-
+/// What somebody holds.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Token(Signed),
@@ -43,26 +38,38 @@ pub(crate) struct Signed {
     /// A hash of what is signed: the token, also where it has no id. (The signature has no part in it, because some
     /// can be written in two ways.)
     pub(crate) print: [u8; 32],
+    pub(crate) grants: Grants,
 }
 
 impl Identity {
-    pub(crate) fn of(holder: Holder) -> Identity {
-        Identity(Some(Arc::new(holder)))
+    pub(crate) fn of(kind: Kind) -> Identity {
+        Identity(Some(Arc::new(kind)))
     }
 
     /// The holder of a token that grants nothing.
     #[cfg(test)]
     pub(crate) fn for_tests(expires: u64) -> Identity {
-        let signed =
-            Signed { id: None, user: None, issued: None, expires, key: [0; 32], fetched: false, print: [0; 32] };
-        Identity::of(Holder { kind: Kind::Token(signed), grants: Grants::default() })
+        Identity::of(Kind::Token(Signed {
+            id: None,
+            user: None,
+            issued: None,
+            expires,
+            key: [0; 32],
+            fetched: false,
+            print: [0; 32],
+            grants: Grants::default(),
+        }))
     }
 
-    pub(crate) fn who(&self) -> Who<'_> {
-        match self.0.as_deref() {
+    /// Who it is to the rules. The scope of an API key is what the settings say at present: a reload may have changed it.
+    pub(crate) fn who<'a>(&'a self, settings: &'a Settings) -> Who<'a> {
+        match self.kind() {
             None => Who::Anyone,
-            Some(Holder { kind: Kind::Token(_), grants }) => Who::Token(grants),
-            Some(Holder { kind: Kind::Key { .. }, grants }) => Who::Key(grants),
+            Some(Kind::Token(signed)) => Who::Token(&signed.grants),
+            Some(Kind::Key { hash, .. }) => {
+                let known = settings.api_keys.iter().rfind(|key| key.hash.is(hash));
+                known.map_or(Who::Anyone, |key| Who::Key(&key.scope))
+            }
         }
     }
 
@@ -71,7 +78,7 @@ impl Identity {
     }
 
     pub(crate) fn kind(&self) -> Option<&Kind> {
-        self.0.as_deref().map(|holder| &holder.kind)
+        self.0.as_deref()
     }
 
     pub(crate) fn signed(&self) -> Option<&Signed> {
@@ -96,7 +103,10 @@ impl Identity {
             Some(Kind::Key { name, .. }) => format!("key {name}"),
             Some(Kind::Token(Signed { user: Some(user), .. })) => format!("user {user}"),
             Some(Kind::Token(Signed { id: Some(id), .. })) => format!("token {id}"),
-            Some(Kind::Token(_)) => "token".into(),
+            // One of many without a name: it shares keys with no other.
+            Some(Kind::Token(Signed { print, .. })) => {
+                print.iter().fold("print ".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+            }
         }
     }
 }

@@ -95,16 +95,18 @@ async fn fetch_set(jwks: &Jwks) -> Option<Vec<Key>> {
         Ok(address) => fetch::get(&address).await.and_then(|text| read_set(&text)),
         Err(why) => Err(why),
     };
+    // A query may hold what opens the door there.
+    let url = jwks.url.split('?').next().unwrap_or_default();
     match outcome {
         Ok((keys, left)) => {
-            tracing::info!(target: "switchboard", url = jwks.url, keys = keys.len(), "keys were fetched");
+            tracing::info!(target: "switchboard", url, keys = keys.len(), "keys were fetched");
             for why in left {
-                tracing::warn!(target: "switchboard", url = jwks.url, "a key of the set is left out: {why}");
+                tracing::warn!(target: "switchboard", url, "a key of the set is left out: {why}");
             }
             Some(keys)
         }
         Err(why) => {
-            tracing::warn!(target: "switchboard", url = jwks.url, "keys cannot be fetched: {why}");
+            tracing::warn!(target: "switchboard", url, "keys cannot be fetched: {why}");
             None
         }
     }

@@ -30,7 +30,7 @@ pub use token::look_into;
 
 use crate::api::query::Query;
 use crate::listen::http1::Head;
-use identity::{Holder, Kind};
+use identity::{Kind, Signed};
 use jwks::Fetched;
 use keys::Key;
 use revoked::Revoked;
@@ -106,14 +106,14 @@ impl Auth {
             }
             Identity::of(holder_of_key(carried.text, &settings)?)
         } else {
-            Identity::of(self.holder_of_token(carried.text, &settings, now).await?)
+            Identity::of(Kind::Token(self.holder_of_token(carried.text, &settings, now).await?))
         };
         self.standing(&identity, now)?;
         Ok(Asked { identity, way: Some(carried.way) })
     }
 
     /// Who holds a token, by the keys of the configuration or, where it names none of them, by those that are fetched.
-    async fn holder_of_token(&self, text: &str, settings: &Settings, now: u64) -> Result<Holder, Problem> {
+    async fn holder_of_token(&self, text: &str, settings: &Settings, now: u64) -> Result<Signed, Problem> {
         let unknown = || Code::Unauthorized.because("the token was refused: no key has its `kid`");
         let check = |keys: &[Key]| match token::check(text, settings, keys, now) {
             Ok(holder) => Ok(Some(holder)),
@@ -152,7 +152,7 @@ impl Auth {
         }
     }
 
-    fn is_revoked(&self, signed: &identity::Signed) -> bool {
+    fn is_revoked(&self, signed: &Signed) -> bool {
         self.revoked.read().unwrap_or_else(PoisonError::into_inner).holds(signed)
     }
 
@@ -187,7 +187,7 @@ impl Auth {
         }
         let settings = self.settings();
         let target = Target::Channel(channel);
-        let decision = settings.access.decide(identity.who(), action, target);
+        let decision = settings.access.decide(identity.who(&settings), action, target);
         if decision.allowed { Ok(()) } else { Err(refusal(identity, action, target, &decision)) }
     }
 
@@ -199,7 +199,7 @@ impl Auth {
         let settings = self.settings();
         let everything = Pattern::new("**").map_err(|_| Code::Internal)?;
         let target = Target::Pattern(&everything);
-        let decision = settings.access.decide(identity.who(), Action::Manage, target);
+        let decision = settings.access.decide(identity.who(&settings), Action::Manage, target);
         if decision.allowed { Ok(()) } else { Err(refusal(identity, Action::Manage, target, &decision)) }
     }
 
@@ -209,7 +209,7 @@ impl Auth {
             return Ok(());
         }
         let settings = self.settings();
-        match settings.access.refused(identity.who(), selection) {
+        match settings.access.refused(identity.who(&settings), selection) {
             Some((target, decision)) => Err(refusal(identity, Action::Subscribe, target, &decision)),
             None => Ok(()),
         }
@@ -217,10 +217,10 @@ impl Auth {
 }
 
 /// Who holds an API key.
-fn holder_of_key(shown: &str, settings: &Settings) -> Result<Holder, Problem> {
+fn holder_of_key(shown: &str, settings: &Settings) -> Result<Kind, Problem> {
     let key = apikey::find(&settings.api_keys, shown);
     let key = key.ok_or_else(|| Code::Unauthorized.because("the API key is not known here"))?;
-    Ok(Holder { kind: Kind::Key { name: key.name.clone(), hash: key.hash }, grants: key.scope.clone() })
+    Ok(Kind::Key { name: key.name.clone(), hash: key.hash })
 }
 
 /// 401 for somebody who showed nothing and might, 403 for all others.

@@ -11,7 +11,7 @@ pub(crate) enum Revocation {
     User(Box<str>),
     /// The token of this `jti`.
     Token(Box<str>),
-    /// The token that opened a connection, whatever it says: by [`Signed::print`].
+    /// The token that a connection has, whatever it says: by [`Signed::print`].
     Print([u8; 32]),
 }
 
@@ -94,6 +94,7 @@ mod tests {
             key: [0; 32],
             fetched: false,
             print: [7; 32],
+            grants: switchboard_hub::access::Grants::default(),
         }
     }
 

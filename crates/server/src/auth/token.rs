@@ -1,7 +1,7 @@
 //! Tokens: JSON Web Tokens (RFC 7519) in the compact form of RFC 7515, signed. The signature is a library's matter; what
 //! a token may say, and who is asked for a key, is decided here. Time is an argument.
 
-use super::identity::{Holder, Kind, Signed};
+use super::identity::Signed;
 use super::keys::Key;
 use super::settings::Settings;
 use base64::Engine as _;
@@ -150,7 +150,7 @@ fn milliseconds(seconds: f64) -> u64 {
 }
 
 /// Checks a token and tells who holds it. `now` is in milliseconds since the Unix epoch.
-pub(crate) fn check(text: &str, settings: &Settings, keys: &[Key], now: u64) -> Result<Holder, Fault> {
+pub(crate) fn check(text: &str, settings: &Settings, keys: &[Key], now: u64) -> Result<Signed, Fault> {
     if text.len() > settings.token_bytes {
         return Err(refused("it is longer than a token may be"));
     }
@@ -170,7 +170,7 @@ pub(crate) fn check(text: &str, settings: &Settings, keys: &[Key], now: u64) -> 
         presence: patterns(Action::Presence, &claims.channels.presence, sub)?,
         manage: patterns(Action::Manage, &claims.channels.manage, sub)?,
     };
-    let kind = Kind::Token(Signed {
+    Ok(Signed {
         id: claims.jti.map(Into::into),
         user: claims.sub.map(Into::into),
         issued: claims.iat.map(milliseconds),
@@ -178,8 +178,8 @@ pub(crate) fn check(text: &str, settings: &Settings, keys: &[Key], now: u64) -> 
         key: key.print(),
         fetched: key.is_fetched(),
         print: Sha256::digest(parts.message).into(),
-    });
-    Ok(Holder { kind, grants })
+        grants,
+    })
 }
 
 /// When the token ends, skew included.
@@ -200,6 +200,11 @@ fn check_dates(claims: &Claims, settings: &Settings, now: u64) -> Result<u64, Fa
     }
     if early(claims.iat) {
         return Err(refused("its `iat` is yet to come"));
+    }
+    // Else it would begin to count only near its end, when a revocation from before is forgotten.
+    if claims.iat.is_some_and(|iat| milliseconds(exp).saturating_sub(milliseconds(iat)) > longest.saturating_add(skew))
+    {
+        return Err(refused("it lasts longer than a token may here (`auth.lifetime`)"));
     }
     Ok(expires)
 }

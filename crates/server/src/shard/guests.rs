@@ -164,7 +164,10 @@ impl Shard {
             let why = "a connection is renewed by a token with the `sub` of the one that opened it";
             return Some(Err(Code::Forbidden.because(why)));
         }
-        if let Err(problem) = self.node.auth.allow_reading(&identity, selection) {
+        // The token may have been taken back since the request was let in: then streams were looked at before this.
+        let auth = &self.node.auth;
+        let stands = auth.standing(&identity, self.node.now());
+        if let Err(problem) = stands.and_then(|()| auth.allow_reading(&identity, selection)) {
             return Some(Err(problem));
         }
         self.guests.renew(token, identity).map(Ok)

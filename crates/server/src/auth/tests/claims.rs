@@ -28,6 +28,8 @@ fn dates_count_within_the_skew() {
         (json!({"nbf": NOW + 6}), Some(Code::Unauthorized)),
         (json!({"iat": NOW + 5}), None),
         (json!({"iat": NOW + 6}), Some(Code::Unauthorized)),
+        (json!({"iat": NOW - 3500, "exp": NOW + 100}), None),
+        (json!({"iat": NOW - 7000, "exp": NOW + 100}), Some(Code::Unauthorized)),
     ] {
         assert_eq!(judged(&over, &settings).err().map(|(code, _)| code), code, "{over}");
     }
