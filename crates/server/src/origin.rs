@@ -78,11 +78,11 @@ impl Pages {
     /// is not served is told nothing, and cannot take the answer into itself as an image or a script either.
     pub(crate) fn allow(&self, head: &Head, headers: &mut HeaderMap) {
         headers.append(VARY, HeaderValue::from_static("Origin"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let origin = head.headers.get(ORIGIN).filter(|_| self.check(head).is_ok());
         if let Pages::Listed(_) = self {
             let whose = if origin.is_some() { "cross-origin" } else { "same-origin" };
             headers.insert(RESOURCE_POLICY, HeaderValue::from_static(whose));
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         }
         let Some(origin) = origin else { return };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
