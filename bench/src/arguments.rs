@@ -14,7 +14,7 @@ use switchboard_bench::target::Transport;
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Without a command: every scenario, small and once, in about two minutes
+    /// Without a command: every scenario, small and once, in some minutes
     #[arg(long)]
     pub quick: bool,
     /// Without a command: takes all peers in
@@ -112,6 +112,9 @@ pub struct Options {
     /// The server's heartbeat, in seconds
     #[arg(long, default_value_t = 15.0)]
     pub heartbeat: f64,
+    /// The priority of the load and of what it starts, from -20 (first) to 19, on a machine that does something else too
+    #[arg(long, allow_negative_numbers = true)]
+    pub nice: Option<i32>,
     /// Appends each run to this file as a line of JSON
     #[arg(long)]
     pub out: Option<PathBuf>,

@@ -34,15 +34,35 @@ pub struct Plot {
     pub series: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-/// Draws cost per delivery over subscribers and over channels, for each transport that the records have, and says where.
-pub fn curves(outcomes: &[Outcome], folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let transports: BTreeSet<&str> = outcomes.iter().map(|outcome| outcome.transport.as_str()).collect();
+/// A picture that was drawn.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Drawn {
+    pub path: PathBuf,
+    /// Switchboard's cost over the floor's, from left to right, where both are drawn.
+    pub ratios: Vec<(f64, f64)>,
+}
+
+impl Drawn {
+    /// How far the ratios are from the middle of the least and the most, as a share of it; 0 for none.
+    pub fn unevenness(&self) -> f64 {
+        let least = self.ratios.iter().map(|(_, ratio)| *ratio).fold(f64::INFINITY, f64::min);
+        let most = self.ratios.iter().map(|(_, ratio)| *ratio).fold(0.0, f64::max);
+        if most > 0.0 { (most - least) / (most + least) } else { 0.0 }
+    }
+}
+
+/// Subscribers that the curve over channels spreads.
+pub const SPREAD: usize = 10_000;
+
+/// Draws cost per delivery over subscribers and over channels, for each transport and size that the records have.
+pub fn curves(outcomes: &[Outcome], folder: &Path) -> Result<Vec<Drawn>, String> {
+    let kinds: BTreeSet<(&str, usize)> = outcomes.iter().map(|one| (one.transport.as_str(), one.size)).collect();
     let mut written = Vec::new();
-    for transport in transports {
-        let all = outcomes.iter().filter(|o| o.transport == transport && matches!(&*o.scenario, "fanout" | "many"));
-        let most = all.clone().map(|outcome| outcome.subscribers).filter(|count| *count == 10_000).max();
-        let by_subscribers = series(all.clone().filter(|o| o.channels == 1), |outcome| outcome.subscribers);
-        let by_channels = series(all.filter(|o| Some(o.subscribers) == most), |outcome| outcome.channels);
+    for (transport, size) in kinds {
+        let all = outcomes.iter().filter(|one| one.transport == transport && one.size == size);
+        let all = all.filter(|one| matches!(&*one.scenario, "fanout" | "many"));
+        let by_subscribers = series(all.clone().filter(|one| one.channels == 1), |outcome| outcome.subscribers);
+        let by_channels = series(all.filter(|one| one.subscribers == SPREAD), |outcome| outcome.channels);
         for (name, across, series) in [
             ("subscribers", "subscribers of one channel", by_subscribers),
             ("channels", "channels, 10,000 subscribers in all", by_channels),
@@ -50,14 +70,22 @@ pub fn curves(outcomes: &[Outcome], folder: &Path) -> Result<Vec<PathBuf>, Strin
             if series.iter().all(|(_, points)| points.len() < 2) {
                 continue;
             }
-            let title = format!("Server CPU per delivery over {name}: {transport}");
+            let ratios = ratios(&series);
+            let title = format!("Server CPU per delivery over {name}: {transport}, {size} B");
             let plot = Plot { title, across: across.into(), up: "µs".into(), series };
-            let path = folder.join(format!("cost-by-{name}-{transport}.svg"));
+            let path = folder.join(format!("cost-by-{name}-{transport}-{size}.svg"));
             std::fs::write(&path, plot.svg()).map_err(|error| format!("{}: {error}", path.display()))?;
-            written.push(path);
+            written.push(Drawn { path, ratios });
         }
     }
     Ok(written)
+}
+
+fn ratios(series: &[(String, Vec<(f64, f64)>)]) -> Vec<(f64, f64)> {
+    let of = |name| series.iter().find(|(target, _)| target == name).map(|(_, points)| points.as_slice());
+    let (Some(ours), Some(floor)) = (of("switchboard"), of("floor")) else { return Vec::new() };
+    let beneath = |x: f64| floor.iter().find(|point| point.0 == x).map(|point| point.1);
+    ours.iter().filter_map(|(x, cost)| Some((*x, cost / beneath(*x)?))).collect()
 }
 
 /// Medians of cost per delivery for each target.
@@ -196,6 +224,18 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert_eq!(svg.matches("<circle").count(), 4);
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn ratios_are_taken_where_both_are_drawn() {
+        let series = [
+            ("switchboard".to_owned(), vec![(10.0, 6.0), (100.0, 5.0), (1000.0, 4.0)]),
+            ("floor".to_owned(), vec![(10.0, 4.0), (100.0, 4.0)]),
+        ];
+        let drawn = Drawn { path: PathBuf::new(), ratios: ratios(&series) };
+        assert_eq!(drawn.ratios, [(10.0, 1.5), (100.0, 1.25)]);
+        assert!((drawn.unevenness() - 0.25 / 2.75).abs() < 1e-12);
+        assert_eq!(Drawn { path: PathBuf::new(), ratios: ratios(&series[..1]) }.unevenness(), 0.0);
     }
 
     #[test]

@@ -28,8 +28,10 @@ pub fn run(arguments: Arguments) -> Result<bool, String> {
             Ok(true)
         }
         Command::Plot { records, folder } => {
-            for path in plot::curves(&report::read(&records)?, &folder)? {
-                println!("{}", path.display());
+            for drawn in plot::curves(&report::read(&records)?, &folder)? {
+                let ratios: Vec<String> = drawn.ratios.iter().map(|(at, ratio)| format!("{at}: {ratio:.2}")).collect();
+                println!("{}", drawn.path.display());
+                println!("  × floor  {}  (±{:.0} %)", ratios.join("  "), drawn.unevenness() * 100.0);
             }
             Ok(true)
         }
@@ -104,7 +106,9 @@ fn half(options: &Options) -> Result<bool, String> {
             },
         )?;
         println!("\nhalf of what saturates {}: {rate:.1} events/s", base.targets.join(""));
-        clean &= measure(&Options { rate: Some(rate.max(0.1)), ..one }, evenly)?;
+        clean &= measure(&Options { rate: Some(rate.max(0.1)), ..one }, |options, target, setting| {
+            Ok(Outcome { scenario: "half".into(), ..evenly(options, target, setting)? })
+        })?;
     }
     Ok(clean)
 }
@@ -115,7 +119,7 @@ fn curve(options: &Options) -> Result<bool, String> {
         clean &= measure(&options.or(subscribers, 1, 128), evenly)?;
     }
     for channels in CHANNELS {
-        clean &= measure(&options.or(10_000, channels, 128), evenly)?;
+        clean &= measure(&options.or(plot::SPREAD, channels, 128), evenly)?;
     }
     Ok(clean)
 }
@@ -137,6 +141,11 @@ fn measure_into(
     let beside = own.with_file_name("switchboard");
     let programs = Programs { switchboard: options.switchboard.clone().unwrap_or(beside), own };
     let (targets, server) = (all_targets(options, &programs)?, server_cpu()?);
+    if let Some(nice) = options.nice {
+        // What this program starts inherits it.
+        rustix::process::setpriority_process(None, nice)
+            .map_err(|error| format!("a priority of {nice} is not allowed: {error}"))?;
+    }
     let mut clean = true;
     for transport in &options.transport {
         let setting = options.setting(*transport, server);

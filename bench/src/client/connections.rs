@@ -294,7 +294,7 @@ impl Load {
         for event in &events {
             match event.token().0 {
                 token if token >= PUBLISHERS => self.answered(token - PUBLISHERS),
-                token => self.ready(token),
+                token => self.ready(token, event.is_read_closed()),
             }
         }
         let happened = !events.is_empty();
@@ -322,7 +322,8 @@ impl Load {
 
     /// Waits until everything published was received; what has not come by then is lost.
     pub fn settle(&mut self) -> io::Result<()> {
-        if self.run_until(Load::is_quiet)? {
+        let failed = |load: &Load| load.tally.faults.unpublished > 0;
+        if self.run_until(|load| load.is_quiet() || failed(load))? {
             return Ok(());
         }
         let Load { connections, channels, tally, .. } = self;
@@ -351,7 +352,7 @@ impl Load {
         }
     }
 
-    fn ready(&mut self, index: usize) {
+    fn ready(&mut self, index: usize, ends: bool) {
         // An event may be of a connection that was dismissed meanwhile.
         let Some(connection) = self.connections.get_mut(index) else { return };
         if connection.stage == Stage::Connecting {
@@ -367,7 +368,7 @@ impl Load {
             }
         }
         if !self.connections[index].stalled {
-            self.hear(index);
+            self.hear(index, ends);
         }
     }
 
@@ -375,19 +376,20 @@ impl Load {
     pub fn stall(&mut self, index: usize, stalled: bool) {
         self.connections[index].stalled = stalled;
         if !stalled {
-            self.hear(index);
+            self.hear(index, true);
         }
     }
 
-    /// Reads what is there. A read that is not full took everything, so the edge is not lost.
-    fn hear(&mut self, index: usize) {
+    /// Reads what is there. A read that is not full took everything, so the edge is not lost; but for the end, which has
+    /// an edge of its own only if it came later. Where it `ends`, reading goes on until it is there.
+    fn hear(&mut self, index: usize, ends: bool) {
         let mut read = std::mem::take(&mut self.read);
         while matches!(self.connections[index].stage, Stage::Talking | Stage::Live) {
             match self.connections[index].stream.read(&mut read) {
                 Ok(0) => self.gone(index, "the server closed the connection"),
                 Ok(count) => {
                     self.understand(index, &read[..count]);
-                    if count < read.len() {
+                    if count < read.len() && !ends {
                         break;
                     }
                 }
@@ -404,13 +406,13 @@ impl Load {
         let Connection { decoder, dialogue, sequence, channel, step, stage, .. } = &mut connections[index];
         let of = &mut channels[*channel as usize];
         let now = clock.nanos();
-        let mut broken: Option<&'static str> = None;
+        let mut broken: Option<String> = None;
         let delivered = tally.delivered;
         decoder.feed(input, scratch, |part| match part {
             Part::Head(status) => match dialogue.steps.get(usize::from(*step)).map(|step| &step.expect) {
                 Some(Expect::Status(expected)) if *expected == status => advance(dialogue, step, reply),
                 None if dialogue.framing == Framing::Pages && status == 200 => {}
-                _ => broken = Some("another status than expected"),
+                _ => broken = Some(format!("a subscription was answered with status {status}")),
             },
             Part::Piece(piece) => {
                 let waits_for = dialogue.steps.get(usize::from(*step)).map(|step| &step.expect);
@@ -431,7 +433,7 @@ impl Load {
                 });
             }
             Part::Ping(payload) => write_pong(payload, Some(MASK), reply),
-            Part::End(why) | Part::Damaged(why) => broken = Some(why),
+            Part::End(why) | Part::Damaged(why) => broken = Some(why.to_owned()),
         });
         tally.reads += u64::from(tally.delivered > delivered);
         if *stage == Stage::Talking && usize::from(*step) == dialogue.steps.len() {
@@ -443,7 +445,7 @@ impl Load {
             self.say(index);
         }
         if let Some(why) = broken {
-            self.gone(index, why);
+            self.gone(index, &why);
         }
     }
 

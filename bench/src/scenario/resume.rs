@@ -50,7 +50,7 @@ pub fn run(target: &dyn Target, setting: &Setting, missed: u64, crowd: &Crowd) -
     })?;
 
     let recovered = stage.load.channels[1].received;
-    stage.load.tally.faults.lost += due - recovered;
+    stage.load.tally.faults.lost += due.saturating_sub(recovered);
     let per_live = alone.cpu_us / alone.live.max(1.0);
     let per_recovered = (crowded.cpu_us - crowded.live * per_live) / recovered.max(1) as f64;
     let figures = [

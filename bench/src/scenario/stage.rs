@@ -132,7 +132,8 @@ impl<'t> Stage<'t> {
     ) -> Result<(), String> {
         let start = self.load.clock.nanos();
         let mut event = 0;
-        while go_on(self, event) {
+        // Who refused a publish is asked for no more: the run has failed, and says why.
+        while self.load.tally.faults.unpublished == 0 && go_on(self, event) {
             let due = start + event * every;
             let now = self.load.clock.nanos();
             if now > due + PUBLISHING && !self.is_free() {

@@ -349,6 +349,15 @@ fn with_a_history_too_small_every_event_of_several_is_heard_or_lies_in_a_told_ga
     lossy("a_history_too_small_of_several", &SELECTIONS);
 }
 
+/// Says stop when it goes.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
     let mut config = config();
@@ -366,6 +375,8 @@ fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
         // Once the log has moved on, a heartbeat tells where.
         let stop = AtomicBool::new(transport == Transport::Poll);
         std::thread::scope(|scope| {
+            // Also where the test fails: the other thread is waited for.
+            let _stopping = Stopping(&stop);
             scope.spawn(|| {
                 let mut busy = server.connect();
                 while !stop.load(Ordering::Relaxed) {
@@ -377,7 +388,6 @@ fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
                 let said = follower.next();
                 assert!(matches!(said, Said::Open { gap: None, .. } | Said::Position(_)), "{said:?}");
             }
-            stop.store(true, Ordering::Relaxed);
         });
         let cursor = follower.cut().unwrap();
         for _ in 0..300 {
