@@ -1,6 +1,6 @@
 //! The command line: which command, and the flags that several share.
 
-use crate::command::{bench, channels, completions, publish, serve, tail};
+use crate::command::{bench, channels, completions, may, publish, serve, tail, token};
 use crate::failure::Failure;
 use crate::url::{self, Server};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -39,6 +39,8 @@ pub enum Command {
     Tail(tail::Arguments),
     Channels(channels::Arguments),
     Bench(bench::Arguments),
+    Token(Box<token::Arguments>),
+    May(may::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn the_names_that_are_documented_exist() {
         let main = Arguments::command();
-        let documented: [(&str, &[&str]); 6] = [
+        let documented: [(&str, &[&str]); 8] = [
             (
                 "serve",
                 &[
@@ -149,6 +151,26 @@ mod tests {
             ("publish", &["event", "type", "json", "file", "end", "key", "lines", "server"]),
             ("tail", &["since", "transport", "format", "data", "limit", "server"]),
             ("channels", &["json", "server"]),
+            (
+                "token",
+                &[
+                    "config",
+                    "key-file",
+                    "algorithm",
+                    "kid",
+                    "sub",
+                    "id",
+                    "for",
+                    "issuer",
+                    "audience",
+                    "subscribe",
+                    "publish",
+                    "presence",
+                    "manage",
+                    "api-key",
+                ],
+            ),
+            ("may", &["config"]),
             ("bench", &["transport", "subscribers", "channels", "rate", "seconds", "size", "server"]),
             ("completions", &[]),
         ];

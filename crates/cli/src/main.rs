@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Tail(arguments) => command::tail::run(arguments),
         Command::Channels(arguments) => command::channels::run(&arguments),
         Command::Bench(arguments) => command::bench::run(&arguments),
+        Command::Token(arguments) => command::token::run(&arguments),
+        Command::May(arguments) => command::may::run(&arguments),
         Command::Completions(arguments) => command::completions::run(&arguments),
     };
     match result {

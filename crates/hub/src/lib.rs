@@ -10,6 +10,7 @@
 //!                     '--- its socket did not take it all -----'
 //! ```
 
+pub mod access;
 mod pass;
 mod patterns;
 mod readers;

@@ -1,5 +1,6 @@
 //! What the server is told, resolved: no strings to parse, no defaults to look up.
 
+use crate::auth;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use switchboard_store::Policy;
@@ -27,6 +28,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How channels are kept.
     pub policy: Policy,
+    /// Who may do what.
+    pub auth: auth::Settings,
 }
 
 /// What one peer may make the server hold, in bytes unless it says otherwise.
@@ -79,6 +82,7 @@ impl Default for Config {
                 close: Duration::from_secs(3),
             },
             policy: Policy::default(),
+            auth: auth::Settings::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::api::query::{self, Query};
+use crate::auth::{self, Asked};
 use crate::console;
 use crate::hold::{self, Hold};
 use crate::listen::Accepted;
@@ -16,6 +17,7 @@ use crate::transport::{poll, sse};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use switchboard_wire::Code;
@@ -39,8 +41,9 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     let Accepted { socket, admission, admitted } = accepted;
     let Ok(socket) = TcpStream::from_std(socket) else { return };
     let settings = if admitted { node.http1.clone() } else { node.refusing.clone() };
-    let front =
-        Front { connection: Connection::new(socket, settings), node, shard: shard.clone(), admitted, reading: None };
+    let peer = socket.peer_addr().ok();
+    let connection = Connection::new(socket, settings);
+    let front = Front { connection, node, shard: shard.clone(), admitted, peer, reading: None };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
         let adopted =
@@ -59,6 +62,7 @@ struct Front {
     shard: SharedShard,
     /// Whether the connection is within the limit.
     admitted: bool,
+    peer: Option<SocketAddr>,
     /// Set while a read is answered at once: how it reads, and the events it is given.
     reading: Option<(Way, usize)>,
 }
@@ -80,6 +84,7 @@ impl Front {
                     self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
                     match self.answer(&head).await {
                         Outcome::Respond(response) => {
+                            self.audit(&head, &response);
                             // The path alone: a query may hold a token.
                             tracing::debug!(method = %head.method, path = head.path, status = %response.status());
                             self.dress(&head, response)
@@ -114,7 +119,7 @@ impl Front {
     }
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
-        origin::check(head, self.node.public)?;
+        self.node.pages().check(head)?;
         let query = Query::parse(head.query.as_deref())?;
         let refused = match (self.admitted, self.node.is_draining()) {
             (false, _) => Some(Code::Overloaded),
@@ -134,40 +139,63 @@ impl Front {
             return Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)));
         }
         if reads && matches!(head.method, Method::GET | Method::HEAD) {
-            let channel = match head.path.strip_prefix("/channels/") {
-                Some(name) => Some(query::channel(name)?),
-                None => None,
+            let read = self.read(head, &query).await;
+            return match read {
+                // What may succeed later is refused in the way that an EventSource survives.
+                Err(problem) if problem.code.row().reconnect && is_event_stream(head, &query) => {
+                    Ok(Outcome::Respond(self.refuse_event_stream(problem.code)))
+                }
+                read => read,
             };
-            return self.read(head, &query, channel).await;
         }
         Ok(Outcome::Respond(match &*head.path {
-            "/metrics" => get_only(head, || {
-                let (content_type, body) = metrics::text(&self.node, &head.headers);
-                text(content_type, body)
-            })?,
+            "/metrics" => {
+                if self.node.auth.settings().metrics {
+                    let asked = self.identify(head, &query).await?;
+                    self.node.auth.allow_managing(&asked.identity)?;
+                }
+                get_only(head, || {
+                    let (content_type, body) = metrics::text(&self.node, &head.headers);
+                    text(content_type, body)
+                })?
+            }
             "/readyz" => {
                 self.node.check().await?;
                 get_only(head, || text(PLAIN, "ready\n".into()))?
             }
             path if console::serves(path) => get_only(head, || console::respond(path))?,
-            _ => api::answer(&self.node, head, &query, &mut self.connection).await?,
+            _ => {
+                let asked = self.identify(head, &query).await?;
+                api::answer(&self.node, head, &asked.identity, &query, &mut self.connection).await?
+            }
         }))
     }
 
-    async fn read(
-        &mut self,
-        head: &Head,
-        query: &Query,
-        channel: Option<switchboard_wire::ChannelName>,
-    ) -> Result<Outcome, Problem> {
+    /// Who asks. A cookie is sent along whatever page asks, so that it counts for pages that are listed alone.
+    async fn identify(&self, head: &Head, query: &Query) -> Result<Asked, Problem> {
+        let asked = self.node.auth.identify(head, query, self.node.now()).await?;
+        if asked.way == Some(auth::Way::Cookie) {
+            self.node.pages().check_cookie(head)?;
+        }
+        Ok(asked)
+    }
+
+    async fn read(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
+        let channel = match head.path.strip_prefix("/channels/") {
+            Some(name) => Some(query::channel(name)?),
+            None => None,
+        };
         let reading = Reading::of(head, query, channel, &self.node.config)?;
+        let identity = self.identify(head, query).await?.identity;
+        self.node.auth.allow_reading(&identity, &reading.selection)?;
         let way = reading.how.way();
         self.shard.borrow().traffic().asked(way, head.length);
         self.reading = Some((way, 0));
         match &reading.how {
             How::Page(wanted) => {
                 let gone = self.connection.gone();
-                let page = poll::answer(&self.node, &self.shard, &head.headers, &reading, wanted, gone).await;
+                let page =
+                    poll::answer(&self.node, &self.shard, &head.headers, &identity, &reading, wanted, gone).await?;
                 let Some((response, events)) = page else { return Ok(Outcome::Gone) };
                 if head.method != Method::HEAD {
                     self.reading = Some((way, events));
@@ -179,8 +207,8 @@ impl Front {
                 Err(Code::BadRequest.because("a request that is answered by a stream has no body"))
             }
             How::Hold { transport, accepted } => {
-                let dress = |headers: &mut HeaderMap| origin::allow(head.headers.get(ORIGIN), false, headers);
-                Ok(match hold::open(&self.node, head, &reading, *transport, accepted.as_ref(), dress) {
+                let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
+                Ok(match hold::open(&self.node, head, &identity, &reading, *transport, accepted.as_ref(), dress) {
                     Hold::Answer(answer) => Outcome::Hold(answer),
                     Hold::Finished => {
                         let mut response = empty(StatusCode::NO_CONTENT);
@@ -207,6 +235,21 @@ impl Front {
         api::problem::respond(problem)
     }
 
+    /// A line for each request that is refused for who makes it, without anything that was shown.
+    fn audit(&self, head: &Head, response: &Response<Bytes>) {
+        if !matches!(
+            response.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST
+        ) {
+            return;
+        }
+        self.node.figures.denied.fetch_add(1, Ordering::Relaxed);
+        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let (status, origin) =
+            (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
+        tracing::info!(target: "switchboard::audit", status, method = %head.method, path = head.path, peer, origin, "denied");
+    }
+
     fn refuse_event_stream(&self, code: Code) -> Response<Bytes> {
         let mut response = Response::new(sse::refusal(code, self.node.config.retry));
         let headers = response.headers_mut();
@@ -217,9 +260,7 @@ impl Front {
 
     /// Adds what is due to a browser.
     fn dress(&self, head: &Head, mut response: Response<Bytes>) -> Response<Bytes> {
-        let allowed = origin::check(head, self.node.public).is_ok();
-        let origin = head.headers.get(ORIGIN).filter(|_| allowed);
-        origin::allow(origin, origin::is_preflight(head), response.headers_mut());
+        self.node.pages().allow(head, response.headers_mut());
         response
     }
 }

@@ -1,10 +1,11 @@
 //! Opening an answer that is held: its head, its first words, and where its reader begins.
 
+use crate::auth::Identity;
 use crate::listen::http1::Head;
 use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
 use crate::reading::Reading;
-use crate::shard::Answer;
+use crate::shard::{Answer, Guest};
 use crate::transport::{Ending, Transport, sse, stream};
 use bytes::Bytes;
 use http::header::{
@@ -16,7 +17,7 @@ use switchboard_hub::Place;
 use switchboard_store::Opened;
 use switchboard_wire::gzip::{self, Total};
 use switchboard_wire::websocket::handshake::Accepted;
-use switchboard_wire::{Form, Notice, form};
+use switchboard_wire::{Form, Lease, Notice, form};
 
 /// Proxies that buffer answers are told not to.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -28,10 +29,12 @@ pub(crate) enum Hold {
     Finished,
 }
 
-/// Opens a stream. `dress` adds the header fields that are due to the client whatever it asked for.
+/// Opens a stream for whom it was found to be allowed. `dress` adds the header fields that are due to the client whatever
+/// it asked for.
 pub(crate) fn open(
     node: &Node,
     head: &Head,
+    identity: &Identity,
     reading: &Reading,
     transport: Transport,
     accepted: Option<&Accepted<'_>>,
@@ -62,13 +65,15 @@ pub(crate) fn open(
         Opened { gap: Some(_), .. } if !form.says_gaps() => Some(Ending::Broken),
         _ => None,
     };
+    let lease =
+        (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
     let mut gzip = form.is_gzipped().then(Total::default);
     if gzip.is_some() {
         let head = form::verbatim(&gzip::HEAD, Form::Body);
         bytes.extend_from_slice(&head.message(chunked).bytes);
     }
     if !opened.finished {
-        let words = form::verbatim(&first_words(node, transport, &opened), form).message(chunked);
+        let words = form::verbatim(&first_words(node, transport, &opened, lease), form).message(chunked);
         gzip.iter_mut().for_each(|total| total.add(words.sum));
         bytes.extend_from_slice(&words.bytes);
     }
@@ -81,14 +86,15 @@ pub(crate) fn open(
         selection: reading.selection.clone(),
         place: Place { cursor: opened.cursor.seq, floor: opened.cursor.floor },
         ending,
+        guest: lease.map(|lease| Guest { identity: identity.clone(), connection: lease.connection }),
     }))
 }
 
 /// `$open`, and `$gap` if reading opens with one.
-fn first_words(node: &Node, transport: Transport, opened: &Opened) -> Vec<u8> {
+fn first_words(node: &Node, transport: Transport, opened: &Opened, lease: Option<Lease>) -> Vec<u8> {
     let form = transport.plain().form();
     let gap = opened.gap.clone().or_else(|| opened.owed.clone());
-    let open = Notice::Open { position: opened.position.clone(), recovered: opened.recovered, gap };
+    let open = Notice::Open { position: opened.position.clone(), recovered: opened.recovered, gap, lease };
     let mut words = match form {
         Form::SseRaw { .. } | Form::SseEvent { .. } => sse::retry(node.config.retry).into_bytes(),
         _ => Vec::new(),

@@ -8,9 +8,11 @@
 //! ```
 //!
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
-//! `reading` understands what a read asks for; `api` writes and manages; `shard` is where subscribers live.
+//! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
+//! do what; `shard` is where subscribers live.
 
 mod api;
+pub mod auth;
 pub mod config;
 mod console;
 mod front;
@@ -29,4 +31,4 @@ mod traffic;
 mod transport;
 
 pub use config::Config;
-pub use start::{Running, StartError, start};
+pub use start::{ReloadError, Running, StartError, start};

@@ -33,6 +33,7 @@ pub(crate) struct Figures {
     pub(crate) requests: AtomicU64,
     pub(crate) paced: AtomicU64,
     pub(crate) problems: AtomicU64,
+    pub(crate) denied: AtomicU64,
 }
 
 /// What one shard counts. Padded to cache lines of its own.
@@ -66,6 +67,7 @@ impl Figures {
             requests: AtomicU64::new(0),
             paced: AtomicU64::new(0),
             problems: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
         }
     }
 
@@ -197,7 +199,7 @@ impl Collector for Snapshot {
         let (figures, log) = (&node.figures, node.log.stats());
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let limits = Limits::of(&node.config.policy);
-        let gauges: [(&str, &str, i64); 24] = [
+        let gauges: [(&str, &str, i64); 26] = [
             ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
             ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
             ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
@@ -222,12 +224,14 @@ impl Collector for Snapshot {
             ("ring_bytes_limit", "Bytes of recent items at most", limits.ring_bytes as i64),
             ("ring_lag", "Recent items that the slowest shard has yet to hand over", node.ring_lag() as i64),
             ("control_bytes_limit", "Bytes of control that wait for one peer at most", CONTROL_LIMIT as i64),
+            ("revocations", "Revocations kept", node.auth.revocations() as i64),
+            ("revocations_limit", "Revocations kept at most", node.auth.settings().revocations as i64),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let counters: [(&str, &str, u64); 18] = [
+        let counters: [(&str, &str, u64); 19] = [
             ("appended", "Events appended to the log", log.appended),
             ("repeated", "Appends answered from an idempotency key", log.repeated),
             ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
@@ -245,6 +249,7 @@ impl Collector for Snapshot {
             ("refused", "Connections refused at the limit", of(&figures.refused)),
             ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
             ("requests", "Requests read", of(&figures.requests)),
+            ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
             ("problems", "Requests answered with a problem", of(&figures.problems)),
         ];
         for (name, help, value) in counters {

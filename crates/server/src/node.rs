@@ -1,9 +1,11 @@
 //! What all threads of a server share.
 
+use crate::auth::{Auth, Identity};
 use crate::config::Config;
 use crate::listen::Connections;
 use crate::listen::http1::Settings;
 use crate::metrics::Figures;
+use crate::origin::Pages;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -30,8 +32,9 @@ pub(crate) struct Node {
     pub(crate) log: Arc<Memory>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) connections: Arc<Connections>,
-    /// Whether it listens where others reach it, in open mode: then no host or origin is refused.
-    pub(crate) public: bool,
+    pub(crate) auth: Auth,
+    /// Whether it listens where others reach it.
+    reached: bool,
     /// How HTTP/1.1 connections are read.
     pub(crate) http1: Arc<Settings>,
     /// The same for those beyond the limit, who live off the reserve: they are to say quickly what they are refused.
@@ -55,19 +58,24 @@ pub(crate) enum Command {
     Ping(oneshot::Sender<()>),
     /// Count the readers of these channels, and of all channels selected by name.
     CountReaders(Vec<ChannelName>, oneshot::Sender<HashMap<ChannelName, usize>>),
+    /// Look at every stream again: what was taken from it since it was opened ends it. Answers how many that were.
+    Reconsider(oneshot::Sender<usize>),
+    /// End the connection of this name, and tell whose it was.
+    End(u64, oneshot::Sender<Option<Identity>>),
+    /// Let the connection of this name last as long as this identity; see [`crate::shard::Shard::renew`].
+    Renew(u64, Identity, oneshot::Sender<Option<Result<(), Problem>>>),
 }
 
 impl Node {
     pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
-        let mut seed = [0; 8];
-        getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
-        let log = Arc::new(Memory::new(Epoch::new(u64::from_ne_bytes(seed)), config.policy.clone()));
+        let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
         let connections = Arc::new(Connections::new(config.connections));
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
             log,
             connections,
-            public: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
+            auth: Auth::new(config.auth.clone(), random()?),
+            reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
             http1: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
             draining: watch::Sender::new(false),
@@ -92,6 +100,11 @@ impl Node {
 
     pub(crate) fn shards(&self) -> &[ShardHandle] {
         self.shards.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Which hosts and web pages are served, at present.
+    pub(crate) fn pages(&self) -> Pages {
+        Pages::of(self.auth.settings(), self.reached)
     }
 
     /// Milliseconds since the Unix epoch.
@@ -131,6 +144,25 @@ impl Node {
             }
         }
         total
+    }
+
+    /// Looks at every stream again, on all shards. Returns how many of them ended.
+    pub(crate) async fn reconsider(&self) -> usize {
+        let mut ended = 0;
+        for answer in self.ask_shards(Command::Reconsider) {
+            ended += answer.await.unwrap_or_default();
+        }
+        ended
+    }
+
+    /// The first answer of a shard that has one.
+    pub(crate) async fn find<T>(&self, question: impl Fn(oneshot::Sender<Option<T>>) -> Command) -> Option<T> {
+        for answer in self.ask_shards(question) {
+            if let Ok(Some(found)) = answer.await {
+                return Some(found);
+            }
+        }
+        None
     }
 
     fn ask_shards<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<oneshot::Receiver<T>> {
@@ -185,4 +217,10 @@ impl Node {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+fn random() -> std::io::Result<u64> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(u64::from_ne_bytes(seed))
 }

@@ -1,6 +1,7 @@
 //! What a read asks for: which channels, from where, and over which transport.
 
 use crate::api::query::Query;
+use crate::auth::PARAMETER;
 use crate::config::Config;
 use crate::listen::http1::Head;
 use crate::traffic::Way;
@@ -272,7 +273,9 @@ fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Probl
         is_long: wait.is_some(),
         preferred: asked.is_none() && preferred.is_some(),
         named: query.last("transport") == Some("poll"),
-        credentials: head.headers.contains_key(AUTHORIZATION) || head.headers.contains_key(COOKIE),
+        credentials: head.headers.contains_key(AUTHORIZATION)
+            || head.headers.contains_key(COOKIE)
+            || query.last(PARAMETER).is_some(),
     })
 }
 

@@ -1,15 +1,16 @@
 //! Starting and stopping.
 
+use crate::auth::{self, Settings};
 use crate::config::Config;
 use crate::listen;
-use crate::node::{Node, ShardHandle};
+use crate::node::{Command, Node, ShardHandle};
 use crate::shard::driver;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{fmt, io};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
 
 /// Connections the kernel keeps waiting to be accepted, bounded further by `net.core.somaxconn`.
@@ -49,10 +50,31 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+/// Why settings are not taken over by a server that runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReloadError {
+    /// They would begin or end open mode, and which addresses may be listened on hangs on that.
+    Mode,
+    /// They would fetch keys from elsewhere.
+    Jwks,
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReloadError::Mode => "open mode begins and ends with a restart alone",
+            ReloadError::Jwks => "where keys are fetched from changes with a restart alone",
+        })
+    }
+}
+
+impl std::error::Error for ReloadError {}
+
 /// Starts a server. It listens when this returns.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    if let Some(public) =
-        config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback() && !config.insecure)
+    if let Some(public) = config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback())
+        && !config.insecure
+        && config.auth.is_open()
     {
         return Err(StartError::Public(*public));
     }
@@ -94,6 +116,9 @@ fn spawn(node: &Arc<Node>, listeners: Vec<TcpListener>, shards: usize) -> io::Re
     for (index, (inbox, bell)) in inboxes.into_iter().enumerate() {
         threads.push(driver::spawn(node.clone(), index, inbox, bell)?);
     }
+    if let Some(jwks) = node.auth.settings().jwks.clone() {
+        threads.push(auth::jwks::spawn(node.clone(), jwks)?);
+    }
     let node = node.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let accepting = thread::Builder::new().name("accept".into()).spawn(move || {
@@ -121,7 +146,10 @@ async fn tick(node: &Node) {
     let mut interval = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = interval.tick() => node.log.tick(node.now()),
+            _ = interval.tick() => {
+                node.log.tick(node.now());
+                node.auth.tick(node.now());
+            }
             _ = draining.wait_for(|draining| *draining) => return,
         }
     }
@@ -137,6 +165,24 @@ impl Running {
     /// The addresses listened on, in the order they were asked for, with the ports that were chosen.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Puts other settings of access in place of those that hold, without dropping a connection. What they take away is
+    /// taken from streams that are open.
+    pub fn reload(&self, auth: Settings) -> Result<(), ReloadError> {
+        let before = self.node.auth.settings();
+        if auth.is_open() != before.is_open() {
+            return Err(ReloadError::Mode);
+        }
+        if auth.jwks != before.jwks {
+            return Err(ReloadError::Jwks);
+        }
+        self.node.auth.replace(auth);
+        for shard in self.node.shards() {
+            // Nobody waits for how many streams that ends.
+            let _ = shard.commands.send(Command::Reconsider(oneshot::channel().0));
+        }
+        Ok(())
     }
 
     /// Stops: no connection is accepted any more, every client is told, and what they still take is waited for, for

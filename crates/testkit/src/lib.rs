@@ -17,6 +17,7 @@ pub mod conn;
 pub mod crowd;
 pub mod follow;
 pub mod head;
+pub mod identity;
 pub mod lines;
 pub mod prometheus;
 pub mod reach;

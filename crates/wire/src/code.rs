@@ -49,6 +49,8 @@ table! {
     InvalidParameter    "invalid_parameter"     40005   400  4400  false "A query parameter or header has a value it cannot have."
     InvalidItem         "invalid_item"          40006   400  4400  false "A line or item of the body is not an event."
     Unauthorized        "unauthorized"          40100   401  4401  false "The request carries no valid credentials."
+    TokenExpired        "token_expired"         40101   401  4401  false "The token has expired; come with a new one."
+    TokenRevoked        "token_revoked"         40102   401  4401  false "The token was revoked."
     Forbidden           "forbidden"             40300   403  4403  false "The credentials do not allow this."
     ForbiddenOrigin     "forbidden_origin"      40301   403  4403  false "Web pages of this origin may not use this server."
     NotFound            "not_found"             40400   404  4404  false "There is nothing at this address."

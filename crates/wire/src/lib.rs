@@ -9,6 +9,7 @@
 //! - [`code`]: the one table of errors; [`limits`]: the one table of numbers.
 
 pub mod code;
+mod cover;
 pub mod event;
 pub mod form;
 pub mod gzip;
@@ -25,5 +26,5 @@ pub use code::Code;
 pub use event::{Event, Kind};
 pub use form::{Encoded, Form, Message};
 pub use name::{ChannelName, Pattern};
-pub use notice::{Gap, Notice, Reason};
+pub use notice::{Gap, Lease, Notice, Reason};
 pub use position::{Epoch, Mark, Position};

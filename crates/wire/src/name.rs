@@ -152,6 +152,21 @@ impl Pattern {
         &self.segments
     }
 
+    /// The pattern with a value in place of a word, wherever the word stands in a segment. The value becomes a part of
+    /// that segment and no more: `None` if it would make it something else, such as two segments or a wildcard.
+    pub fn with(&self, word: &str, value: &str) -> Option<Pattern> {
+        let fill = |segment: &Segment| match segment {
+            Segment::Literal(text) if text.contains(word) => {
+                let filled = text.replace(word, value);
+                let alone = !filled.contains('/') && ChannelName::new(&filled).is_ok();
+                alone.then(|| Segment::Literal(filled.into()))
+            }
+            other => Some(other.clone()),
+        };
+        let pattern = Pattern { segments: self.segments.iter().map(fill).collect::<Option<_>>()? };
+        (pattern.to_string().len() <= NAME_MAX).then_some(pattern)
+    }
+
     /// Whether the pattern selects this channel. Wildcards in front do not select the system's own channels.
     pub fn matches(&self, name: &ChannelName) -> bool {
         if name.is_reserved() && !matches!(self.segments.first(), Some(Segment::Literal(_))) {
@@ -306,6 +321,18 @@ mod tests {
         let wildcards = |count| Pattern::new(&vec!["*"; count].join("/"));
         assert!(wildcards(WILDCARDS_MAX).is_ok());
         assert_eq!(wildcards(WILDCARDS_MAX + 1), Err(BadName::TooManyWildcards));
+    }
+
+    #[test]
+    fn a_word_in_a_pattern_is_filled_with_a_part_of_a_segment_and_no_more() {
+        let own = Pattern::new("user/{sub}/**").unwrap();
+        assert_eq!(own.with("{sub}", "ann|1").unwrap(), Pattern::new("user/ann|1/**").unwrap());
+        assert_eq!(Pattern::new("a-{sub}/*").unwrap().with("{sub}", "*").unwrap().to_string(), "a-*/*");
+        assert_eq!(Pattern::new("plain/**").unwrap().with("{sub}", "a/b").unwrap().to_string(), "plain/**");
+        let long = "x".repeat(NAME_MAX);
+        for foul in ["", "*", "**", ".", "..", "a/b", "/", "a\n", &long] {
+            assert_eq!(own.with("{sub}", foul), None, "{foul:?}");
+        }
     }
 
     /// The meaning of a pattern, written as plainly as it can be.

@@ -71,15 +71,24 @@ impl Gap {
     }
 }
 
+/// A stream that a token opened: by which name it is renewed, and until when it lasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lease {
+    pub connection: u64,
+    /// Milliseconds since the Unix epoch; `None` for one that lasts until it is taken away.
+    pub expires: Option<u64>,
+}
+
 /// Something the server says of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notice {
     /// The first thing said. `position` is where reading starts; `recovered` is there only if a position was given,
-    /// and tells whether nothing was lost since.
+    /// and tells whether nothing was lost since; `lease` where the stream lasts as long as a token.
     Open {
         position: Position,
         recovered: Option<bool>,
         gap: Option<Gap>,
+        lease: Option<Lease>,
     },
     Gap(Gap),
     /// A quiet stream's cursor: everything up to here was delivered.
@@ -117,7 +126,7 @@ impl Notice {
     /// Appends the notice's data: SSE `data:`, and the value in the JSON message.
     pub fn write_data(&self, out: &mut Vec<u8>) {
         match self {
-            Notice::Open { position, recovered, gap } => {
+            Notice::Open { position, recovered, gap, lease } => {
                 write_position(position, out);
                 if let Some(recovered) = recovered {
                     out.extend_from_slice(format!(",\"recovered\":{recovered}").as_bytes());
@@ -125,6 +134,12 @@ impl Notice {
                 if let Some(gap) = gap {
                     out.extend_from_slice(b",\"gap\":");
                     gap.write_json(out);
+                }
+                if let Some(Lease { connection, expires }) = lease {
+                    out.extend_from_slice(format!(",\"connection\":\"{connection:016x}\"").as_bytes());
+                    if let Some(expires) = expires {
+                        out.extend_from_slice(format!(",\"expires\":{expires}").as_bytes());
+                    }
                 }
                 out.push(b'}');
             }
@@ -162,4 +177,21 @@ fn write_position(position: &Position, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"position\":\"");
     position.write_to(out);
     out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Epoch, Mark};
+
+    #[test]
+    fn an_opening_names_its_lease() {
+        let mut out = Vec::new();
+        let lease = Some(Lease { connection: 0xab, expires: Some(1_795_197_600_000) });
+        let position = Position::from(Mark { epoch: Epoch::new(1), seq: 7 });
+        Notice::Open { position, recovered: Some(true), gap: None, lease }.write_data(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        let end = ",\"recovered\":true,\"connection\":\"00000000000000ab\",\"expires\":1795197600000}";
+        assert!(text.ends_with(end), "{text}");
+    }
 }

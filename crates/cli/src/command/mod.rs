@@ -3,6 +3,8 @@
 pub mod bench;
 pub mod channels;
 pub mod completions;
+pub mod may;
 pub mod publish;
 pub mod serve;
 pub mod tail;
+pub mod token;

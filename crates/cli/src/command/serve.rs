@@ -20,6 +20,9 @@ Every setting is also a key of the file and a variable of the environment: `hear
 `message` in [limits] and SWITCHBOARD_LIMITS_MESSAGE. Flags go before the environment, the environment before the \
 file. --print-config lists them all, with what holds and why; what it prints is a file that --config reads.
 
+SIGHUP has the configuration read again, and what it says of access taken over: keys, rules, origins. No connection is \
+dropped, but for streams that are no longer allowed. All else takes a restart.
+
 SIGTERM and Ctrl-C stop the server within --drain: every client is told and connects again elsewhere or later. A second \
 one stops it at once. Exit codes: 0 stopped as told, 1 could not start, 2 wrong flags or configuration, 130 stopped at \
 once by a second Ctrl-C, 143 by a second SIGTERM.
@@ -123,7 +126,7 @@ fn go_on(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), F
         meant.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
         return Ok(writeln!(std::io::stdout(), "configuration is fine")?);
     }
-    serve(meant)
+    serve(arguments, meant)
 }
 
 /// One problem in a sentence, several in a list.
@@ -139,12 +142,12 @@ fn list(problems: &[Problem]) -> String {
     }
 }
 
-fn serve(meant: Meant) -> Result<(), Failure> {
+fn serve(arguments: &Arguments, meant: Meant) -> Result<(), Failure> {
     log::start(meant.log, &meant.level);
     for warning in &meant.warnings {
         tracing::warn!(target: "switchboard", "{warning}");
     }
-    let open_to_all = meant.server.insecure;
+    let open_to_all = meant.server.insecure && meant.server.auth.is_open();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
     // Signals are listened for before anything is announced, so that whoever acts on the announcement is heard.
@@ -153,13 +156,27 @@ fn serve(meant: Meant) -> Result<(), Failure> {
     let running = switchboard::start(meant.server).map_err(|error| Failure::Refused(explain(&error)))?;
     announce(running.addresses(), open_to_all, meant.log);
     runtime.block_on(async {
-        signals.next().await;
+        while let Told::Reload = signals.next().await {
+            reload(arguments, &running);
+        }
         tracing::info!("stopping: clients are told, a second signal stops at once");
         tokio::select! {
             () = drained(running) => Ok(()),
-            second = signals.next() => Err(Failure::Interrupted(second)),
+            second = signals.next_stop() => Err(Failure::Interrupted(second)),
         }
     })
+}
+
+/// Reads the configuration again, and takes over what it says of access. Nothing changes where anything is wrong with it.
+fn reload(arguments: &Arguments, running: &Running) {
+    let (_, meant) = config::read(arguments.written(), std::env::vars_os(), arguments.config.as_deref());
+    let outcome = meant
+        .map_err(|problems| list(&problems))
+        .and_then(|meant| running.reload(meant.server.auth).map_err(|error| error.to_string()));
+    match outcome {
+        Ok(()) => tracing::info!(target: "switchboard", "who may do what was read again"),
+        Err(why) => tracing::error!(target: "switchboard", "who may do what stays as it was: {why}"),
+    }
 }
 
 /// Drains on a thread of its own: it blocks, and a second signal must be heard meanwhile.
@@ -176,15 +193,34 @@ async fn drained(running: Running) {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+}
+
+/// What a signal asks for.
+enum Told {
+    Stop,
+    Reload,
 }
 
 impl Signals {
     fn listen() -> std::io::Result<Signals> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// The number of the next signal.
-    async fn next(&mut self) -> u8 {
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Told::Reload,
+        }
+    }
+
+    /// The number of the next signal that stops.
+    async fn next_stop(&mut self) -> u8 {
         tokio::select! {
             _ = self.terminate.recv() => 15,
             _ = self.interrupt.recv() => 2,

@@ -1,8 +1,9 @@
 //! Settings from a TOML file. Every key must be known: a slip of the finger is told with its line, never ignored.
 
 use super::suggest::nearest;
+use super::value::Hidden;
 use super::value::{Value, kind};
-use super::written::{Origin, Problem, RULE_KEYS, Rule, SETTINGS, Said, Written};
+use super::written::{API_KEY_KEYS, ApiKey, KEY_KEYS, Key, Origin, Problem, RULE_KEYS, Rule, SETTINGS, Said, Written};
 use std::ops::Range;
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
@@ -49,8 +50,8 @@ impl Reader<'_> {
                 if let Err(why) = (setting.read_toml)(&mut self.written, inner, origin.clone()) {
                     self.problems.push(Problem::at(&origin, format!("`{key}`: {why}")));
                 }
-            } else if key == "channel" {
-                self.rules(inner, &origin);
+            } else if let Some((_, read)) = LISTS.iter().find(|(list, _)| *list == key) {
+                self.list(&key, inner, &origin, *read);
             } else if let (true, DeValue::Table(table)) = (is_table(&key), inner) {
                 self.table(&key, table);
             } else {
@@ -59,54 +60,105 @@ impl Reader<'_> {
         }
     }
 
-    fn rules(&mut self, value: &DeValue<'_>, origin: &Origin) {
+    /// Reads an array of tables, each with `read`.
+    fn list(&mut self, key: &str, value: &DeValue<'_>, origin: &Origin, read: ReadOne) {
         let DeValue::Array(items) = value else {
-            let sentence = format!("`channel` is {}: rules for channels are written [[channel]]", kind(value));
+            let what = if key == "channel" { "rules for channels are" } else { "it is" };
+            let sentence = format!("`{key}` is {}: {what} written [[{key}]]", kind(value));
             return self.problems.push(Problem::at(origin, sentence));
         };
         for item in items.iter() {
             match item.get_ref() {
-                DeValue::Table(table) => self.rule(table, &self.origin(item.span())),
+                DeValue::Table(table) => read(self, table, &self.origin(item.span())),
                 other => {
-                    let sentence = format!("`channel` holds {}: rules are written [[channel]]", kind(other));
+                    let sentence = format!("`{key}` holds {}: each is written [[{key}]]", kind(other));
                     self.problems.push(Problem::at(origin, sentence));
                 }
             }
         }
     }
 
-    fn rule(&mut self, table: &DeTable<'_>, origin: &Origin) {
-        let mut rule = Rule::default();
-        let mut missing = vec!["pattern", "class"];
+    /// Reads the keys of one table of a list: `take` takes a value, or is asked for a key that is none.
+    fn entries(
+        &mut self,
+        list: (&str, &'static [&'static str], &[&'static str]),
+        table: &DeTable<'_>,
+        origin: &Origin,
+        mut take: impl FnMut(&str, &DeValue<'_>, &Origin) -> Result<(), String>,
+    ) {
+        let (name, known, needed) = list;
+        let mut missing = needed.to_vec();
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        for (name, value) in entries {
-            let (key, value) = (name.get_ref().as_ref(), value.get_ref());
-            let origin = self.origin(name.span());
+        for (key, value) in entries {
+            let (key, value, origin) = (key.get_ref().as_ref(), value.get_ref(), self.origin(key.span()));
             missing.retain(|needed| *needed != key);
-            let result = match key {
-                "pattern" => said(string(value), &origin, &mut rule.pattern),
-                "class" => said(string(value), &origin, &mut rule.class),
-                "events" => said(Value::from_toml(value), &origin, &mut rule.events),
-                "age" => said(Value::from_toml(value), &origin, &mut rule.age),
-                "bytes" => said(Value::from_toml(value), &origin, &mut rule.bytes),
-                unknown => {
-                    let sentence =
-                        format!("unknown key `{unknown}` in [[channel]]{}", did_you_mean(unknown, RULE_KEYS));
-                    self.problems.push(Problem::at(&origin, sentence));
-                    Ok(())
-                }
-            };
-            if let Err(why) = result {
+            if !known.contains(&key) {
+                let hint = did_you_mean(key, known.iter().copied());
+                self.problems.push(Problem::at(&origin, format!("unknown key `{key}` in [[{name}]]{hint}")));
+            } else if let Err(why) = take(key, value, &origin) {
                 self.problems.push(Problem::at(&origin, format!("`{key}`: {why}")));
             }
         }
         for key in missing {
-            self.problems.push(Problem::at(origin, format!("this [[channel]] lacks `{key}`")));
+            self.problems.push(Problem::at(origin, format!("this [[{name}]] lacks `{key}`")));
         }
+    }
+
+    fn rule(&mut self, table: &DeTable<'_>, origin: &Origin) {
+        let mut rule = Rule::default();
+        let says_who = ["subscribe", "publish", "presence"].iter().any(|key| table.contains_key(*key));
+        // A rule that says who may do what leaves the class to another.
+        let needed: &[&'static str] = if says_who { &["pattern"] } else { &["pattern", "class"] };
+        self.entries(("channel", &RULE_KEYS, needed), table, origin, |key, value, origin| match key {
+            "pattern" => said(string(value), origin, &mut rule.pattern),
+            "class" => said(string(value), origin, &mut rule.class),
+            "events" => said(Value::from_toml(value), origin, &mut rule.events),
+            "age" => said(Value::from_toml(value), origin, &mut rule.age),
+            "bytes" => said(Value::from_toml(value), origin, &mut rule.bytes),
+            "subscribe" => said(string(value), origin, &mut rule.subscribe),
+            "publish" => said(string(value), origin, &mut rule.publish),
+            _ => said(string(value), origin, &mut rule.presence),
+        });
         self.written.rules.push(rule);
     }
+
+    fn key(&mut self, table: &DeTable<'_>, origin: &Origin) {
+        let mut key = Key::default();
+        self.entries(("auth.key", &KEY_KEYS, &["algorithm"]), table, origin, |name, value, origin| match name {
+            "id" => said(string(value), origin, &mut key.id),
+            "algorithm" => said(string(value), origin, &mut key.algorithm),
+            "secret" => said(string(value).map(Hidden), origin, &mut key.secret),
+            "secret_file" => said(string(value), origin, &mut key.secret_file),
+            "public_key" => said(string(value), origin, &mut key.public_key),
+            _ => said(string(value), origin, &mut key.public_key_file),
+        });
+        self.written.keys.push(key);
+    }
+
+    fn api_key(&mut self, table: &DeTable<'_>, origin: &Origin) {
+        let mut key = ApiKey::default();
+        let needed = &["name", "hash"];
+        self.entries(("auth.api_key", &API_KEY_KEYS, needed), table, origin, |name, value, origin| match name {
+            "name" => said(string(value), origin, &mut key.name),
+            "hash" => said(string(value), origin, &mut key.hash),
+            "subscribe" => said(Value::from_toml(value), origin, &mut key.subscribe),
+            "publish" => said(Value::from_toml(value), origin, &mut key.publish),
+            "presence" => said(Value::from_toml(value), origin, &mut key.presence),
+            _ => said(Value::from_toml(value), origin, &mut key.manage),
+        });
+        self.written.api_keys.push(key);
+    }
 }
+
+type ReadOne = fn(&mut Reader<'_>, &DeTable<'_>, &Origin);
+
+/// What is written as an array of tables.
+const LISTS: [(&str, ReadOne); 3] = [
+    ("channel", |reader, table, origin| reader.rule(table, origin)),
+    ("auth.key", |reader, table, origin| reader.key(table, origin)),
+    ("auth.api_key", |reader, table, origin| reader.api_key(table, origin)),
+];
 
 fn said<T>(read: Result<T, String>, origin: &Origin, slot: &mut Option<Said<T>>) -> Result<(), String> {
     *slot = Some(Said { value: read?, origin: origin.clone() });

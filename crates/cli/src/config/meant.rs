@@ -1,6 +1,7 @@
 //! Settings as meant: checked against each other and resolved into what the server takes.
 
-use super::value::{Count, Format, Level, Listen, Size, Span};
+use super::access;
+use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub fn defaults() -> Written {
     fn said<T>(value: T) -> Option<Said<T>> {
         Some(Said { value, origin: Origin::Default })
     }
-    let Config { listen, insecure, shards, connections, drain, heartbeat, retry, gzip, limits, timeouts, policy } =
+    let Config { listen, insecure, shards, connections, drain, heartbeat, retry, gzip, limits, timeouts, policy, auth } =
         Config::default();
     let history = retention(&policy);
     Written {
@@ -54,7 +55,20 @@ pub fn defaults() -> Written {
         memory_channels: said(Count(policy.channels)),
         idempotency_keys: said(Count(policy.keys)),
         idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
+        auth_issuer: said(Texts(auth.issuers)),
+        auth_audience: said(Texts(auth.audiences)),
+        auth_skew: said(Span(auth.skew)),
+        auth_lifetime: said(Span(auth.lifetime)),
+        auth_jwks: said(Text(String::new())),
+        auth_jwks_refresh: said(Span(access::JWKS_REFRESH)),
+        auth_token_size: said(Size(auth.token_bytes)),
+        auth_cookie: said(Text(auth.cookie.unwrap_or_default())),
+        auth_revocations: said(Count(auth.revocations)),
+        auth_metrics: said(auth.metrics),
+        auth_origins: said(Texts(auth.origins)),
         rules: Vec::new(),
+        keys: Vec::new(),
+        api_keys: Vec::new(),
     }
 }
 
@@ -72,6 +86,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     check_nothing_is_zero(written, &mut problems);
     apply(written, &mut config);
     apply_policy(written, &mut config, &mut problems);
+    access::apply(written, &mut config.auth, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
@@ -128,7 +143,10 @@ fn apply_policy(written: &Written, config: &mut Config, problems: &mut Vec<Probl
     policy.default = Class::History(history);
     for rule in &written.rules {
         // A rule that lacks one of the two was complained of where it was read.
-        let (Some(pattern), Some(class)) = (&rule.pattern, &rule.class) else { continue };
+        let (Some(pattern), Some(class)) = (&rule.pattern, &rule.class) else {
+            problems.extend(history_without_class(rule));
+            continue;
+        };
         let class = class_of(rule, class, history).map_err(|problem| problems.push(problem));
         let pattern = Pattern::new(&pattern.value)
             .map_err(|bad| problems.push(Problem::at(&pattern.origin, format!("pattern `{}`: {bad}", pattern.value))));
@@ -136,6 +154,20 @@ fn apply_policy(written: &Written, config: &mut Config, problems: &mut Vec<Probl
             policy.rules.push((pattern, class));
         }
     }
+}
+
+/// A rule that leaves the class to another says nothing of what is held.
+fn history_without_class(rule: &Rule) -> Option<Problem> {
+    let (key, origin) = history_keys(rule)?;
+    let sentence = format!("`{key}` says how much history to hold, and goes with `class = \"history\"`");
+    rule.class.is_none().then(|| Problem::at(origin, sentence))
+}
+
+/// What a rule says of history, first.
+fn history_keys(rule: &Rule) -> Option<(&'static str, &Origin)> {
+    let events = rule.events.as_ref().map(|said| ("events", &said.origin));
+    let age = rule.age.as_ref().map(|said| ("age", &said.origin));
+    events.or(age).or(rule.bytes.as_ref().map(|said| ("bytes", &said.origin)))
 }
 
 fn class_of(rule: &Rule, class: &Said<String>, history: Retention) -> Result<Class, Problem> {
@@ -165,12 +197,7 @@ fn class_of(rule: &Rule, class: &Said<String>, history: Retention) -> Result<Cla
             return Err(Problem::at(&class.origin, format!("unknown class `{unknown}`{hint}")));
         }
     };
-    let limits = [
-        ("events", rule.events.as_ref().map(|said| &said.origin)),
-        ("age", rule.age.as_ref().map(|said| &said.origin)),
-        ("bytes", rule.bytes.as_ref().map(|said| &said.origin)),
-    ];
-    match limits.into_iter().find_map(|(key, origin)| Some((key, origin?))) {
+    match history_keys(rule) {
         Some((key, origin)) => {
             let name = rule.class.as_ref().map_or("", |said| &said.value);
             Err(Problem::at(origin, format!("`{key}` says how much history to hold, and class `{name}` holds none")))
@@ -218,6 +245,9 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("history.bytes", size(&written.history_bytes));
     check("memory.bytes", size(&written.memory_bytes));
     check("memory.channels", count(&written.memory_channels));
+    check("auth.jwks_refresh", span(&written.auth_jwks_refresh));
+    check("auth.lifetime", span(&written.auth_lifetime));
+    check("auth.token_size", size(&written.auth_token_size));
     for rule in &written.rules {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
@@ -225,10 +255,9 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Nothing about authentication can be configured yet, so every server runs in open mode, and open mode listens on
-/// loopback addresses alone unless told.
+/// Open mode listens on loopback addresses alone, unless told.
 fn check_addresses(written: &Written, config: &Config, problems: &mut Vec<Problem>) {
-    if config.insecure {
+    if config.insecure || access::is_configured(written) {
         return;
     }
     let origin = written.listen.as_ref().map_or(Origin::Default, |said| said.origin.clone());
@@ -264,7 +293,7 @@ fn check_memory(written: &Written, config: &Config, problems: &mut Vec<Problem>)
 const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
 
 fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
-    let mut out = Vec::new();
+    let mut out = access::warnings(written);
     let message = config.limits.message;
     let alone = |key: &str, bytes: usize| {
         format!(

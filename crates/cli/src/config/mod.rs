@@ -1,5 +1,6 @@
 //! Configuration in two steps: as [`written`] by flags, environment and file, and as [`meant`].
 
+pub mod access;
 pub mod environment;
 mod file;
 pub mod meant;

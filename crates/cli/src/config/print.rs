@@ -1,7 +1,7 @@
 //! `--print-config`: what holds, as a file that says the same when it is read, and where each value was said.
 
 use super::value::{Value, quoted};
-use super::written::{Origin, Rule, SETTINGS, Said, Written};
+use super::written::{ApiKey, Key, Origin, Rule, SETTINGS, Said, Written};
 use std::fmt::Write as _;
 
 /// The settings as TOML.
@@ -22,27 +22,77 @@ pub fn print(written: &Written) -> String {
         }
         let _ = write!(out, "\n# {}\n{key} = {value}  # {}\n", setting.about, from(origin));
     }
+    for key in &written.keys {
+        print_key(key, &mut out);
+    }
+    for key in &written.api_keys {
+        print_api_key(key, &mut out);
+    }
     for rule in &written.rules {
         print_rule(rule, &mut out);
     }
     out
 }
 
-fn print_rule(rule: &Rule, out: &mut String) {
-    out.push_str("\n[[channel]]\n");
-    let text = |said: &Said<String>| (quoted(&said.value), said.origin.clone());
-    let entries = [
-        ("pattern", rule.pattern.as_ref().map(text)),
-        ("class", rule.class.as_ref().map(text)),
-        ("events", rule.events.as_ref().map(|said| (said.value.to_toml(), said.origin.clone()))),
-        ("age", rule.age.as_ref().map(|said| (said.value.to_toml(), said.origin.clone()))),
-        ("bytes", rule.bytes.as_ref().map(|said| (said.value.to_toml(), said.origin.clone()))),
-    ];
+/// A value as TOML, and where it was said.
+type Entry = Option<(String, Origin)>;
+
+fn text(said: &Option<Said<String>>) -> Entry {
+    said.as_ref().map(|said| (quoted(&said.value), said.origin.clone()))
+}
+
+fn value<T: Value>(said: &Option<Said<T>>) -> Entry {
+    said.as_ref().map(|said| (said.value.to_toml(), said.origin.clone()))
+}
+
+fn print_entries<const N: usize>(list: &str, entries: [(&str, Entry); N], out: &mut String) {
+    let _ = writeln!(out, "\n[[{list}]]");
     for (key, entry) in entries {
         if let Some((value, origin)) = entry {
             let _ = writeln!(out, "{key} = {value}  # {}", from(&origin));
         }
     }
+}
+
+/// A secret is not shown: what is printed lacks it.
+fn print_key(key: &Key, out: &mut String) {
+    let entries = [
+        ("id", text(&key.id)),
+        ("algorithm", text(&key.algorithm)),
+        ("secret_file", text(&key.secret_file)),
+        ("public_key", text(&key.public_key)),
+        ("public_key_file", text(&key.public_key_file)),
+    ];
+    print_entries("auth.key", entries, out);
+    if let Some(secret) = &key.secret {
+        let _ = writeln!(out, "# secret = it is not shown  # {}", from(&secret.origin));
+    }
+}
+
+fn print_api_key(key: &ApiKey, out: &mut String) {
+    let entries = [
+        ("name", text(&key.name)),
+        ("hash", text(&key.hash)),
+        ("subscribe", value(&key.subscribe)),
+        ("publish", value(&key.publish)),
+        ("presence", value(&key.presence)),
+        ("manage", value(&key.manage)),
+    ];
+    print_entries("auth.api_key", entries, out);
+}
+
+fn print_rule(rule: &Rule, out: &mut String) {
+    let entries = [
+        ("pattern", text(&rule.pattern)),
+        ("class", text(&rule.class)),
+        ("events", value(&rule.events)),
+        ("age", value(&rule.age)),
+        ("bytes", value(&rule.bytes)),
+        ("subscribe", text(&rule.subscribe)),
+        ("publish", text(&rule.publish)),
+        ("presence", text(&rule.presence)),
+    ];
+    print_entries("channel", entries, out);
 }
 
 /// The origin as a comment: on one line, whatever the file is called.
@@ -123,6 +173,8 @@ mod tests {
             for (i, text) in &texts {
                 let _ = (SETTINGS[*i].read_text)(&mut written, text, Origin::Environment("X".to_owned()));
             }
+            // None of the texts is an origin or a URL, and few are names of cookies.
+            (written.auth_origins, written.auth_cookie, written.auth_jwks) = (None, None, None);
             written.insecure = Some(Said { value: true, origin: Origin::Flag("--insecure") });
             for (pattern, events, history) in rules {
                 let origin = Origin::Flag("--test");

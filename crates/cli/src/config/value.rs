@@ -191,6 +191,59 @@ impl Value for Span {
     }
 }
 
+/// Some text; empty where there is none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Text(pub String);
+
+impl Value for Text {
+    fn from_text(text: &str) -> Result<Text, String> {
+        Ok(Text(text.trim().to_owned()))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// Several texts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Texts(pub Vec<String>);
+
+impl Value for Texts {
+    /// Separated by commas.
+    fn from_text(text: &str) -> Result<Texts, String> {
+        Ok(Texts(text.split(',').map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect()))
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Texts, String> {
+        let DeValue::Array(items) = value else {
+            return match value {
+                DeValue::String(text) => Texts::from_text(text),
+                other => Err(format!("expected an array of strings, not {}", kind(other))),
+            };
+        };
+        let one = |value: &DeValue<'_>| {
+            value.as_str().map(str::to_owned).ok_or_else(|| format!("expected strings, not {}", kind(value)))
+        };
+        items.iter().map(|item| one(item.get_ref())).collect::<Result<_, _>>().map(Texts)
+    }
+
+    fn to_toml(&self) -> String {
+        let texts: Vec<String> = self.0.iter().map(|text| quoted(text)).collect();
+        format!("[{}]", texts.join(", "))
+    }
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
 /// How the log is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {

@@ -1,7 +1,7 @@
 //! Settings as written: what the flags, the environment or the file said, each as the same struct of options, and
 //! where it was said. One table holds every setting; the file, the environment and `--print-config` all follow it.
 
-use super::value::{Count, Format, Level, Listen, Size, Span, Value};
+use super::value::{Count, Format, Hidden, Level, Listen, Size, Span, Text, Texts, Value};
 use std::fmt;
 use std::sync::Arc;
 use toml::de::DeValue;
@@ -72,10 +72,41 @@ pub struct Rule {
     pub events: Option<Said<Count>>,
     pub age: Option<Said<Span>>,
     pub bytes: Option<Said<Size>>,
+    pub subscribe: Option<Said<String>>,
+    pub publish: Option<Said<String>>,
+    pub presence: Option<Said<String>>,
 }
 
 /// Keys of a `[[channel]]`.
-pub const RULE_KEYS: [&str; 5] = ["pattern", "class", "events", "age", "bytes"];
+pub const RULE_KEYS: [&str; 8] = ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence"];
+
+/// One `[[auth.key]]`, as written.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Key {
+    pub id: Option<Said<String>>,
+    pub algorithm: Option<Said<String>>,
+    pub secret: Option<Said<Hidden>>,
+    pub secret_file: Option<Said<String>>,
+    pub public_key: Option<Said<String>>,
+    pub public_key_file: Option<Said<String>>,
+}
+
+/// Keys of an `[[auth.key]]`.
+pub const KEY_KEYS: [&str; 6] = ["id", "algorithm", "secret", "secret_file", "public_key", "public_key_file"];
+
+/// One `[[auth.api_key]]`, as written.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ApiKey {
+    pub name: Option<Said<String>>,
+    pub hash: Option<Said<String>>,
+    pub subscribe: Option<Said<Texts>>,
+    pub publish: Option<Said<Texts>>,
+    pub presence: Option<Said<Texts>>,
+    pub manage: Option<Said<Texts>>,
+}
+
+/// Keys of an `[[auth.api_key]]`.
+pub const API_KEY_KEYS: [&str; 6] = ["name", "hash", "subscribe", "publish", "presence", "manage"];
 
 /// A row of the table of settings.
 pub struct Setting {
@@ -106,6 +137,10 @@ macro_rules! settings {
             $(#[doc = $about] pub $field: Option<Said<$type>>,)*
             /// `[[channel]]`, in order; only a file has them.
             pub rules: Vec<Rule>,
+            /// `[[auth.key]]`, likewise.
+            pub keys: Vec<Key>,
+            /// `[[auth.api_key]]`, likewise.
+            pub api_keys: Vec<ApiKey>,
         }
 
         impl Written {
@@ -115,6 +150,8 @@ macro_rules! settings {
                 Written {
                     $($field: self.$field.or(weaker.$field),)*
                     rules: if self.rules.is_empty() { weaker.rules } else { self.rules },
+                    keys: if self.keys.is_empty() { weaker.keys } else { self.keys },
+                    api_keys: if self.api_keys.is_empty() { weaker.api_keys } else { self.api_keys },
                 }
             }
         }
@@ -166,6 +203,18 @@ settings! {
     memory_channels: Count = "memory.channels", "Channels kept; beyond it the longest unused go first.";
     idempotency_keys: Count = "idempotency.keys", "Idempotency keys kept; beyond it a publish with a new key is refused.";
     idempotency_age: Span = "idempotency.age", "How long an idempotency key is kept.";
+    auth_issuer: Texts = "auth.issuer", "Issuers (`iss`) whose tokens count; where none is named, any.";
+    auth_audience: Texts = "auth.audience", "Audiences (`aud`) of which a token names one; where none is named, any.";
+    auth_skew: Span = "auth.skew", "How far the clocks of issuers may be off.";
+    auth_lifetime: Span = "auth.lifetime",
+        "How long a token may still last when it comes; a revocation is kept for as long.";
+    auth_jwks: Text = "auth.jwks", "Where keys are fetched from, as a JSON Web Key Set; nowhere where this is empty.";
+    auth_jwks_refresh: Span = "auth.jwks_refresh", "How often they are fetched again, whatever happens.";
+    auth_token_size: Size = "auth.token_size", "Longest token, in bytes.";
+    auth_cookie: Text = "auth.cookie", "The cookie that may carry a token; none where this is empty.";
+    auth_revocations: Count = "auth.revocations", "Revocations kept; beyond it another is refused.";
+    auth_metrics: bool = "auth.metrics", "Whether /metrics asks for an identity that may manage all channels.";
+    auth_origins: Texts = "auth.origins", "Origins of web pages that may use the server besides its own; \"*\" is any.";
 }
 
 #[cfg(test)]

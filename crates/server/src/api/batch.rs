@@ -4,13 +4,15 @@
 //! is 201 `{"items":[{"ids":{"<channel>":"<id>", …}}, …]}`, in the order of the items. A problem that is an item's has
 //! the member `item`, its index from 0, and nothing was appended.
 
-use super::{PUBLISHER, collect, json, key, refuse, refused};
+use super::{collect, json, key, refuse, refused};
+use crate::auth::Identity;
 use crate::listen::BodySource;
 use crate::node::Node;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use switchboard_hub::access::Action;
 use switchboard_store::{Append, Appended, Key};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
@@ -44,6 +46,7 @@ impl Serialize for Ids<'_> {
 
 pub(super) async fn publish(
     node: &Node,
+    identity: &Identity,
     headers: &HeaderMap,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
@@ -51,18 +54,21 @@ pub(super) async fn publish(
         return Err(Code::InvalidParameter.because("a batch has a `key` in each item, not an Idempotency-Key"));
     }
     let body = collect(body, node.config.limits.batch).await?;
+    // The body may have taken its time.
+    node.auth.standing(identity, node.now())?;
+    let publisher = identity.publisher();
     let written = ndjson::parse_batch(&body)?;
     let mut appends = Vec::with_capacity(written.len());
     // Where each item's appends end.
     let mut ends = Vec::with_capacity(written.len());
     for (i, item) in written.into_iter().enumerate() {
-        let item = ndjson::parse_item(item).and_then(|item| checked(node, item));
+        let item = ndjson::parse_item(item).and_then(|item| checked(node, identity, item));
         match item {
             Ok(item) if appends.len() + item.channels.len() > APPENDS_MAX => {
                 let problem = Code::TooLarge.because(format!("the batch comes to more than {APPENDS_MAX} events"));
                 return Ok(at_item(node, &problem, i));
             }
-            Ok(item) => add(item, &mut appends),
+            Ok(item) => add(item, &publisher, &mut appends),
             Err(problem) => return Ok(at_item(node, &problem, i)),
         }
         ends.push(appends.len());
@@ -89,7 +95,10 @@ pub(super) async fn publish(
     Ok(json(StatusCode::CREATED, &Published { items: items.collect() }))
 }
 
-fn checked(node: &Node, item: Item) -> Result<Item, Problem> {
+fn checked(node: &Node, identity: &Identity, item: Item) -> Result<Item, Problem> {
+    for channel in &item.channels {
+        node.auth.allow(identity, Action::Publish, channel)?;
+    }
     if item.draft.data().len() > node.config.limits.message {
         return Err(Code::TooLarge.because(format!("the data has more than {} bytes", node.config.limits.message)));
     }
@@ -99,9 +108,9 @@ fn checked(node: &Node, item: Item) -> Result<Item, Problem> {
     Ok(item)
 }
 
-fn add(item: Item, appends: &mut Vec<Append>) {
+fn add(item: Item, publisher: &str, appends: &mut Vec<Append>) {
     let Item { channels, draft, key } = item;
-    let key = key.map(|key| Key::whole(PUBLISHER, &key));
+    let key = key.map(|key| Key::whole(publisher, &key));
     appends.extend(channels.into_iter().map(|channel| Append {
         channel,
         draft: Some(draft.clone()),

@@ -7,7 +7,9 @@ pub(crate) mod problem;
 mod publish;
 pub(crate) mod query;
 mod stream;
+mod tokens;
 
+use crate::auth::Identity;
 use crate::listen::http1::Head;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
@@ -17,12 +19,10 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use problem::with_allow;
 use query::Query;
 use std::sync::atomic::Ordering;
+use switchboard_hub::access::Action;
 use switchboard_store::Refusal;
 use switchboard_wire::code::Problem;
 use switchboard_wire::{ChannelName, Code};
-
-/// Who publishes, as far as idempotency keys tell publishers apart: without authentication, everyone.
-const PUBLISHER: &str = "";
 
 /// Whose a path is.
 enum Route {
@@ -34,6 +34,10 @@ enum Route {
     Publish,
     /// `/api/channels`
     List,
+    /// `/api/token`
+    Token,
+    /// `/api/revoke`
+    Revoke,
     /// `*`, which the front lets through with OPTIONS only.
     Server,
 }
@@ -45,6 +49,8 @@ impl Route {
             "/channels" => Ok(Route::Channels),
             "/api/publish" => Ok(Route::Publish),
             "/api/channels" => Ok(Route::List),
+            "/api/token" => Ok(Route::Token),
+            "/api/revoke" => Ok(Route::Revoke),
             "*" => Ok(Route::Server),
             _ => match path.strip_prefix("/channels/") {
                 Some(name) => query::channel(name).map(Route::Channel),
@@ -58,7 +64,7 @@ impl Route {
         match self {
             Route::Channel(_) | Route::Server => "GET, HEAD, POST, DELETE, OPTIONS",
             Route::Channels | Route::List => "GET, HEAD, OPTIONS",
-            Route::Publish => "POST, OPTIONS",
+            Route::Publish | Route::Token | Route::Revoke => "POST, OPTIONS",
         }
     }
 }
@@ -67,6 +73,7 @@ impl Route {
 pub(crate) async fn answer(
     node: &Node,
     head: &Head,
+    identity: &Identity,
     query: &Query,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
@@ -78,10 +85,20 @@ pub(crate) async fn answer(
     }
     match (&route, &head.method) {
         (_, &Method::OPTIONS) => Ok(with_allow(no_content(), route.allow())),
-        (Route::Channel(channel), &Method::POST) => publish::publish(node, channel, query, &head.headers, body).await,
-        (Route::Channel(channel), &Method::DELETE) => Ok(channels::delete(node, channel)),
-        (Route::Publish, &Method::POST) => batch::publish(node, &head.headers, body).await,
-        (Route::List, &Method::GET | &Method::HEAD) => channels::list(node, query).await,
+        (Route::Channel(channel), &Method::POST) => {
+            publish::publish(node, identity, channel, query, &head.headers, body).await
+        }
+        (Route::Channel(channel), &Method::DELETE) => {
+            node.auth.allow(identity, Action::Manage, channel)?;
+            Ok(channels::delete(node, channel))
+        }
+        (Route::Publish, &Method::POST) => batch::publish(node, identity, &head.headers, body).await,
+        (Route::List, &Method::GET | &Method::HEAD) => {
+            node.auth.allow_managing(identity)?;
+            channels::list(node, query).await
+        }
+        (Route::Token, &Method::POST) => tokens::renew(node, identity, body).await,
+        (Route::Revoke, &Method::POST) => tokens::revoke(node, identity, body).await,
         _ => Ok(with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())),
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Response, StatusCode};
 use switchboard_wire::Code;
@@ -32,6 +33,10 @@ pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
     match problem.code {
         Code::Overloaded | Code::Draining => {
             headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u64(1..=5)));
+        }
+        Code::Unauthorized | Code::TokenExpired | Code::TokenRevoked => {
+            // RFC 6750 section 3; what is wrong with the token is said in the problem.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Code::UnsupportedEncoding => {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -1,13 +1,15 @@
 //! `POST /channels/{channel}`: one event, or a stream of them.
 
 use super::query::Query;
-use super::{PUBLISHER, collect, json, key, refused, stream};
+use super::{collect, json, key, refused, stream};
+use crate::auth::Identity;
 use crate::listen::BodySource;
 use crate::node::Node;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
+use switchboard_hub::access::Action;
 use switchboard_store::{Append, Key};
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::Draft;
@@ -26,6 +28,7 @@ struct Published<'a> {
 
 pub(super) async fn publish(
     node: &Node,
+    identity: &Identity,
     channel: &ChannelName,
     query: &Query,
     headers: &HeaderMap,
@@ -33,6 +36,11 @@ pub(super) async fn publish(
 ) -> Result<Response<Bytes>, Problem> {
     let event = query.one("event")?;
     let end = query.flag("end")?;
+    node.auth.allow(identity, Action::Publish, channel)?;
+    if end {
+        // It takes the channel from all who publish to it.
+        node.auth.allow(identity, Action::Manage, channel)?;
+    }
     let key = key::from_headers(headers)?;
     let content_type = content_type(headers)?;
     if let Some(format) = content_type.and_then(stream::Format::of) {
@@ -41,15 +49,18 @@ pub(super) async fn publish(
                 Code::InvalidParameter.because("in a stream of events each names its own type: leave `event` out")
             );
         }
-        let task = stream::Task { node, channel, key, end };
+        let task = stream::Task { node, identity, channel, key, end };
         return Ok(task.run(format, body).await);
     }
     let data = collect(body, node.config.limits.message).await?;
+    // The body may have taken its time.
+    node.auth.standing(identity, node.now())?;
     let draft = match end && data.is_empty() && event.is_none() {
         true => None,
         false => Some(Draft::from_body(event, content_type, data)?),
     };
-    let append = Append { channel: channel.clone(), end, key: key.map(|key| Key::whole(PUBLISHER, &key)), draft };
+    let append =
+        Append { channel: channel.clone(), end, key: key.map(|key| Key::whole(&identity.publisher(), &key)), draft };
     let append = [append];
     node.pace().await;
     let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refused(refusal))?;

@@ -4,12 +4,14 @@
 //! has the members `line`, from 1, and `appended`: how many events of this body are in the log. With a key, a line that
 //! was appended before is passed over, so that a retry goes on where it stopped.
 
-use super::{PUBLISHER, json, refuse, refused};
+use super::{json, refuse, refused};
+use crate::auth::Identity;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
+use switchboard_hub::access::Action;
 use switchboard_store::{Append, StreamKey};
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::Draft;
@@ -47,6 +49,7 @@ impl Format {
 /// What is to be done with the stream.
 pub(super) struct Task<'a> {
     pub(super) node: &'a Node,
+    pub(super) identity: &'a Identity,
     pub(super) channel: &'a ChannelName,
     pub(super) key: Option<String>,
     /// The channel ends with the stream.
@@ -69,7 +72,7 @@ struct Sum {
 impl Task<'_> {
     pub(super) async fn run(self, format: Format, body: &mut impl BodySource) -> Response<Bytes> {
         let mut writer = Writer {
-            key: self.key.as_deref().map(|key| StreamKey::new(PUBLISHER, key)),
+            key: self.key.as_deref().map(|key| StreamKey::new(&self.identity.publisher(), key)),
             task: self,
             waiting: Vec::new(),
             lines: Vec::new(),
@@ -152,6 +155,12 @@ impl Writer<'_> {
         }
         let waiting = std::mem::take(&mut self.waiting);
         let lines = std::mem::take(&mut self.lines);
+        // A stream may go on for long: whoever sends it is to be allowed to at each step.
+        let Task { node, identity, channel, .. } = self.task;
+        node.auth
+            .standing(identity, node.now())
+            .and_then(|()| node.auth.allow(identity, Action::Publish, channel))
+            .map_err(|problem| Failure { line: lines.first().copied().unwrap_or(1), problem })?;
         let mut count = waiting.len();
         let mut failure = None;
         while count > 0 {
@@ -174,9 +183,13 @@ impl Writer<'_> {
 
     /// Ends the channel if that was asked for, and answers.
     fn finish(&mut self, line: u64) -> Result<Response<Bytes>, Failure> {
-        let Task { node, channel, end, .. } = self.task;
+        let Task { node, identity, channel, end, .. } = self.task;
         let failure = |refusal| Failure { line, problem: refused(refusal) };
         if end {
+            node.auth
+                .standing(identity, node.now())
+                .and_then(|()| node.auth.allow(identity, Action::Manage, channel))
+                .map_err(|problem| Failure { line, problem })?;
             let key = self.key.as_mut().map(|key| key.line(None, true));
             let append = [Append { channel: channel.clone(), draft: None, end: true, key }];
             node.log.append(node.now(), &append).map_err(|(_, refusal)| failure(refusal))?;

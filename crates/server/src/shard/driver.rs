@@ -134,6 +134,15 @@ async fn run(
                     // Who asked may have gone.
                     let _ = answer.send(shard.borrow_mut().count_readers(&listed));
                 }
+                Command::Reconsider(answer) => {
+                    let _ = answer.send(shard.borrow_mut().reconsider());
+                }
+                Command::End(connection, answer) => {
+                    let _ = answer.send(shard.borrow_mut().end(connection));
+                }
+                Command::Renew(connection, identity, answer) => {
+                    let _ = answer.send(shard.borrow_mut().renew(connection, identity));
+                }
             },
             () = bell.notified() => {}
             _ = draining.changed() => {}

@@ -1,5 +1,6 @@
 //! A subscriber's connection, and what opens it.
 
+use super::guests::Guest;
 use super::sink::Sink;
 use crate::listen::Admission;
 use crate::transport::{Ending, Transport};
@@ -28,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) place: Place,
     /// Set if the stream ends as soon as it is open.
     pub(crate) ending: Option<Ending>,
+    /// Whose it is, unless anyone's.
+    pub(crate) guest: Option<Guest>,
 }
 
 /// A subscriber's connection. While idle it owns nothing on the heap.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use std::io::{ErrorKind, Read};
 use std::mem;
 use switchboard_hub::Token;
+use switchboard_hub::access::Action;
 use switchboard_store::Append;
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::Draft;
@@ -136,6 +137,11 @@ impl Shard {
     fn publish(&mut self, token: Token, kind: Kind, data: Bytes) {
         let selection = self.readers.selection(token);
         let Some(channel) = selection.and_then(|selection| selection.channels.first()).cloned() else { return };
+        let may = self.node.auth.allow(&self.guests.identity(token), Action::Publish, &channel);
+        if let Err(Problem { detail, .. }) = may {
+            // It was let in to listen: what it lacks is not an identity.
+            return self.fail(token, &Code::Forbidden.because(detail));
+        }
         let published = Draft::new(None, kind, None, data).and_then(|draft| {
             let append = Append { channel, draft: Some(draft), end: false, key: None };
             self.node.log.append(self.node.now(), &[append]).map_err(|(_, refusal)| refusal.code().into())

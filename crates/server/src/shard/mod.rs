@@ -8,6 +8,7 @@
 //! - [`behind`]: from the log to the sockets of those who lag, resume or begin in the past;
 //! - [`inbound`]: what peers say, and that they went away;
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
+//! - [`guests`]: whose a stream is, and when it is taken from them;
 //! - [`sink`]: the write side of a socket; [`driver`]: the thread.
 
 mod batch;
@@ -15,20 +16,24 @@ mod beat;
 mod behind;
 mod closing;
 pub(crate) mod driver;
+mod guests;
 mod held;
 mod inbound;
 mod live;
 mod sink;
 
+pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
 pub(crate) use sink::CONTROL_LIMIT;
 
+use crate::auth::Identity;
 use crate::listen::Admission;
 use crate::node::Node;
 use crate::traffic::Traffic;
 use batch::Batch;
 use beat::Beats;
 use closing::Closings;
+use guests::Guests;
 use mio::{Interest, Registry};
 use slab::Slab;
 use std::cell::RefCell;
@@ -64,6 +69,7 @@ pub(crate) struct Shard {
     batch: Batch,
     beats: Beats,
     closings: Closings,
+    guests: Guests,
     scratch: Box<[u8]>,
     inflaters: Inflaters,
     /// Tells connections apart that had the same token.
@@ -93,6 +99,7 @@ impl Shard {
             batch: Batch::default(),
             beats,
             closings: Closings::default(),
+            guests: Guests::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
             serial: 0,
@@ -107,6 +114,7 @@ impl Shard {
         if !self.readers.pass().is_on() {
             // In the midst of a pass nobody can tell which reader was handed what.
             self.beat(now);
+            self.end_expired();
         }
         self.close_overdue(now);
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
@@ -116,7 +124,7 @@ impl Shard {
     /// When the shard wants a turn though nothing happened.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let beat = (!self.slots.is_empty()).then(|| self.beats.next());
-        [beat, self.closings.next()].into_iter().flatten().min()
+        [beat, self.closings.next(), self.next_expiry()].into_iter().flatten().min()
     }
 
     /// What the poll said of a socket.
@@ -152,6 +160,9 @@ impl Shard {
         let opening = answer.head.len() - answer.head_length;
         let sent = held.sink.send(&[answer.head.into()]);
         self.slots.insert(Slot::Held(held));
+        if let Some(guest) = answer.guest {
+            self.guests.add(token, guest);
+        }
         match sent {
             // A fresh socket takes a head; one that does not is not worth waiting for.
             Ok(0) | Err(_) => self.remove(token),
@@ -170,11 +181,20 @@ impl Shard {
     }
 
     /// Registers a task to be woken by the first thing due to a reader at this place.
-    fn wait(&mut self, selection: Arc<Selection>, place: Place) -> (Token, oneshot::Receiver<Vec<Arc<Entry>>>) {
+    fn wait(
+        &mut self,
+        selection: Arc<Selection>,
+        place: Place,
+        identity: &Identity,
+    ) -> (Token, oneshot::Receiver<Vec<Arc<Entry>>>) {
         let (wake, woken) = oneshot::channel();
         self.attend();
         let token = self.slots.insert(Slot::Waiting(wake)) as Token;
         self.node.figures.shard(self.index).waiting(1);
+        if !identity.is_anyone() {
+            // It has no name, and ends by itself when its token does.
+            self.guests.add_waiting(token, identity);
+        }
         if !self.readers.add(token, selection, place) {
             self.wake(token, Vec::new());
         }
@@ -214,6 +234,7 @@ impl Shard {
     }
 
     fn forget(&mut self, token: Token) {
+        self.guests.remove(token);
         self.readers.remove(token);
         if self.readers.is_empty() {
             self.node.figures.shard(self.index).attend(false);
@@ -256,8 +277,8 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    pub(crate) fn new(shard: &SharedShard, selection: Arc<Selection>, place: Place) -> Waiter {
-        let (token, woken) = shard.borrow_mut().wait(selection, place);
+    pub(crate) fn new(shard: &SharedShard, selection: Arc<Selection>, place: Place, identity: &Identity) -> Waiter {
+        let (token, woken) = shard.borrow_mut().wait(selection, place, identity);
         Waiter { shard: shard.clone(), token, woken }
     }
 

@@ -1,5 +1,6 @@
 //! A page of events, at once or after a wait for the first.
 
+use crate::auth::Identity;
 use crate::node::Node;
 use crate::reading::{PageWanted, Reading};
 use crate::shard::{SharedShard, Waiter};
@@ -8,8 +9,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 use switchboard_hub::Place;
 use switchboard_store::{Budget, Cursor, Entry, Read};
+use switchboard_wire::code::Problem;
 use switchboard_wire::{Form, Gap, form};
 use tokio::time::{Instant, sleep_until};
 
@@ -52,43 +55,48 @@ fn handed(events: &[Arc<Entry>], wanted: &PageWanted, waited: Page) -> Page {
     }
 }
 
-/// Answers with a page, and with the number of events on it; waits, if that is wanted, until there is something to say.
-/// `None` if the client went away.
+/// Answers with a page, and with the number of events on it; waits, if that is wanted, until there is something to say,
+/// but no longer than who asks may wait. `None` if the client went away.
 pub(crate) async fn answer(
     node: &Node,
     shard: &SharedShard,
     headers: &HeaderMap,
+    identity: &Identity,
     reading: &Reading,
     wanted: &PageWanted,
     gone: impl Future<Output = ()>,
-) -> Option<(Response<Bytes>, usize)> {
+) -> Result<Option<(Response<Bytes>, usize)>, Problem> {
     let opened = node.log.open(node.now(), &reading.selection, reading.since(), true);
     let mut page = read(node, reading, wanted, opened.cursor, opened.gap);
     if let Some(wait) = wanted.wait
         && page.says_nothing()
     {
-        let deadline = Instant::now() + wait;
+        let left = identity.expires().map(|expires| Duration::from_millis(expires.saturating_sub(node.now()) + 1));
+        let deadline = Instant::now() + left.map_or(wait, |left| left.min(wait));
         let mut draining = node.draining.subscribe();
         tokio::pin!(gone);
         while page.says_nothing() {
             let place = Place { cursor: page.cursor.seq, floor: page.cursor.floor };
-            let mut waiter = Waiter::new(shard, reading.selection.clone(), place);
+            let mut waiter = Waiter::new(shard, reading.selection.clone(), place, identity);
             let events = tokio::select! {
                 events = waiter.woken() => events,
                 () = sleep_until(deadline) => break,
-                () = &mut gone => return None,
+                () = &mut gone => return Ok(None),
                 _ = draining.wait_for(|draining| *draining) => break,
             };
+            node.auth.standing(identity, node.now())?;
+            node.auth.allow_reading(identity, &reading.selection)?;
             page = match events.iter().all(|entry| entry.event().resumable) {
                 // An ephemeral event is nowhere but here.
                 false => handed(&events, wanted, page),
                 true => read(node, reading, wanted, page.cursor, None).keeping(page.position),
             };
         }
+        node.auth.standing(identity, node.now())?;
     }
     let response = respond(node, headers, reading, wanted, &page);
     let sent = if response.body().is_empty() { 0 } else { page.events.len() };
-    Some((response, sent))
+    Ok(Some((response, sent)))
 }
 
 /// Reads a page. It has one gap at most, in front: what follows another is for the next page.

@@ -87,7 +87,7 @@ fn ask(node: &Node, request: &str, fields: &[(&str, &str)], body: &mut Body) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let outcome = runtime.block_on(async {
         let query = Query::parse(head.query.as_deref())?;
-        answer(node, &head, &query, body).await
+        answer(node, &head, &Identity::default(), &query, body).await
     });
     let response = outcome.unwrap_or_else(|problem| problem::respond(&problem));
     let json = match response.body().is_empty() {

@@ -1,0 +1,71 @@
+//! `switchboard may`: whether a token lets its holder do something, and which rule decides.
+
+use crate::config::{self, written::Written};
+use crate::failure::Failure;
+use clap::Args;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use switchboard::auth::Settings;
+use switchboard::auth::explain::Shown;
+use switchboard_hub::access::Action;
+
+const MORE: &str = "\
+It is decided here, as a server with this configuration would, without asking one. What was revoked is the server's to know.
+
+Exit codes: 0 yes, 1 no, or the token is refused, 2 wrong usage or configuration.
+
+Examples:
+  switchboard may --config switchboard.toml eyJhbGciOi… subscribe room/17
+  switchboard may --config switchboard.toml - publish 'news/**'";
+
+/// Say whether a token or API key lets its holder do something
+#[derive(Debug, Args)]
+#[command(after_help = MORE)]
+pub struct Arguments {
+    /// The token or API key; `-` for whoever shows none
+    #[arg(value_name = "TOKEN", allow_hyphen_values = true)]
+    token: String,
+    /// subscribe, publish, presence or manage
+    #[arg(value_name = "ACTION")]
+    action: String,
+    /// A channel or a pattern
+    #[arg(value_name = "CHANNEL")]
+    channel: String,
+    /// The configuration that decides
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (_, settings) = settings(arguments.config.as_deref())?;
+    let action = Action::ALL.into_iter().find(|action| action.as_str() == arguments.action).ok_or_else(|| {
+        Failure::Usage(format!("`{}` is none of {}", arguments.action, Action::ALL.map(Action::as_str).join(", ")))
+    })?;
+    let shown = match arguments.token.as_str() {
+        "-" => Shown::nothing(),
+        token => {
+            Shown::of(token.trim(), &settings, now()).map_err(|problem| Failure::Refused(format!("no: {problem}")))?
+        }
+    };
+    let answer = shown.may(&settings, action, &arguments.channel);
+    let answer = answer.map_err(|bad| Failure::Usage(format!("`{}`: {bad}", arguments.channel)))?;
+    if !answer.is_yes() {
+        return Err(Failure::Refused(answer.to_string()));
+    }
+    Ok(writeln!(std::io::stdout(), "{answer}")?)
+}
+
+/// What the file and the environment say of access.
+pub fn settings(path: Option<&Path>) -> Result<(Written, Settings), Failure> {
+    let (written, meant) = config::read((Written::default(), Vec::new()), std::env::vars_os(), path);
+    let meant = meant.map_err(|problems| {
+        Failure::Usage(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  "))
+    })?;
+    Ok((written, meant.server.auth))
+}
+
+/// Milliseconds since the Unix epoch.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

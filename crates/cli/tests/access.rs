@@ -1,0 +1,177 @@
+//! Access from the command line, and a reload while the server runs.
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use support::run;
+use switchboard_testkit::{Server, Signal, eventually, identity};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard");
+const SECRET: &str = "a-secret-of-the-command-line-that-is-long-enough";
+
+/// A directory that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("switchboard-access-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn config(rules: &str) -> String {
+    format!(
+        "[auth]\naudience = [\"here\"]\n[[auth.key]]\nid = \"k\"\nalgorithm = \"HS256\"\nsecret = \"{SECRET}\"\n{rules}"
+    )
+}
+
+fn make(config: &str, words: &[&str]) -> String {
+    let said = run(&[&["token", "--config", config][..], words].concat());
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    said.out.trim().to_owned()
+}
+
+#[test]
+fn a_token_is_made_explained_and_judged() {
+    let folder = Folder::new("token");
+    let config = folder.write("s.toml", &config("[[channel]]\npattern = \"news/**\"\nsubscribe = \"anyone\"\n"));
+    let token = make(&config, &["--sub", "ann", "--subscribe", "user/{sub}/**", "--publish", "room/1", "--for", "10m"]);
+    let said = run(&["token", "--config", &config, &token]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    for part in
+        ["\"sub\": \"ann\"", "\"aud\": \"here\"", "\"kid\": \"k\"", "this configuration takes it: the token of \"ann\""]
+    {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    for (who, action, channel, code, why) in [
+        (
+            &*token,
+            "subscribe",
+            "user/ann/inbox",
+            0,
+            "yes: the token of \"ann\" may subscribe `user/ann/inbox`: no [[channel]]",
+        ),
+        (&*token, "subscribe", "user/ann/inbox", 0, "and `user/ann/**` was granted"),
+        (&*token, "subscribe", "user/bob/inbox", 1, "nothing that was granted covers it"),
+        (&*token, "publish", "room/*", 1, "no: the token of \"ann\" may not publish `room/*`"),
+        (&*token, "subscribe", "news/x", 0, "[[channel]] `news/**` has subscribe = \"anyone\""),
+        ("-", "subscribe", "news/x", 0, "yes: anyone may subscribe"),
+        ("-", "publish", "news/x", 1, "no: anyone may not publish"),
+        ("swk_unknown", "publish", "news/x", 1, "the API key is not known here"),
+        ("x.y.z", "publish", "news/x", 1, "the token was refused"),
+        (&*token, "listen", "news/x", 2, "`listen` is none of subscribe, publish, presence, manage"),
+        (&*token, "publish", "a//b", 2, "`a//b`"),
+    ] {
+        let said = run(&["may", "--config", &config, who, action, channel]);
+        assert_eq!(said.code, Some(code), "{action} {channel}: {} {}", said.out, said.err);
+        assert!(said.out.contains(why) || said.err.contains(why), "{why}: {} {}", said.out, said.err);
+        assert!(!said.err.contains(SECRET) && !said.out.contains(SECRET));
+    }
+    let said = run(&["may", "-", "publish", "x"]);
+    assert!(said.out.contains("everyone may do everything"), "{}", said.out);
+    let said = run(&["token", "--config", &config, &format!("{token}x")]);
+    assert_eq!(said.code, Some(1));
+    let printed = run(&["serve", "--config", &config, "--print-config"]);
+    assert!(printed.out.contains("[[auth.key]]") && !printed.out.contains(SECRET), "{}", printed.out);
+}
+
+#[test]
+fn an_api_key_is_made_with_what_the_configuration_has_of_it() {
+    let folder = Folder::new("key");
+    let said = run(&["token", "--api-key"]);
+    let (key, entry) = said.out.split_once("\n\n").unwrap();
+    let config = folder.write("s.toml", entry);
+    let judged = run(&["may", "--config", &config, key, "publish", "a/b"]);
+    assert_eq!(
+        judged.out.trim(),
+        "yes: the API key \"backend\" may publish `a/b`: no [[channel]] says who may publish there, so that it takes a claim, and `**` was granted"
+    );
+    assert!(!entry.contains(key));
+}
+
+#[test]
+fn a_hangup_reloads_the_rules_and_drops_those_alone_who_lost_theirs() {
+    let folder = Folder::new("reload");
+    let rules = |secret: &str| {
+        config(&format!(
+            "[[channel]]\npattern = \"news\"\nsubscribe = \"anyone\"\n[[channel]]\npattern = \"lobby\"\nsubscribe = \"{secret}\"\npublish = \"anyone\"\n"
+        ))
+    };
+    let path = folder.write("s.toml", &rules("anyone"));
+    let server = Server::process(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+    let (mut stays, mut goes) = (server.sse("/channels/news"), server.sse("/channels/lobby"));
+    let mut socket = server.websocket("/channels/lobby");
+    stays.notice("$open");
+    goes.notice("$open");
+    server.get("/channels/lobby").expect(200);
+
+    folder.write("s.toml", "listen = [");
+    server.signal(Signal::HUP);
+    eventually("the mistake is told", || server.said().contains("stays as it was"));
+    server.get("/channels/lobby").expect(200);
+
+    folder.write("s.toml", &rules("nobody"));
+    server.signal(Signal::HUP);
+    let told = goes.notice("$closing").json();
+    assert_eq!((&told["code"], &told["reconnect"]), (&"forbidden".into(), &false.into()));
+    socket.expect_close(4403);
+    server.get("/channels/lobby").expect_problem(403, "forbidden");
+    // Whoever was let in by a key that is gone goes as well, and the others read on.
+    let token = make(&path, &["--sub", "ann", "--subscribe", "**"]);
+    let mut ann = server.connect().sse("/channels/news", &[("Authorization", &identity::bearer(&token))]);
+    ann.notice("$open");
+    folder.write("s.toml", &rules("nobody").replace(SECRET, "another-secret-of-at-least-32-bytes"));
+    server.signal(Signal::HUP);
+    assert_eq!(ann.notice("$closing").json()["code"], "token_revoked");
+    assert!(stays.stream.conn.is_silent_for(std::time::Duration::from_millis(100)));
+    assert!(Path::new(&path).exists());
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn no_secret_is_in_the_log_at_its_most_talkative() {
+    let folder = Folder::new("log");
+    let key = run(&["token", "--api-key"]).out;
+    let (key, entry) = key.split_once("\n\n").unwrap();
+    let path = folder.write("s.toml", &config(&entry.replace("publish", "subscribe")));
+    let options = ["serve", "--listen", "127.0.0.1:0", "--config", &path, "--log-level", "trace"];
+    let server = Server::process(PROGRAM, &options);
+    let good = make(&path, &["--sub", "ann", "--subscribe", "**", "--publish", "**"]);
+    let forged = format!("{good}AA");
+    for token in [&*good, &forged, key, "swk_guessed-by-somebody-who-has-no-key"] {
+        let shown = identity::bearer(token);
+        server.get_with("/channels/a", &[("Authorization", &shown)]);
+        server.get(&format!("/channels/a?token={token}"));
+        server.get(&format!("/channels/a?token={token}&token=x"));
+        server.get(&format!("/channels/a?{token}=%zz"));
+        server.get_with("/channels/a", &[("Cookie", &format!("session={token}"))]);
+        server.post("/channels/a", &[("Authorization", &shown)], "x");
+        let entry = format!("switchboard.token.{token}");
+        let _ = server.handshake("/channels/a", &[("Sec-WebSocket-Protocol", &entry)]);
+        let _ = server.handshake(&format!("/channels/a?token={token}"), &[("Sec-WebSocket-Version", "9")]);
+        let mut stream = server.connect();
+        stream.ask("GET", &format!("/channels/a?token={token}"), &[("Accept", "text/event-stream")], None);
+        stream.head();
+    }
+    eventually("refusals are in the log", || server.said().contains("denied"));
+    let said = server.said();
+    let mut secrets = vec![SECRET.to_owned(), key.to_owned(), "guessed-by-somebody".to_owned()];
+    secrets.extend(good.split('.').chain(forged.split('.')).filter(|part| part.len() > 30).map(str::to_owned));
+    for secret in secrets {
+        assert!(!said.contains(&secret), "{secret} is in the log: {said}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Keys that are fetched: a set at a URL (RFC 7517 section 5), kept, and fetched again now and then and where a token names a
+//! key that is not in it. One thread fetches, so that there is one fetch at a time, whoever waits for it, and never on a
+//! shard's thread.
+
+use super::fetch::{self, Address};
+use super::keys::{Key, read_set};
+use super::settings::Jwks;
+use crate::node::Node;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a request waits for a fetch.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long after a fetch that failed another is made, at the latest, where no keys are there at all.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What was fetched, and how to ask for more.
+pub(crate) struct Fetched {
+    keys: RwLock<Arc<Vec<Key>>>,
+    asked: Notify,
+    /// The fetches that are over, and whether there has been one that brought keys.
+    over: watch::Sender<(u64, bool)>,
+}
+
+impl Fetched {
+    pub(crate) fn new() -> Fetched {
+        Fetched { keys: RwLock::default(), asked: Notify::new(), over: watch::Sender::new((0, false)) }
+    }
+
+    pub(crate) fn keys(&self) -> Arc<Vec<Key>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks for a fetch, and waits until one is over or is not to be had: an unknown key is not worth a fetch soon after
+    /// another. `false` if there has never been one that brought keys.
+    pub(crate) async fn again(&self) -> bool {
+        let mut over = self.over.subscribe();
+        self.asked.notify_one();
+        let _ = timeout(PATIENCE, over.changed()).await;
+        over.borrow().1
+    }
+
+    fn done(&self, keys: Option<Vec<Key>>) {
+        let brought = keys.is_some();
+        if let Some(keys) = keys {
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        }
+        self.over.send_modify(|(count, ever)| (*count, *ever) = (*count + 1, *ever || brought));
+    }
+}
+
+/// Starts the thread that fetches, until the server drains.
+pub(crate) fn spawn(node: Arc<Node>, jwks: Jwks) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Builder::new().name("keys".into()).spawn(move || {
+        let mut draining = node.draining.subscribe();
+        runtime.block_on(async {
+            tokio::select! {
+                () = run(&node.auth.fetched, &jwks) => {}
+                _ = draining.wait_for(|draining| *draining) => {}
+            }
+        });
+        // A look-up of a name may hang in a thread of its own, and is not waited for.
+        runtime.shutdown_background();
+    })
+}
+
+async fn run(fetched: &Fetched, jwks: &Jwks) {
+    loop {
+        fetched.done(fetch_set(jwks).await);
+        let over = Instant::now();
+        let mut refresh = std::pin::pin!(sleep(jwks.refresh));
+        loop {
+            tokio::select! {
+                () = &mut refresh => break,
+                () = fetched.asked.notified() => {}
+            }
+            let brought = fetched.over.borrow().1;
+            let pause = if brought { jwks.cooldown } else { jwks.cooldown.min(PAUSE) };
+            if over.elapsed() >= pause {
+                break;
+            }
+            // Too soon: whoever waits is told that nothing new came.
+            fetched.done(None);
+        }
+    }
+}
+
+async fn fetch_set(jwks: &Jwks) -> Option<Vec<Key>> {
+    let outcome = match Address::parse(&jwks.url) {
+        Ok(address) => fetch::get(&address).await.and_then(|text| read_set(&text)),
+        Err(why) => Err(why),
+    };
+    // A query may hold what opens the door there.
+    let url = jwks.url.split('?').next().unwrap_or_default();
+    match outcome {
+        Ok((keys, left)) => {
+            tracing::info!(target: "switchboard", url, keys = keys.len(), "keys were fetched");
+            for why in left {
+                tracing::warn!(target: "switchboard", url, "a key of the set is left out: {why}");
+            }
+            Some(keys)
+        }
+        Err(why) => {
+            tracing::warn!(target: "switchboard", url, "keys cannot be fetched: {why}");
+            None
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the configuration says of access, resolved. Everything secret here prints as `[secret]`.
+
+use super::apikey::ApiKey;
+use super::keys::Key;
+use std::fmt;
+use std::time::Duration;
+use switchboard_hub::access::Access;
+
+/// Who may do what, and how they show who they are. The default is open mode: nothing is configured, and everyone may
+/// do everything.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Keys that tokens are checked with.
+    pub keys: Vec<Key>,
+    /// Where more of them are fetched from.
+    pub jwks: Option<Jwks>,
+    /// What backends show.
+    pub api_keys: Vec<ApiKey>,
+    /// Who may subscribe, publish and see presence, by pattern.
+    pub access: Access,
+    /// Issuers that tokens may name; where there is none, any or no issuer.
+    pub issuers: Vec<String>,
+    /// Audiences of which a token must name one; where there is none, any or no audience.
+    pub audiences: Vec<String>,
+    /// How far the clocks of issuers may be off.
+    pub skew: Duration,
+    /// How long a token may still last when it comes. A revocation is kept for as long.
+    pub lifetime: Duration,
+    /// Longest token, in bytes.
+    pub token_bytes: usize,
+    /// The cookie that may carry a token.
+    pub cookie: Option<String>,
+    /// Revocations kept at most (a count).
+    pub revocations: usize,
+    /// Whether `/metrics` asks for an identity that may manage.
+    pub metrics: bool,
+    /// Origins of web pages that may use the server, besides the server's own.
+    pub origins: Vec<String>,
+}
+
+/// A JSON Web Key Set (RFC 7517) at a URL.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Jwks {
+    pub url: String,
+    /// How often it is fetched though nothing asks for it.
+    pub refresh: Duration,
+    /// How long after a fetch an unknown key id makes for another, at the earliest.
+    pub cooldown: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            keys: Vec::new(),
+            jwks: None,
+            api_keys: Vec::new(),
+            access: Access::default(),
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            skew: Duration::from_secs(5),
+            lifetime: Duration::from_secs(24 * 3600),
+            token_bytes: 8 << 10,
+            cookie: None,
+            revocations: 100_000,
+            metrics: false,
+            origins: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether nothing about authentication is configured.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty() && self.jwks.is_none() && self.api_keys.is_empty() && self.access.rules.is_empty()
+    }
+}
+
+/// Bytes that are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    pub fn new(bytes: impl Into<Box<[u8]>>) -> Secret {
+        Secret(bytes.into())
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}

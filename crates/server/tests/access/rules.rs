@@ -1,0 +1,105 @@
+//! Rules by pattern: what anyone may, what any token may, and what nobody may.
+
+use serde_json::json;
+use switchboard_hub::access::{Rule, Whom};
+use switchboard_testkit::identity::{API_KEY, MASTER_KEY, SECRET, bearer, claims, settings, sign, token};
+use switchboard_testkit::{Conn, Pattern, Server, config};
+
+fn rule(pattern: &str, subscribe: Whom, publish: Whom) -> Rule {
+    Rule { pattern: Pattern::new(pattern).unwrap(), subscribe: Some(subscribe), publish: Some(publish), presence: None }
+}
+
+fn server() -> Server {
+    let mut settings = settings();
+    settings.access.rules = vec![
+        rule("news/secret", Whom::Nobody, Whom::Nobody),
+        rule("news/**", Whom::Anyone, Whom::Claim),
+        rule("lobby", Whom::Token, Whom::Token),
+    ];
+    super::server_with(settings)
+}
+
+fn status(server: &Server, method: &str, target: &str, shown: Option<&str>) -> u16 {
+    let shown = shown.map(bearer);
+    let fields: Vec<(&str, &str)> = shown.iter().map(|shown| ("Authorization", shown.as_str())).collect();
+    let body = (method == "POST").then_some(&b"x"[..]);
+    server.request(method, target, &fields, body).status()
+}
+
+#[test]
+fn a_rule_opens_or_closes_the_channels_of_its_pattern() {
+    let server = server();
+    let (some, all) = (token("ann", &["x"]), token("ann", &["**"]));
+    for (method, target, shown, expected) in [
+        ("GET", "/channels/news/today", None, 200),
+        ("POST", "/channels/news/today", None, 401),
+        ("POST", "/channels/news/today", Some(&*some), 403),
+        ("POST", "/channels/news/today", Some(&*all), 201),
+        ("GET", "/channels/news/secret", None, 403),
+        ("GET", "/channels/news/secret", Some(MASTER_KEY), 403),
+        ("POST", "/channels/news/secret", Some(&*all), 403),
+        ("GET", "/channels/lobby", None, 401),
+        ("GET", "/channels/lobby", Some(&*some), 200),
+        ("POST", "/channels/lobby", Some(&*some), 201),
+        ("GET", "/channels/lobby", Some(API_KEY), 403),
+        ("GET", "/channels?channel=news/*/**", None, 403),
+        ("GET", "/channels?channel=news/today/**", None, 200),
+        ("GET", "/channels?channel=news/today&channel=lobby", None, 401),
+        ("GET", "/channels?channel=news/today&channel=lobby", Some(&*some), 200),
+    ] {
+        assert_eq!(status(&server, method, target, shown), expected, "{method} {target} {shown:?}");
+    }
+}
+
+#[test]
+fn with_authentication_any_address_may_be_listened_on_and_any_host_asked_for() {
+    let mut config = config();
+    config.listen = vec!["0.0.0.0:0".parse().unwrap()];
+    config.auth = settings();
+    let running = switchboard::start(config).unwrap();
+    let port = running.addresses()[0].port();
+    let mut conn = Conn::open(([127, 0, 0, 1], port).into());
+    let fields = [("Host", "example.com"), ("Authorization", &*bearer(API_KEY))];
+    conn.request("GET", "/channels/a/x", &fields, None).expect(200);
+    running.drain();
+    let mut open = switchboard_testkit::config();
+    open.listen = vec!["0.0.0.0:0".parse().unwrap()];
+    assert!(switchboard::start(open).is_err(), "open mode stays where it was");
+}
+
+#[test]
+fn the_scope_of_an_api_key_is_what_a_reload_says_of_it() {
+    let mut config = config();
+    config.auth = settings();
+    let running = switchboard::start(config).unwrap();
+    let address = running.addresses()[0];
+    let fields = [("Authorization", &*bearer(API_KEY))];
+    let mut stream = Conn::open(address).sse("/channels/a/x", &fields);
+    stream.notice("$open");
+    let mut narrower = settings();
+    narrower.api_keys[0].scope.subscribe = vec![Pattern::new("a/y").unwrap()];
+    running.reload(narrower).unwrap();
+    assert_eq!(stream.notice("$closing").json()["code"], "forbidden");
+    Conn::open(address).request("GET", "/channels/a/x", &fields, None).expect_problem(403, "forbidden");
+    Conn::open(address).request("GET", "/channels/a/y", &fields, None).expect(200);
+    running.drain();
+}
+
+#[test]
+fn tokens_that_name_nobody_share_no_idempotency_keys() {
+    let server = super::server();
+    let nameless = |life: f64| {
+        let mut claims = claims("", &["a/**"]);
+        claims.as_object_mut().unwrap().remove("sub");
+        claims["exp"] = json!(switchboard_testkit::identity::now() + life);
+        bearer(&sign(&claims, SECRET))
+    };
+    let (one, other) = (nameless(50.0), nameless(40.0));
+    let publish = |shown: &str| {
+        let fields = [("Authorization", shown), ("Idempotency-Key", "\"k\"")];
+        server.post("/channels/a/x", &fields, "x").expect(201).json()["id"].clone()
+    };
+    let first = publish(&one);
+    assert_eq!(publish(&one), first);
+    assert_ne!(publish(&other), first);
+}
