@@ -32,6 +32,9 @@ pub(crate) fn run(input: &[u8]) {
     }
 }
 
+/// More than any input here inflates to, in bytes.
+const MUCH: usize = 1 << 22;
+
 #[derive(Clone, Copy, Debug)]
 struct How {
     role: Role,
@@ -196,7 +199,17 @@ fn data(
             let plain = Bytes::from(plain);
             Ok(Some(if text { Incoming::Text(plain) } else { Incoming::Binary(plain) }))
         }
-        // What came before it stopped inflating, or grew too large, may have stopped being text already.
-        Err(code) => Err(if message.text { vec![code, Code::InvalidText] } else { vec![code] }),
+        Err(code) => {
+            let mut codes = vec![code];
+            if message.text {
+                // What came before it stopped inflating, or grew too large, may have stopped being text already.
+                codes.push(Code::InvalidText);
+            }
+            if message.compressed && deflate::partly(&message.payload, MUCH, is_whole) == Err(Code::WsProtocol) {
+                // An inflater may look beyond what it gives, and find that broken first.
+                codes.push(Code::WsProtocol);
+            }
+            Err(codes)
+        }
     }
 }
