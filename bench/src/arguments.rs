@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use switchboard_bench::floor::Policy;
 use switchboard_bench::scenario::Setting;
-use switchboard_bench::target::Transport;
+use switchboard_bench::targets::Transport;
 
 /// Measures Switchboard against the floor and its peers
 #[derive(Debug, Parser)]

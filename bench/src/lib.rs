@@ -15,7 +15,7 @@ pub mod payload;
 pub mod plot;
 pub mod report;
 pub mod scenario;
-pub mod target;
+pub mod targets;
 
 /// Raises the limit of open files as far as this process may: a connection is one.
 pub fn raise_file_limit() {

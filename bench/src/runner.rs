@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchboard_bench::compare::Rounds;
 use switchboard_bench::scenario::fanout::Pace;
 use switchboard_bench::scenario::{Outcome, Setting, churn, fanout, idle, publish, resume, saturate, slow};
-use switchboard_bench::target::{self, Programs, Target, Transport, peer, process};
+use switchboard_bench::targets::{self, Programs, Target, Transport, peer, process};
 use switchboard_bench::{floor, plot, raise_file_limit, report};
 
 /// Subscribers of the curve over subscribers, and channels of the curve over channels.
@@ -172,7 +172,7 @@ fn measure_into(
 
 /// The targets asked for, then the peers. Those that cannot be had here are told and left out.
 fn all_targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Target>>, String> {
-    let targets: Result<Vec<_>, _> = options.targets.iter().map(|name| target::by_name(name, programs)).collect();
+    let targets: Result<Vec<_>, _> = options.targets.iter().map(|name| targets::by_name(name, programs)).collect();
     let mut targets = targets?;
     let Some(wanted) = &options.peers else { return Ok(targets) };
     // Beside the folder of the profile, in the build's target directory.

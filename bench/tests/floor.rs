@@ -6,8 +6,8 @@ use std::time::Duration;
 use switchboard_bench::floor::Policy;
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Outcome, Setting, churn, saturate, slow};
-use switchboard_bench::target::Transport;
-use switchboard_bench::target::floor::Floor;
+use switchboard_bench::targets::Transport;
+use switchboard_bench::targets::floor::Floor;
 
 const TRANSPORTS: [Transport; 6] = [
     Transport::Sse,

@@ -49,13 +49,19 @@ export async function quit() {
   await browser?.close();
 }
 
+/** A profile of its own for a test. */
+export async function profile(test, options) {
+  const context = await browser.newContext(options);
+  test.after(() => context.close());
+  return context;
+}
+
 /**
  * A page of this origin in a profile of its own. Its scripts call `heard(item)`, and the inbox has it.
  * The address is one of the server's that sends no script: what runs in the page is the test's alone.
  */
 export async function open(test, origin) {
-  const context = await browser.newContext();
-  test.after(() => context.close());
+  const context = await profile(test);
   const page = await context.newPage();
   const inbox = new Inbox();
   await page.exposeFunction("heard", (item) => inbox.push(item));

@@ -3,30 +3,22 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
 import { Server, within } from "../support/index.mjs";
+import { launch, profile, quit } from "./browser.mjs";
 import { Tap } from "./tap.mjs";
 
 const TRANSPORTS = ["poll", "long_poll", "stream", "sse", "websocket"];
 const BUTTONS = { publish: "#publish-form button", burst: "#burst", gap: "#gap", end: "#end", delete: "#delete" };
 
-let browser;
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    // Root may not sandbox; the rest keeps the browser from talking to anyone but the server.
-    args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-});
-after(() => browser?.close());
+before(launch);
+after(quit);
 
 /** A server, and its page in a window of its own; `Page.url` may be that of a tap between them. */
 async function stage(test, { settings, channel = "hello", through = (server) => server, ...options } = {}) {
   const server = await Server.start(settings);
   test.after(() => server.stop());
   const at = await through(server);
-  const context = await browser.newContext(options);
-  test.after(() => context.close());
+  const context = await profile(test, options);
   const page = await open(context, `${at.url}/#${channel}`);
   return { server, at, context, page };
 }
@@ -376,7 +368,7 @@ function faint() {
   return found;
 }
 
-test("the snippets do what they say", async (t) => {
+test("the snippets for curl, browsers and Python do what they say", async (t) => {
   const { page, server, context } = await stage(t, { channel: "some/it's 1" });
   await inState(page, "live");
   const snippet = async (name) => {

@@ -2,7 +2,7 @@
 //! events at an even rate.
 
 use super::{Outcome, Setting, Stage, polling};
-use crate::target::Target;
+use crate::targets::Target;
 
 /// Those who stay.
 const STAYING: usize = 100;

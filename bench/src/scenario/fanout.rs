@@ -1,7 +1,7 @@
 //! Events at an even rate, each to all subscribers of its channel: what a delivery costs when nothing is in a hurry.
 
 use super::{Outcome, Setting, Stage};
-use crate::target::Target;
+use crate::targets::Target;
 
 /// How fast, and for how long.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Connections on which nothing happens but heartbeats: what one holds of user memory.
 
 use super::{Outcome, Setting, Stage, polling};
-use crate::target::Target;
+use crate::targets::Target;
 use std::time::Duration;
 
 /// `settle` is how long nothing happens before memory is read: longer than a heartbeat.

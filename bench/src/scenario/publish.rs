@@ -1,7 +1,7 @@
 //! Publishing as fast as answers come, with few subscribers: what a publish costs.
 
 use super::{Outcome, Setting, Stage, polling};
-use crate::target::Target;
+use crate::targets::Target;
 use std::time::Duration;
 
 /// Every channel has a publisher of its own, which sends its next request when the last is answered; the subscribers are

@@ -2,7 +2,7 @@
 //! and what the others feel of it.
 
 use super::{Outcome, Setting, Stage, polling};
-use crate::target::Target;
+use crate::targets::Target;
 
 /// Those who are not coming back.
 #[derive(Clone, Copy, Debug)]

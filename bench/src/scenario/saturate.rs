@@ -2,7 +2,7 @@
 //! everyone yet. How fast that goes is what the server can do.
 
 use super::{Outcome, Setting, Stage, polling};
-use crate::target::Target;
+use crate::targets::Target;
 use std::time::Duration;
 
 /// Events on their way at once.

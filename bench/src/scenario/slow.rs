@@ -2,7 +2,7 @@
 //! and whether the stalled ones have everything in the end.
 
 use super::{Outcome, Setting, Stage, polling};
-use crate::target::Target;
+use crate::targets::Target;
 
 /// Sockets take little, so that a reader who does not read is one who lags: the kernel holds no whole run for it.
 const RECEIVE_BUFFER: usize = 8 << 10;

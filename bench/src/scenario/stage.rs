@@ -5,7 +5,7 @@ use crate::client::Load;
 use crate::figures::cpu::Cpu;
 use crate::figures::memory::Memory;
 use crate::payload::Payloads;
-use crate::target::{Running, Target, Transport, Wish};
+use crate::targets::{Running, Target, Transport, Wish};
 use std::time::Duration;
 
 /// How large a scenario is, and on which transport.

@@ -19,7 +19,7 @@ In one terminal:
   switchboard tail hello
 
 In another:
-  switchboard publish hello 'hello, world'
+  switchboard publish hello 'Hello!'
 
 `switchboard` alone is `switchboard serve`. `switchboard help COMMAND` tells more of each.";
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use support::run;
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Setting, resume, saturate, slow};
-use switchboard_bench::target::Transport;
-use switchboard_bench::target::switchboard::Switchboard;
+use switchboard_bench::targets::Transport;
+use switchboard_bench::targets::switchboard::Switchboard;
 use switchboard_testkit::Server;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard");

@@ -35,7 +35,7 @@ fn the_greeting_is_true() {
     let server = Server::start();
     for hint in [
         format!("curl -N -H 'Accept: text/event-stream' {}/channels/hello", server.url),
-        format!("curl -d 'hello, world' {}/channels/hello", server.url),
+        format!("curl -d 'Hello!' {}/channels/hello", server.url),
         format!("{}/\n", server.url),
     ] {
         assert!(server.greeting.contains(&hint), "{hint}: {}", server.greeting);
@@ -44,11 +44,11 @@ fn the_greeting_is_true() {
     let health = raw(&server, &format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
     assert!(health.starts_with("HTTP/1.1 200 "), "{health}");
     // What curl -d sends.
-    let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 12\r\nConnection: close";
-    let created = raw(&server, &format!("POST /channels/hello HTTP/1.1\r\nHost: {host}\r\n{form}\r\n\r\nhello, world"));
+    let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 6\r\nConnection: close";
+    let created = raw(&server, &format!("POST /channels/hello HTTP/1.1\r\nHost: {host}\r\n{form}\r\n\r\nHello!"));
     assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
     let said = tail(&server, &["hello", "--since", "earliest", "--limit", "1", "--data"]);
-    assert_eq!(said.out, "hello, world\n");
+    assert_eq!(said.out, "Hello!\n");
 }
 
 #[test]

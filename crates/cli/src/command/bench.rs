@@ -8,9 +8,9 @@ use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Outcome, Setting};
-use switchboard_bench::target::Transport;
-use switchboard_bench::target::deployment::Deployment;
-use switchboard_bench::target::switchboard::Protocol;
+use switchboard_bench::targets::Transport;
+use switchboard_bench::targets::deployment::Deployment;
+use switchboard_bench::targets::switchboard::Protocol;
 use switchboard_wire::ChannelName;
 
 const MORE: &str = "\

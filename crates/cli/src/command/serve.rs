@@ -262,7 +262,7 @@ fn greeting(addresses: &[SocketAddr]) -> String {
         let _ = write!(
             out,
             "\n  subscribe  curl -N -H 'Accept: text/event-stream' {url}/channels/hello\
-             \n  publish    curl -d 'hello, world' {url}/channels/hello\
+             \n  publish    curl -d 'Hello!' {url}/channels/hello\
              \n  look       {url}/\n\nCtrl-C stops it.\n"
         );
     }
@@ -367,7 +367,7 @@ mod tests {
         for line in [
             "listening on http://127.0.0.1:8000",
             "  subscribe  curl -N -H 'Accept: text/event-stream' http://127.0.0.1:8000/channels/hello",
-            "  publish    curl -d 'hello, world' http://127.0.0.1:8000/channels/hello",
+            "  publish    curl -d 'Hello!' http://127.0.0.1:8000/channels/hello",
             "  look       http://127.0.0.1:8000/",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");

@@ -54,6 +54,7 @@ while True:
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"strings"
@@ -72,11 +73,17 @@ func main() {
 		log.Fatal(err)
 	}
 	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		log.Fatal(response.Status) // 204: the channel has ended
+	}
 	lines := bufio.NewReader(response.Body)
 	for {
 		line, err := lines.ReadString('\\n')
 		if line = strings.TrimSpace(line); line != "" { // an empty line is a heartbeat
 			fmt.Println(line)
+		}
+		if err == io.EOF {
+			return
 		}
 		if err != nil {
 			log.Fatal(err)

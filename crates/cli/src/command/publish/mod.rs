@@ -34,7 +34,7 @@ server has now.
 Exit codes: 0 ok, 1 refused by the server, 2 wrong usage or input, 3 no server answered.
 
 Examples:
-  switchboard publish hello 'hello, world'
+  switchboard publish hello 'Hello!'
   switchboard publish chat/room-1 --event joined --json '{\"who\":\"ada\"}'
   switchboard publish camera --type image/jpeg --file photo.jpg
   make 2>&1 | switchboard publish logs/build --lines --end";

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use crate::target::Transport;
+use crate::targets::Transport;
 
 /// A peer as its file describes it.
 #[derive(Clone, Debug, Deserialize)]
