@@ -57,7 +57,7 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
         Ok(httparse::Status::Complete(_)) => return Err(Code::HeadTooLarge.into()),
         Ok(httparse::Status::Partial) if buf.len() < max => return Ok(None),
         Ok(httparse::Status::Partial) => return Err(Code::HeadTooLarge.into()),
-        Err(httparse::Error::Version) => return bad_version(buf),
+        Err(httparse::Error::Version) => return bad_version(buf, max),
         Err(error) => return Err(malformed(error)),
     };
     let text = &buf[..length];
@@ -86,14 +86,15 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
 }
 
 /// 505 for a version that has the right shape, and patience for one that may yet get it.
-fn bad_version(buf: &[u8]) -> Result<Option<(Head, usize)>, Problem> {
+fn bad_version(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
     let line = buf.iter().position(|b| !matches!(b, b'\r' | b'\n')).map_or(&[][..], |start| &buf[start..]);
     let version = line.splitn(3, |b| *b == b' ').nth(2).unwrap_or_default();
     let shape = b"HTTP/0.0".iter().zip(version);
     let fits = shape.clone().all(|(want, b)| if *want == b'0' { b.is_ascii_digit() } else { want == b });
     match shape.len() {
         8 if fits => Err(Code::VersionNotSupported.into()),
-        0..8 if fits => Ok(None),
+        0..8 if fits && buf.len() < max => Ok(None),
+        0..8 if fits => Err(Code::HeadTooLarge.into()),
         _ => Err(Code::BadRequest.because("the request line does not end in a version of HTTP")),
     }
 }

@@ -149,6 +149,10 @@ fn a_head_that_is_too_large_is_refused_however_it_arrives() {
     let many = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a: b\r\n".repeat(count));
     assert_eq!(status(&many(FIELDS_MAX)), 431);
     assert_eq!(head(&many(FIELDS_MAX - 1)).headers.len(), FIELDS_MAX);
+    // Also where its version cannot be right and is not all there yet.
+    let text = format!("GET /{} HTTP/3", "a".repeat(60));
+    assert!(matches!(parse(text.as_bytes(), text.len() + 1), Ok(None)));
+    assert_eq!(parse(text.as_bytes(), 60).unwrap_err().code, Code::HeadTooLarge);
 }
 
 fn same(a: &Head, b: &Head) -> bool {
