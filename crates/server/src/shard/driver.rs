@@ -33,8 +33,13 @@ pub(crate) fn spawn(
             Err(error) => return tracing::error!(%error, "a shard cannot start"),
         };
         let tasks = LocalSet::new();
-        if let Err(error) = runtime.block_on(tasks.run_until(run(node, index, commands, bell))) {
-            tracing::error!(%error, "a shard stopped");
+        // A task like those that publish: woken by one of them it runs right after, where the runtime would look for
+        // events of sockets before it polls what it was given to block on.
+        let shard = tasks.spawn_local(run(node, index, commands, bell));
+        match runtime.block_on(tasks.run_until(shard)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a shard stopped"),
+            Err(error) => tracing::error!(%error, "a shard failed"),
         }
     })
 }

@@ -414,9 +414,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes it all, with a limit on the time without progress.
     async fn write(&mut self, bytes: &mut impl Buf) -> io::Result<()> {
         while bytes.has_remaining() {
-            if timeout(self.settings.body, self.io.write_buf(bytes)).await?? == 0 {
+            let written = timeout(self.settings.body, self.io.write(bytes.chunk())).await??;
+            if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
+            bytes.advance(written);
         }
         self.io.flush().await
     }
