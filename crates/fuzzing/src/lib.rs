@@ -18,6 +18,7 @@ mod deflate;
 mod events;
 mod frames;
 mod heads;
+mod jsonrpc;
 mod lines;
 mod log;
 mod messages;
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("events", events::run),
     ("frames", frames::run),
     ("heads", heads::run),
+    ("jsonrpc", jsonrpc::run),
     ("lines", lines::run),
     ("log", log::run),
     ("messages", messages::run),

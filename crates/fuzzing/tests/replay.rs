@@ -48,6 +48,7 @@ replay! {
     events
     frames
     heads
+    jsonrpc
     lines
     log
     messages

@@ -1,5 +1,6 @@
-//! Reads the test vectors of `vectors/websocket`, whose README describes their format, and makes the bytes they stand
-//! for. The codecs' tests and the server's read the same vectors through it; it shares no code with either.
+//! Reads the test vectors of `vectors/websocket` and `vectors/jsonrpc`, whose READMEs describe their formats, and makes
+//! the bytes they stand for. The codecs' tests and the server's read the same vectors through it; it shares no code with
+//! either.
 //!
 //! It panics: a vector that breaks its format is a failed test.
 
@@ -12,6 +13,7 @@
 
 mod data;
 mod frames;
+pub mod jsonrpc;
 
 use data::Words;
 use serde_json::{Map, Value};
@@ -71,16 +73,22 @@ pub fn folder() -> PathBuf {
 
 /// All vectors of `vectors/websocket`. Each is made when it is asked for, because some are large.
 pub fn websocket() -> impl Iterator<Item = Case> {
-    let listed = std::fs::read_dir(folder().join("websocket")).unwrap();
+    files("websocket").flat_map(|mut file| {
+        let words = Words::read(&file["words"]);
+        let Value::Array(cases) = file["cases"].take() else { panic!("a file has no cases") };
+        cases.into_iter().map(move |case| Case::read(&case, &words))
+    })
+}
+
+/// The files of vectors in a folder, in the order of their names.
+fn files(of: &str) -> impl Iterator<Item = Value> {
+    let listed = std::fs::read_dir(folder().join(of)).unwrap();
     let mut paths: Vec<PathBuf> = listed.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    paths.into_iter().flat_map(|path| {
+    paths.into_iter().map(|path| {
         let text = std::fs::read_to_string(&path).unwrap();
-        let mut file: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let words = Words::read(&file["words"]);
-        let Value::Array(cases) = file["cases"].take() else { panic!("{} has no cases", path.display()) };
-        cases.into_iter().map(move |case| Case::read(&case, &words))
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     })
 }
 
@@ -219,9 +227,12 @@ mod tests {
 
     #[test]
     fn names_tell_vectors_apart() {
-        let mut names: Vec<String> = websocket().map(|case| case.name).collect();
-        names.sort();
-        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
-        assert!(twice.is_empty(), "{twice:?}");
+        let websocket: Vec<String> = websocket().map(|case| case.name).collect();
+        let jsonrpc: Vec<String> = jsonrpc::cases().map(|case| case.name).collect();
+        for mut names in [websocket, jsonrpc] {
+            names.sort();
+            let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+            assert!(twice.is_empty(), "{twice:?}");
+        }
     }
 }

@@ -65,7 +65,7 @@ table! {
     KeyReused           "idempotency_key_reused" 42200  422  4422  false "The idempotency key was used before, with another body."
     UpgradeRequired     "upgrade_required"      42600   426  4426  false "The WebSocket version is not 13."
     HeadTooLarge        "head_too_large"        43100   431  4431  false "The request head is larger than the server takes."
-    Internal            "internal"              50000   500  1011  true  "The server failed; its log says more."
+    Internal            "internal"              -32603  500  1011  true  "The server failed; its log says more."
     NotImplemented      "not_implemented"       50100   501  4501  false "The server does not know this transfer coding."
     Overloaded          "overloaded"            50300   503  1013  true  "The server is at a limit; try again later."
     Draining            "draining"              50301   503  1012  true  "The server is shutting down; connect again."
@@ -74,6 +74,10 @@ table! {
     WsProtocol          "websocket_protocol"    40007   400  1002  false "A WebSocket frame breaks RFC 6455."
     WsUnsupported       "websocket_unsupported" 40008   400  1003  false "This WebSocket takes no such message."
     Unresponsive        "unresponsive"          40801   408  4408  true  "The client did not answer a ping in time."
+    ParseError          "parse_error"           -32700  400  4400  false "The message is not JSON, or it is nested too deep."
+    InvalidRequest      "invalid_request"       -32600  400  4400  false "The JSON is not a message of JSON-RPC 2.0."
+    MethodNotFound      "method_not_found"      -32601  404  4404  false "Nothing here answers to this method."
+    InvalidParams       "invalid_params"        -32602  400  4400  false "The method takes no such parameters."
 }
 
 impl Code {
@@ -141,7 +145,8 @@ mod tests {
             assert_eq!(*code as usize, i);
             assert!(names.insert(row.name), "{}", row.name);
             assert!(numbers.insert(row.rpc), "{}", row.rpc);
-            assert!(!(-32768..=-32000).contains(&row.rpc), "{}", row.name);
+            let standard = [-32700, -32600, -32601, -32602, -32603].contains(&row.rpc);
+            assert_eq!((-32768..=-32000).contains(&row.rpc), standard, "{}", row.name);
             assert!((1000..=1013).contains(&row.close) || (4000..5000).contains(&row.close), "{}", row.name);
             assert!(row.sentence.ends_with('.'), "{}", row.name);
         }

@@ -5,6 +5,7 @@
 //!
 //! - [`name`], [`position`], [`event`], [`notice`]: the words;
 //! - [`sse`], [`ndjson`], [`websocket`]: the framings;
+//! - [`jsonrpc`]: JSON-RPC 2.0, what a session speaks;
 //! - [`form`]: an event in each framing, as the bytes that every subscriber shares; [`gzip`]: the same, compressed;
 //! - [`code`]: the one table of errors; [`limits`]: the one table of numbers.
 
@@ -14,6 +15,7 @@ pub mod event;
 pub mod form;
 pub mod gzip;
 mod json;
+pub mod jsonrpc;
 pub mod limits;
 pub mod name;
 pub mod ndjson;

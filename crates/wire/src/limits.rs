@@ -20,6 +20,13 @@ pub const SELECTION_MAX: usize = 128;
 pub const WILDCARDS_MAX: usize = 8;
 /// Longest payload of a WebSocket control frame, in bytes (RFC 6455 section 5.5).
 pub const CONTROL_FRAME_MAX: usize = 125;
+/// Members of one JSON-RPC batch, so that few bytes cannot ask for many answers.
+pub const BATCH_MAX: usize = 128;
+/// How deep a JSON-RPC message may nest arrays and objects, its own outermost one counted. Common parsers give up at 100
+/// or more, so what is taken here can be passed on.
+pub const DEPTH_MAX: usize = 64;
+/// Longest JSON-RPC id as it is written, in bytes: it is kept until its call is answered.
+pub const ID_MAX: usize = 255;
 
 const _: () = assert!(LOGS_MAX * MARK_MAX + (LOGS_MAX - 1) <= POSITION_MAX);
 const _: () = assert!(MARK_MAX <= 32);
