@@ -14,6 +14,7 @@ pub mod access;
 mod pass;
 mod patterns;
 mod readers;
+pub mod session;
 
 pub use pass::{Due, Pass};
 pub use readers::{Place, Readers};

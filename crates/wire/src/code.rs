@@ -78,6 +78,9 @@ table! {
     InvalidRequest      "invalid_request"       -32600  400  4400  false "The JSON is not a message of JSON-RPC 2.0."
     MethodNotFound      "method_not_found"      -32601  404  4404  false "Nothing here answers to this method."
     InvalidParams       "invalid_params"        -32602  400  4400  false "The method takes no such parameters."
+    StaleAttempt        "stale_attempt"         40901   409  4409  false "A newer connection has taken this session over."
+    CallTimeout         "call_timeout"          50400   504  4504  true  "The call was not answered in time."
+    SessionFull         "session_full"          50302   503  1013  true  "More waits for the client than its session may keep; begin another."
 }
 
 impl Code {

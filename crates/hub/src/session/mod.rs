@@ -1,0 +1,358 @@
+//! A session: a JSON-RPC conversation that outlives its connections.
+//!
+//! It decides and touches nothing: a driver gives it what arrives and what time it is, and takes what has happened
+//! ([`Session::next`]) and what is to be sent ([`Session::unacknowledged`]). Times are milliseconds by any clock that
+//! does not go back.
+//!
+//! ```text
+//!                attach, with a higher attempt
+//!            .--------------------------------------.
+//!            v                                      |
+//!        ATTACHED ---- detach, by its attempt ---> DROPPED
+//!            |                                      |
+//!            '-- more waits than may be kept --.    | nobody came for `linger`
+//!                                              v    v
+//!                                              ENDED
+//! ```
+//!
+//! **Down**, replies, requests and notices are *control*: each has a number, and is kept until the client acknowledges
+//! it. Who takes the session up again is sent what it has not acknowledged. Events are not here: they are taken up again
+//! from the log, by position.
+//!
+//! **Up**, requests that carry a number are applied once and in the order of their numbers. One that comes ahead of its
+//! turn is held, for a while and within bounds.
+//!
+//! **Calls** are open until they are answered or their time is up, in both directions. A second answer is dropped.
+
+mod calls;
+mod control;
+mod serving;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod upward;
+
+use bytes::Bytes;
+use calls::Calls;
+use control::{Control, OVERHEAD};
+use serving::Serving;
+use std::collections::VecDeque;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use switchboard_wire::jsonrpc::{
+    ErrorObject, Id, Incoming, Invalid, Json, Member, Message, Notification, Params, Request, Response, parse,
+};
+pub use upward::Arrival;
+use upward::Upward;
+
+/// How much of everything. Times are in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes that control messages, answers of unfinished batches and requests ahead of their turn may take together.
+    pub memory: usize,
+    /// How long a session without a connection is kept.
+    pub linger: u64,
+    /// Calls that may be open at once, in each direction.
+    pub calls: usize,
+    /// How long a call of the client's may be worked on.
+    pub call_timeout: u64,
+    /// Requests that may come ahead of their turn.
+    pub ahead: usize,
+    /// How long such a request is held.
+    pub hole: u64,
+}
+
+/// What has happened, for the driver to act on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Happening {
+    /// The client calls: to be answered with [`Session::answer`].
+    Called { ticket: u64, method: String, params: Params<'static> },
+    /// The client says something.
+    Notified { method: String, params: Params<'static> },
+    /// The client answered a call of [`Session::call`].
+    Answered { call: u64, outcome: Result<Json<'static>, ErrorObject<'static>> },
+    /// A call of [`Session::call`] will not be answered.
+    Failed { call: u64, problem: Problem },
+    /// A request that was held has been applied.
+    Applied { seq: u64 },
+    /// A request that was held was given up, and is not applied.
+    Refused { seq: u64, expected: u64 },
+    /// There is no session any more.
+    Ended(Code),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Link {
+    Attached,
+    Dropped { since: u64 },
+    Ended,
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Session {
+    limits: Limits,
+    link: Link,
+    attempt: u64,
+    control: Control,
+    upward: Upward,
+    ours: Calls<()>,
+    theirs: Serving,
+    happened: VecDeque<Happening>,
+}
+
+impl Session {
+    /// A session that nobody is connected to yet.
+    pub fn new(limits: Limits, now: u64) -> Session {
+        Session {
+            limits,
+            link: Link::Dropped { since: now },
+            attempt: 0,
+            control: Control::default(),
+            upward: Upward::new(),
+            ours: Calls::new(),
+            theirs: Serving::new(),
+            happened: VecDeque::new(),
+        }
+    }
+
+    /// What has happened, in order. To be asked after each call until there is nothing.
+    pub fn next(&mut self) -> Option<Happening> {
+        self.happened.pop_front()
+    }
+
+    /// When [`Session::tick`] is due.
+    pub fn deadline(&self) -> Option<u64> {
+        let linger = match self.link {
+            Link::Dropped { since } => Some(since + self.limits.linger),
+            Link::Attached | Link::Ended => None,
+        };
+        [linger, self.upward.deadline(), self.ours.deadline(), self.theirs.deadline()].into_iter().flatten().min()
+    }
+
+    /// What the session keeps, in bytes: at most [`Limits::memory`], unless it has just ended.
+    pub fn memory(&self) -> usize {
+        self.control.cost() + self.theirs.cost() + self.upward.cost()
+    }
+}
+
+/// Connections come and go.
+impl Session {
+    /// A connection takes the session over; the one before it, if there is one, is to be closed. `attempt` is what the
+    /// client numbered it with: one that is not the highest so far is a connection that was overtaken on its way, and is
+    /// refused. One without is taken for the newest. Gives its attempt.
+    pub fn attach(&mut self, attempt: Option<u64>) -> Result<u64, Problem> {
+        self.alive()?;
+        let attempt = attempt.unwrap_or(self.attempt.saturating_add(1));
+        if attempt <= self.attempt {
+            return Err(Code::StaleAttempt.because(format!("attempt {attempt} comes after {}", self.attempt)));
+        }
+        (self.attempt, self.link) = (attempt, Link::Attached);
+        Ok(attempt)
+    }
+
+    /// The connection of this attempt is lost. That of one which was taken over changes nothing.
+    pub fn detach(&mut self, attempt: u64, now: u64) {
+        if self.link == Link::Attached && attempt == self.attempt {
+            self.link = Link::Dropped { since: now };
+        }
+    }
+
+    /// The control messages after this number that are not acknowledged, with their numbers, in order.
+    pub fn unacknowledged(&self, after: u64) -> impl Iterator<Item = (u64, &Bytes)> {
+        self.control.after(after)
+    }
+
+    /// The client has every control message up to this number.
+    pub fn acknowledge(&mut self, number: u64) {
+        self.control.acknowledge(number);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: u64) {
+        while let Some(seq) = self.upward.expire(now) {
+            self.happened.push_back(Happening::Refused { seq, expected: self.upward.expected() });
+        }
+        while let Some((call, ())) = self.ours.expire(now) {
+            self.happened.push_back(Happening::Failed { call, problem: Code::CallTimeout.into() });
+        }
+        while let Some((id, batch)) = self.theirs.expire(now) {
+            self.reply(Response::refusal(id, &Code::CallTimeout.into()), batch);
+        }
+        if let Link::Dropped { since } = self.link
+            && now >= since + self.limits.linger
+        {
+            self.end(Code::NotFound);
+        }
+    }
+
+    /// Ends the session. Whoever waits for something of it is told.
+    pub fn end(&mut self, code: Code) {
+        if self.link == Link::Ended {
+            return;
+        }
+        self.link = Link::Ended;
+        self.control.clear();
+        self.theirs.clear();
+        let expected = self.upward.expected();
+        let refused = self.upward.clear().into_iter().map(|seq| Happening::Refused { seq, expected });
+        self.happened.extend(refused);
+        let failed = self.ours.clear().into_iter().map(|call| Happening::Failed { call, problem: code.into() });
+        self.happened.extend(failed);
+        self.happened.push_back(Happening::Ended(code));
+    }
+
+    fn alive(&self) -> Result<(), Problem> {
+        if self.link == Link::Ended { Err(Code::NotFound.because("the session has ended")) } else { Ok(()) }
+    }
+}
+
+/// What goes down.
+impl Session {
+    /// Calls the client, which is to answer within `timeout`. Gives the call's number.
+    pub fn call(&mut self, method: &str, params: Params<'_>, timeout: u64, now: u64) -> Result<u64, Problem> {
+        self.alive()?;
+        if self.ours.len() >= self.limits.calls {
+            return Err(Code::Overloaded.because("too many calls to this session are open"));
+        }
+        let call = self.ours.open(now.saturating_add(timeout), ());
+        self.say(&Message::Request(Request { id: Id::from(call), method: method.into(), params }));
+        Ok(call)
+    }
+
+    /// Says something to the client.
+    pub fn notify(&mut self, method: &str, params: Params<'_>) -> Result<(), Problem> {
+        self.alive()?;
+        self.say(&Message::Notification(Notification { method: method.into(), params }));
+        Ok(())
+    }
+
+    /// Answers a call of the client's. `false` if it was answered before, or its time was up.
+    pub fn answer(&mut self, ticket: u64, outcome: Result<Json<'_>, ErrorObject<'_>>) -> bool {
+        let Some((id, batch)) = self.theirs.close(ticket) else { return false };
+        self.reply(Response { id, outcome }, batch);
+        true
+    }
+
+    fn say(&mut self, message: &Message<'_>) {
+        let mut out = Vec::new();
+        message.write(&mut out);
+        self.send(out);
+    }
+
+    fn reply(&mut self, response: Response<'_>, batch: Option<u64>) {
+        match self.theirs.answer(response, batch) {
+            Some(out) => self.send(out),
+            None => self.keep_within_memory(),
+        }
+    }
+
+    fn send(&mut self, message: Vec<u8>) {
+        if self.link != Link::Ended {
+            self.control.push(message.into());
+            self.keep_within_memory();
+        }
+    }
+
+    /// A client that does not take what it is sent loses its session, and is told so: nothing is dropped silently.
+    fn keep_within_memory(&mut self) {
+        if self.memory() > self.limits.memory {
+            self.end(Code::SessionFull);
+        }
+    }
+}
+
+/// What comes up.
+impl Session {
+    /// A request arrived, with a number if the client gives them: to be applied once, and in their order. One without is
+    /// applied as it comes.
+    pub fn arrive(&mut self, seq: Option<u64>, body: Bytes, now: u64) -> Result<Arrival, Problem> {
+        self.alive()?;
+        let Some(seq) = seq else {
+            self.apply(&body, now);
+            return Ok(Arrival::Applied);
+        };
+        if self.upward.is_past(seq) {
+            return Ok(Arrival::Applied);
+        }
+        if self.upward.turn(seq) {
+            self.apply(&body, now);
+            while let Some((seq, body)) = self.upward.next() {
+                self.happened.push_back(Happening::Applied { seq });
+                self.apply(&body, now);
+            }
+            return Ok(Arrival::Applied);
+        }
+        if self.upward.holds(seq) {
+            return Ok(Arrival::Held);
+        }
+        // Half of the memory is left to the way down, which cannot be asked to come again.
+        let room = (self.limits.memory / 2).saturating_sub(self.memory());
+        if self.upward.len() >= self.limits.ahead || body.len() + OVERHEAD > room {
+            return Ok(Arrival::Conflict { expected: self.upward.expected() });
+        }
+        self.upward.hold(seq, now + self.limits.hole, body);
+        Ok(Arrival::Held)
+    }
+
+    /// Reads a message or a batch, and does what it says.
+    fn apply(&mut self, text: &[u8], now: u64) {
+        match parse(text) {
+            Err(problem) => self.reply(Incoming::refusal(&problem), None),
+            Ok(Incoming::One(member)) => self.member(member, None, now),
+            Ok(Incoming::Batch(members)) => {
+                let batch = self.theirs.begin_batch();
+                for member in members.members() {
+                    self.member(member, Some(batch), now);
+                }
+                if let Some(answers) = self.theirs.end_batch(batch) {
+                    self.send(answers);
+                }
+            }
+        }
+    }
+
+    fn member(&mut self, member: Member<'_>, batch: Option<u64>, now: u64) {
+        if self.link == Link::Ended {
+            return;
+        }
+        match member {
+            Ok(Message::Request(request)) => self.called(request, batch, now),
+            Ok(Message::Notification(Notification { method, params })) => {
+                self.happened.push_back(Happening::Notified { method: method.into(), params: params.into_owned() });
+            }
+            Ok(Message::Response(Response { id, outcome })) => {
+                let outcome = outcome.map(Json::into_owned).map_err(ErrorObject::into_owned);
+                self.answered(Some(&id), |call| Happening::Answered { call, outcome });
+            }
+            Err(Invalid::Response { id, why }) => {
+                let problem = Code::InvalidRequest.because(why);
+                self.answered(id.as_ref(), |call| Happening::Failed { call, problem });
+            }
+            Err(invalid) => {
+                if let Some(response) = invalid.answer() {
+                    self.reply(response, batch);
+                }
+            }
+        }
+    }
+
+    fn called(&mut self, Request { id, method, params }: Request<'_>, batch: Option<u64>, now: u64) {
+        if self.theirs.len() >= self.limits.calls {
+            let problem = Code::Overloaded.because("too many calls of this session are open");
+            return self.reply(Response::refusal(id, &problem), batch);
+        }
+        let ticket = self.theirs.open(now.saturating_add(self.limits.call_timeout), id.into_owned(), batch);
+        self.happened.push_back(Happening::Called { ticket, method: method.into(), params: params.into_owned() });
+    }
+
+    /// A call of ours has come to something, if this is one that is open: a second answer does no harm.
+    fn answered(&mut self, id: Option<&Id<'_>>, happening: impl FnOnce(u64) -> Happening) {
+        if let Some(call) = id.and_then(Id::as_u64)
+            && self.ours.close(call).is_some()
+        {
+            self.happened.push_back(happening(call));
+        }
+    }
+}
