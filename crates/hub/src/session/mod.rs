@@ -1,7 +1,7 @@
 //! A session: a JSON-RPC conversation that outlives its connections.
 //!
 //! It decides and touches nothing: a driver gives it what arrives and what time it is, and takes what has happened
-//! ([`Session::next`]) and what is to be sent ([`Session::unacknowledged`]). Times are milliseconds by any clock that
+//! ([`Session::happening`]) and what is to be sent ([`Session::unacknowledged`]). Times are milliseconds by any clock that
 //! does not go back.
 //!
 //! ```text
@@ -117,8 +117,8 @@ impl Session {
         }
     }
 
-    /// What has happened, in order. To be asked after each call until there is nothing.
-    pub fn next(&mut self) -> Option<Happening> {
+    /// The next thing that has happened, in order. To be asked for after each call, until there is nothing.
+    pub fn happening(&mut self) -> Option<Happening> {
         self.happened.pop_front()
     }
 

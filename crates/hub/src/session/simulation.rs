@@ -336,7 +336,7 @@ impl World {
 
     /// The server's application sees what has happened.
     fn react(&mut self) {
-        while let Some(happening) = self.session.next() {
+        while let Some(happening) = self.session.happening() {
             match happening {
                 Happening::Called { ticket, params, .. } => {
                     let number = number(&params);

@@ -12,7 +12,7 @@ fn session() -> Session {
 }
 
 fn happened(session: &mut Session) -> Vec<Happening> {
-    std::iter::from_fn(|| session.next()).collect()
+    std::iter::from_fn(|| session.happening()).collect()
 }
 
 /// The control messages after a number, with their numbers.
@@ -82,7 +82,7 @@ fn a_client_that_takes_nothing_loses_its_session_and_all_who_wait_are_told() {
     assert_eq!(session.attach(None).unwrap_err().code, Code::NotFound);
     assert_eq!(session.arrive(None, Bytes::new(), 0).unwrap_err().code, Code::NotFound);
     session.end(Code::Internal);
-    assert_eq!(session.next(), None, "it ends once");
+    assert_eq!(session.happening(), None, "it ends once");
 }
 
 #[test]
