@@ -80,7 +80,7 @@ table! {
     InvalidParams       "invalid_params"        -32602  400  4400  false "The method takes no such parameters."
     StaleAttempt        "stale_attempt"         40901   409  4409  false "A newer connection has taken this session over."
     CallTimeout         "call_timeout"          50400   504  4504  true  "The call was not answered in time."
-    SessionFull         "session_full"          50302   503  1013  true  "More waits for the client than its session may keep; begin another."
+    SessionFull         "session_full"          41001   410  4410  true  "More waits for the client than its session may keep; begin another."
 }
 
 impl Code {
