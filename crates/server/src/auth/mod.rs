@@ -21,6 +21,7 @@ mod revoked;
 pub mod settings;
 pub mod sign;
 mod token;
+pub mod trust;
 
 pub(crate) use carried::{PARAMETER, Way};
 pub(crate) use identity::Identity;
