@@ -235,7 +235,7 @@ impl Front {
         api::problem::respond(problem)
     }
 
-    /// A line for each request that is refused for who makes it, without anything that was shown.
+    /// A line for a request that is refused for who makes it, without anything that was shown.
     fn audit(&self, head: &Head, response: &Response<Bytes>) {
         if !matches!(
             response.status(),
@@ -244,6 +244,9 @@ impl Front {
             return;
         }
         self.node.figures.denied.fetch_add(1, Ordering::Relaxed);
+        if !self.node.auth.audit.admits(self.node.now()) {
+            return;
+        }
         let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
         let (status, origin) =
             (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));

@@ -12,6 +12,7 @@
 //! do what; `shard` is where subscribers live.
 
 mod api;
+mod audit;
 pub mod auth;
 pub mod config;
 mod console;
