@@ -6,6 +6,7 @@ mod arguments;
 mod backoff;
 mod command;
 mod config;
+mod credential;
 mod failure;
 mod holder;
 mod http;

@@ -287,7 +287,7 @@ impl Front {
         api::problem::respond(problem)
     }
 
-    /// A line for each request that is refused for who makes it, without anything that was shown.
+    /// A line for a request that is refused for who makes it, without anything that was shown.
     fn audit(&self, head: &Head, response: &Response<Bytes>) {
         if !matches!(
             response.status(),
@@ -296,6 +296,9 @@ impl Front {
             return;
         }
         self.node.figures.denied.fetch_add(1, Ordering::Relaxed);
+        if !self.node.auth.audit.admits(self.node.now()) {
+            return;
+        }
         let peer = self.origin(head).0.to_string();
         let (status, origin) =
             (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));

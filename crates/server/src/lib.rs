@@ -12,6 +12,7 @@
 //! do what and `limits` how much of it; `shard` is where subscribers live.
 
 mod api;
+mod audit;
 pub mod auth;
 pub mod config;
 mod console;

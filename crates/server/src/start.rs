@@ -198,6 +198,7 @@ impl Running {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
+        self.node.auth.audit.sum_up();
     }
 }
 

@@ -82,6 +82,7 @@ pub fn defaults() -> Written {
         auth_skew: said(Span(auth.skew)),
         auth_lifetime: said(Span(auth.lifetime)),
         auth_jwks: said(Text(String::new())),
+        auth_jwks_ca: said(Text(String::new())),
         auth_jwks_refresh: said(Span(access::JWKS_REFRESH)),
         auth_token_size: said(Size(auth.token_bytes)),
         auth_cookie: said(Text(auth.cookie.unwrap_or_default())),

@@ -222,6 +222,8 @@ settings! {
     auth_lifetime: Span = "auth.lifetime",
         "How long a token may still last when it comes; a revocation is kept for as long.";
     auth_jwks: Text = "auth.jwks", "Where keys are fetched from, as a JSON Web Key Set; nowhere where this is empty.";
+    auth_jwks_ca: Text = "auth.jwks_ca",
+        "A file of certificates in PEM: roots that the certificate of `auth.jwks` may lead to, besides the built-in ones.";
     auth_jwks_refresh: Span = "auth.jwks_refresh", "How often they are fetched again, whatever happens.";
     auth_token_size: Size = "auth.token_size", "Longest token, in bytes.";
     auth_cookie: Text = "auth.cookie", "The cookie that may carry a token; none where this is empty.";

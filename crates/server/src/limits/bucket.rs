@@ -17,53 +17,62 @@ pub(crate) struct Rate {
     pub(crate) burst: u32,
 }
 
+/// One of what is allowed, in the units that are counted.
+const ONE: i64 = 1000;
+
+fn full(rate: Rate) -> i64 {
+    i64::from(rate.burst) * ONE
+}
+
 /// What is left of an allowance. May be below nothing: what is larger than a burst is let in when there is something
 /// left, and paid for by waiting longer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
-    left: f64,
+    /// In thousandths, so that a rate a second is one for each millisecond.
+    left: i64,
     /// When that was so, in milliseconds.
     at: u64,
 }
 
 impl Bucket {
     pub(crate) fn full(rate: Rate, now: u64) -> Bucket {
-        Bucket { left: f64::from(rate.burst), at: now }
+        Bucket { left: full(rate), at: now }
     }
 
     fn refill(&mut self, rate: Rate, now: u64) {
         // A clock that goes back gives nothing, and takes nothing away.
-        let seconds = now.saturating_sub(self.at) as f64 / 1000.0;
-        self.left = (self.left + seconds * f64::from(rate.per_second)).min(f64::from(rate.burst));
+        let gone = i64::try_from(now.saturating_sub(self.at)).unwrap_or(i64::MAX);
+        self.left = self.left.saturating_add(gone.saturating_mul(rate.per_second.into())).min(full(rate));
         self.at = now;
     }
 
     /// How long until there is something left.
     fn wait(&self, rate: Rate) -> Duration {
-        Duration::from_secs_f64((1.0 - self.left).max(0.0) / f64::from(rate.per_second.max(1)))
+        let lacking = (ONE - self.left).max(0) as u64;
+        Duration::from_millis(lacking.div_ceil(rate.per_second.max(1).into()))
     }
 
     /// Takes so much, or says how long until there is something to take.
     pub(crate) fn take(&mut self, amount: usize, rate: Rate, now: u64) -> Result<(), Duration> {
         self.refill(rate, now);
-        if self.left < 1.0 {
+        if self.left < ONE {
             return Err(self.wait(rate));
         }
-        self.left -= amount as f64;
+        self.left -= ONE.saturating_mul(amount as i64);
         Ok(())
     }
 
     /// Takes so much in any case, and says how long to wait before more is taken.
     pub(crate) fn spend(&mut self, amount: usize, rate: Rate, now: u64) -> Duration {
         self.refill(rate, now);
-        self.left -= amount as f64;
+        self.left -= ONE.saturating_mul(amount as i64);
         self.wait(rate)
     }
 
     fn is_full(&self, rate: Rate, now: u64) -> bool {
         let mut later = *self;
         later.refill(rate, now);
-        later.left >= f64::from(rate.burst)
+        later.left >= full(rate)
     }
 }
 
