@@ -25,31 +25,18 @@ pub fn defaults() -> Written {
     fn said<T>(value: T) -> Option<Said<T>> {
         Some(Said { value, origin: Origin::Default })
     }
-    let Config {
-        listen,
-        insecure,
-        shards,
-        connections,
-        drain,
-        heartbeat,
-        retry,
-        gzip,
-        limits,
-        timeouts,
-        proxies,
-        policy,
-        auth,
-    } = Config::default();
+    let config = Config::default();
+    let Config { limits, timeouts, policy, auth, .. } = config;
     let history = retention(&policy);
     Written {
-        listen: said(Listen(listen)),
-        insecure: said(insecure),
-        shards: said(shards.map(Count)),
-        connections: said(connections.map(Count)),
-        drain: said(Span(drain)),
-        heartbeat: said(Span(heartbeat)),
-        retry: said(Span(retry)),
-        gzip: said(gzip),
+        listen: said(Listen(config.listen)),
+        insecure: said(config.insecure),
+        shards: said(config.shards.map(Count)),
+        connections: said(config.connections.map(Count)),
+        drain: said(Span(config.drain)),
+        heartbeat: said(Span(config.heartbeat)),
+        retry: said(Span(config.retry)),
+        gzip: said(config.gzip),
         log: said(Format::Text),
         log_level: said(Level("info".to_owned())),
         limits_message: said(Size(limits.message)),
@@ -68,7 +55,7 @@ pub fn defaults() -> Written {
         timeouts_wait: said(Span(timeouts.wait)),
         timeouts_close: said(Span(timeouts.close)),
         proxies_addresses: said(Texts(Vec::new())),
-        proxies_header: said(Text(proxies.header.as_str().to_owned())),
+        proxies_header: said(Text(config.proxies.header.as_str().to_owned())),
         proxies_protocol: said(Texts(Vec::new())),
         history_events: said(Count(history.events)),
         history_age: said(Span(Duration::from_millis(history.age))),
