@@ -93,17 +93,18 @@ pub const UPGRADE: [(&str, &str); 4] = [
 
 /// A request without a body.
 pub fn get(host: &str, target: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n").into_bytes()
+    format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{}\r\n", written(fields)).into_bytes()
+}
+
+fn written(fields: &[(&str, &str)]) -> String {
+    fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
 }
 
 /// A request with a body.
-pub fn post(host: &str, target: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
-    let length = body.len();
-    let mut request = format!(
-        "POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
-    )
-    .into_bytes();
+pub fn post(host: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let (length, fields) = (body.len(), written(fields));
+    let mut request =
+        format!("POST {target} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n").into_bytes();
     request.extend_from_slice(body);
     request
 }

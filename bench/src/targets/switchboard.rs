@@ -42,21 +42,34 @@ impl Target for Switchboard {
 }
 
 /// Switchboard's protocol (docs/protocol.md), as far as subscribers and publishers here need it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Protocol {
     /// The value of `Host`.
     pub host: String,
     /// What a proxy puts in front of `/channels`: empty, or begins with a slash and ends without one.
     pub prefix: String,
+    /// The value of `Authorization`, if there is to be one.
+    pub authorization: Option<String>,
+}
+
+/// It may be printed, and what it shows must not.
+impl std::fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Protocol").field("host", &self.host).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
 }
 
 impl Protocol {
     pub(super) fn local() -> Protocol {
-        Protocol { host: "127.0.0.1".into(), prefix: String::new() }
+        Protocol { host: "127.0.0.1".into(), prefix: String::new(), authorization: None }
     }
 
     fn target(&self, channel: &str, query: &str) -> String {
         format!("{}/channels/{channel}{query}", self.prefix)
+    }
+
+    fn shown(&self) -> Vec<(&str, &str)> {
+        self.authorization.iter().map(|value| ("Authorization", value.as_str())).collect()
     }
 
     pub(super) fn subscription(&self, transport: Transport, channel: &str) -> Dialogue {
@@ -76,7 +89,9 @@ impl Protocol {
             ("", one) | (one, "") => format!("?{one}"),
             (since, more) => format!("?{since}&{more}"),
         };
-        let get = |query: &str, fields: &[(&str, &str)]| get(&self.host, &self.target(channel, query), fields);
+        let get = |query: &str, fields: &[(&str, &str)]| {
+            get(&self.host, &self.target(channel, query), &[fields, &self.shown()].concat())
+        };
         match transport {
             Transport::Sse => {
                 let request = get(&query(""), &[("Accept", "text/event-stream")]);
@@ -102,13 +117,14 @@ impl Protocol {
     }
 
     pub(super) fn position(&self, running: &Running, channel: &str) -> Result<String, String> {
-        let page = ask(running.address, &get(&self.host, &self.target(channel, "?since=latest"), &[]))?;
+        let page = ask(running.address, &get(&self.host, &self.target(channel, "?since=latest"), &self.shown()))?;
         let position = position(&page).ok_or("a page has no position")?;
         Ok(String::from_utf8_lossy(position).into_owned())
     }
 
     pub(super) fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
-        post(&self.host, &self.target(channel, ""), "text/plain", payload)
+        let fields = [&[("Content-Type", "text/plain")], &*self.shown()].concat();
+        post(&self.host, &self.target(channel, ""), &fields, payload)
     }
 }
 
@@ -127,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_reader_comes_back_with_its_position() {
-        let protocol = Protocol { host: "example.org".into(), prefix: "/live".into() };
+        let shown = Some("Bearer x".to_owned());
+        let protocol = Protocol { host: "example.org".into(), prefix: "/live".into(), authorization: shown };
         let request = |transport| {
             let dialogue = protocol.resumption(transport, "a", "06jk").unwrap();
             String::from_utf8(dialogue.steps[0].send.clone()).unwrap()
@@ -138,5 +155,10 @@ mod tests {
         assert!(
             request(Transport::WebsocketEvent).starts_with("GET /live/channels/a?since=06jk&form=event HTTP/1.1\r\n")
         );
+        let published = String::from_utf8(protocol.publication("a", b"x")).unwrap();
+        for request in [request(Transport::Stream), request(Transport::Websocket), published] {
+            assert!(request.contains("\r\nAuthorization: Bearer x\r\n"), "{request}");
+        }
+        assert!(!format!("{protocol:?}").contains("Bearer"));
     }
 }

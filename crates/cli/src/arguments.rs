@@ -1,6 +1,7 @@
 //! The command line: which command, and the flags that several share.
 
 use crate::command::{bench, channels, completions, may, publish, serve, tail, token};
+use crate::credential::CredentialFlags;
 use crate::failure::Failure;
 use crate::url::{self, Server};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -44,12 +45,14 @@ pub enum Command {
     Completions(completions::Arguments),
 }
 
-/// The server that a client command talks to.
+/// The server that a client command talks to, and what is shown there.
 #[derive(Debug, Args)]
 pub struct ServerFlag {
     /// The server [default: $SWITCHBOARD_URL, else http://127.0.0.1:8000]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    #[command(flatten)]
+    credential: CredentialFlags,
 }
 
 impl ServerFlag {
@@ -61,7 +64,9 @@ impl ServerFlag {
             (None, Some(variable)) => (variable.as_str(), crate::config::environment::URL),
             (None, None) => (url::DEFAULT, "default"),
         };
-        Server::parse(said).map_err(|why| Failure::Usage(format!("{from}: {why}")))
+        let mut server = Server::parse(said).map_err(|why| Failure::Usage(format!("{from}: {why}")))?;
+        server.credential = self.credential.resolve()?;
+        Ok(server)
     }
 }
 
@@ -148,9 +153,9 @@ mod tests {
                     "print-config",
                 ],
             ),
-            ("publish", &["event", "type", "json", "file", "end", "key", "lines", "server"]),
-            ("tail", &["since", "transport", "format", "data", "limit", "server"]),
-            ("channels", &["json", "server"]),
+            ("publish", &["event", "type", "json", "file", "end", "key", "lines", "server", "token", "token-file"]),
+            ("tail", &["since", "transport", "format", "data", "limit", "server", "token", "token-file"]),
+            ("channels", &["json", "server", "token", "token-file"]),
             (
                 "token",
                 &[
@@ -171,7 +176,10 @@ mod tests {
                 ],
             ),
             ("may", &["config"]),
-            ("bench", &["transport", "subscribers", "channels", "rate", "seconds", "size", "server"]),
+            (
+                "bench",
+                &["transport", "subscribers", "channels", "rate", "seconds", "size", "server", "token", "token-file"],
+            ),
             ("completions", &[]),
         ];
         for (name, flags) in documented {

@@ -31,7 +31,8 @@ impl From<Lost> for Failure {
     }
 }
 
-/// Sends a request. Its URI is the path with the query; `Host` and `User-Agent` are added.
+/// Sends a request. Its URI is the path with the query; `Host`, `User-Agent` and, where there is something to show,
+/// `Authorization` are added.
 pub async fn send<B>(server: &Server, mut request: Request<B>) -> Result<Response<Incoming>, Lost>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -48,6 +49,9 @@ where
     request.headers_mut().insert(header::HOST, authority);
     let agent = HeaderValue::from_static(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
     request.headers_mut().insert(header::USER_AGENT, agent);
+    if let Some(credential) = &server.credential {
+        request.headers_mut().insert(header::AUTHORIZATION, credential.header().clone());
+    }
     sender.send_request(request).await.map_err(lost)
 }
 
@@ -114,6 +118,9 @@ pub struct Problem {
     /// From `Retry-After`, in seconds.
     #[serde(skip)]
     pub retry_after: Option<u64>,
+    /// Whether something was shown.
+    #[serde(skip)]
+    shown: bool,
 }
 
 impl Problem {
@@ -125,6 +132,7 @@ impl Problem {
         let mut problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
         problem.status = status.as_u16();
         problem.retry_after = retry_after;
+        problem.shown = server.credential.is_some();
         if problem.title.is_empty() {
             problem.title = status.canonical_reason().unwrap_or("refused").to_owned();
         }
@@ -140,9 +148,25 @@ impl Problem {
     pub fn sentence(&self) -> String {
         let text = if self.detail.is_empty() { &self.title } else { &self.detail };
         let text = text.trim_end_matches('.');
+        let advice = self.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
         match self.code.as_str() {
-            "" => format!("{text} ({})", self.status),
-            code => format!("{text} ({} {code})", self.status),
+            "" => format!("{text} ({}){advice}", self.status),
+            code => format!("{text} ({} {code}){advice}", self.status),
+        }
+    }
+
+    /// What may help whoever is refused for who they are.
+    fn advice(&self) -> Option<&'static str> {
+        match (self.status, self.code.as_str(), self.shown) {
+            (401, _, false) => {
+                Some("show a token or an API key: --token-file FILE, or SWITCHBOARD_TOKEN in the environment")
+            }
+            (401, "token_expired" | "token_revoked", true) => Some("show a new one"),
+            (401, _, true) => Some("`switchboard token --config FILE TOKEN` looks into a token"),
+            (403, "forbidden", true) => {
+                Some("`switchboard may --config FILE TOKEN ACTION CHANNEL` tells which rule decides")
+            }
+            _ => None,
         }
     }
 }
@@ -174,6 +198,16 @@ mod tests {
         problem.status = 409;
         assert_eq!(problem.sentence(), "the channel has ended (409 channel_ended)");
         assert_eq!((problem.line, problem.passes()), (Some(3), false));
+        let refused = |status, code: &str, shown| Problem { status, code: code.into(), shown, ..Problem::default() };
+        for (problem, advice) in [
+            (refused(401, "unauthorized", false), "SWITCHBOARD_TOKEN"),
+            (refused(401, "unauthorized", true), "switchboard token"),
+            (refused(401, "token_expired", true), "a new one"),
+            (refused(403, "forbidden", true), "switchboard may"),
+        ] {
+            assert!(problem.sentence().contains(advice), "{}", problem.sentence());
+        }
+        assert!(!refused(403, "forbidden_origin", true).sentence().contains(';'));
         let bare = Problem { status: 502, title: "Bad Gateway".to_owned(), ..Problem::default() };
         assert_eq!((bare.sentence().as_str(), bare.passes()), ("Bad Gateway (502)", true));
     }

@@ -6,6 +6,7 @@ mod arguments;
 mod backoff;
 mod command;
 mod config;
+mod credential;
 mod failure;
 mod holder;
 mod http;
@@ -15,11 +16,6 @@ mod url;
 
 use arguments::Command;
 use std::process::ExitCode;
-
-/// The C library's allocator grows a thread's heap a page at a time, with a system call for each: a log that fills pays
-/// for it at every fourth event.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let result = match arguments::read(std::env::args_os()) {

@@ -1,5 +1,6 @@
 //! Where the server is, and the addresses of what it serves.
 
+use crate::credential::Credential;
 use std::fmt;
 
 /// The server that client commands use unless told.
@@ -13,6 +14,8 @@ pub struct Server {
     pub port: u16,
     /// Empty, or begins with a slash and ends without one.
     prefix: String,
+    /// What is shown there.
+    pub credential: Option<Credential>,
 }
 
 impl Server {
@@ -50,7 +53,7 @@ impl Server {
         if host.is_empty() {
             return Err(bad("write it such as http://127.0.0.1:8000"));
         }
-        Ok(Server { host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned() })
+        Ok(Server { host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned(), credential: None })
     }
 
     /// The value of `Host`.

@@ -143,6 +143,29 @@ fn a_hangup_reloads_the_rules_and_drops_those_alone_who_lost_theirs() {
 }
 
 #[test]
+fn a_flood_of_refusals_is_in_the_log_by_its_number() {
+    const MANY: u64 = 400;
+    let folder = Folder::new("flood");
+    let path = folder.write("s.toml", &config(""));
+    let server = Server::process(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+    let begin = std::time::Instant::now();
+    let mut connection = server.connect();
+    for _ in 0..MANY {
+        connection.request("GET", "/channels/a", &[], None).expect_problem(401, "unauthorized");
+    }
+    let told = || {
+        let (said, sums) = (server.said(), "more were denied than are told one by one more=");
+        let more = said.lines().filter_map(|line| line.split_once(sums)?.1.trim().parse::<u64>().ok()).sum::<u64>();
+        (said.matches("denied status=401").count() as u64, more)
+    };
+    eventually("all are accounted for", || told().0 + told().1 == MANY);
+    let seconds = begin.elapsed().as_secs() + 1;
+    assert!(told().0 >= 50 && told().0 <= 50 + 10 * seconds, "{:?} in {seconds} s", told());
+    let metrics = server.get("/metrics").expect(200).text();
+    assert!(metrics.contains(&format!("switchboard_denied_total {MANY}\n")), "{metrics}");
+}
+
+#[test]
 fn no_secret_is_in_the_log_at_its_most_talkative() {
     let folder = Folder::new("log");
     let key = run(&["token", "--api-key"]).out;

@@ -1,9 +1,11 @@
 //! What the server is told, resolved: no strings to parse, no defaults to look up.
 
 use crate::auth;
+use crate::proxies::Proxies;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use switchboard_store::Policy;
+use switchboard_wire::limits::SELECTION_MAX;
 
 /// Everything a server needs to know to start.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Config {
     pub gzip: bool,
     pub limits: Limits,
     pub timeouts: Timeouts,
+    /// Who is in front, and says whom a connection is from.
+    pub proxies: Proxies,
     /// How channels are kept.
     pub policy: Policy,
     /// Who may do what.
@@ -45,6 +49,16 @@ pub struct Limits {
     pub batch: usize,
     /// Events on one page, whatever `limit` asks for (a count).
     pub page: usize,
+    /// Channels and patterns that one reader names (a count).
+    pub channels: usize,
+    /// Connections of one address (a count). Here and below, `None` is no limit in open mode, and else a default.
+    pub address: Option<usize>,
+    /// Streams and waiting polls of one user (a count).
+    pub user: Option<usize>,
+    /// New connections a second: more than that wait.
+    pub accepts: Option<u32>,
+    /// Events that one user publishes a second, or one address without a token.
+    pub publishes: Option<u32>,
 }
 
 /// How long a peer may take.
@@ -73,7 +87,18 @@ impl Default for Config {
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(2),
             gzip: false,
-            limits: Limits { message: 1 << 20, fragments: 4096, head: 16 << 10, batch: 16 << 20, page: 1000 },
+            limits: Limits {
+                message: 1 << 20,
+                fragments: 4096,
+                head: 16 << 10,
+                batch: 16 << 20,
+                page: 1000,
+                channels: SELECTION_MAX,
+                address: None,
+                user: None,
+                accepts: None,
+                publishes: None,
+            },
             timeouts: Timeouts {
                 head: Duration::from_secs(10),
                 idle: Duration::from_secs(75),
@@ -81,6 +106,7 @@ impl Default for Config {
                 wait: Duration::from_secs(60),
                 close: Duration::from_secs(3),
             },
+            proxies: Proxies::default(),
             policy: Policy::default(),
             auth: auth::Settings::default(),
         }

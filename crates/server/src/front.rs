@@ -2,22 +2,24 @@
 
 use crate::api;
 use crate::api::query::{self, Query};
-use crate::auth::{self, Asked};
+use crate::auth::{self, Asked, Identity};
 use crate::console;
 use crate::hold::{self, Hold};
-use crate::listen::Accepted;
+use crate::limits::bucket::Allowance;
+use crate::limits::{AddressSeat, Asker, Seats};
 use crate::listen::http1::{Connection, Framing, Head, Next};
+use crate::listen::{Accepted, proxy};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
-use crate::reading::{How, Reading, is_event_stream};
-use crate::shard::{Answer, SharedShard};
+use crate::reading::{How, PageWanted, Reading, is_event_stream};
+use crate::shard::{Answer, Guest, SharedShard};
 use crate::traffic::Way;
 use crate::transport::{poll, sse};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use switchboard_wire::Code;
@@ -38,12 +40,22 @@ enum Outcome {
 
 /// Serves a connection until it closes or becomes a stream.
 pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
-    let Accepted { socket, admission, admitted } = accepted;
-    let Ok(socket) = TcpStream::from_std(socket) else { return };
-    let settings = if admitted { node.http1.clone() } else { node.refusing.clone() };
-    let peer = socket.peer_addr().ok();
-    let connection = Connection::new(socket, settings);
-    let front = Front { connection, node, shard: shard.clone(), admitted, peer, reading: None };
+    let Accepted { socket, admission, address, seat, refused } = accepted;
+    let Ok(mut socket) = TcpStream::from_std(socket) else { return };
+    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
+    let mut client = Client { address, seat, is_proxied: false };
+    let mut leftover = BytesMut::new();
+    if node.config.proxies.speaks_protocol(address) {
+        match proxy::read(&mut socket, settings.head).await {
+            Ok((said, behind)) => {
+                (client.address, client.is_proxied) = (said.unwrap_or(address), said.is_some());
+                leftover = behind;
+            }
+            Err(error) => return tracing::warn!(%address, %error, "no PROXY header from a proxy"),
+        }
+    }
+    let connection = Connection::with_leftover(socket, settings, leftover);
+    let front = Front { connection, node, shard: shard.clone(), refused, client, reading: None };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
         let adopted =
@@ -55,14 +67,23 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     }
 }
 
+/// Where a connection comes from.
+struct Client {
+    address: IpAddr,
+    /// Its place among those of the address, where that is counted by connections.
+    seat: Option<AddressSeat>,
+    /// Whether a proxy in front said so.
+    is_proxied: bool,
+}
+
 /// A connection that reads requests.
 struct Front {
     connection: Connection<TcpStream>,
     node: Arc<Node>,
     shard: SharedShard,
-    /// Whether the connection is within the limit.
-    admitted: bool,
-    peer: Option<SocketAddr>,
+    /// The limit that the connection is beyond.
+    refused: Option<Code>,
+    client: Client,
     /// Set while a read is answered at once: how it reads, and the events it is given.
     reading: Option<(Way, usize)>,
 }
@@ -89,7 +110,12 @@ impl Front {
                             tracing::debug!(method = %head.method, path = head.path, status = %response.status());
                             self.dress(&head, response)
                         }
-                        Outcome::Hold(answer) => {
+                        Outcome::Hold(mut answer) => {
+                            if let Some(guest) = &mut answer.guest
+                                && guest.seats.address.is_none()
+                            {
+                                guest.seats.address = self.client.seat.take();
+                            }
                             tracing::debug!(path = head.path, transport = ?answer.transport, "held");
                             return Some((answer, self.connection));
                         }
@@ -97,7 +123,7 @@ impl Front {
                     }
                 }
             };
-            if !self.admitted || self.node.is_draining() {
+            if self.refused.is_some() || self.node.is_draining() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let goes_on = self.connection.respond(response).await.unwrap_or(false);
@@ -121,11 +147,7 @@ impl Front {
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
         self.node.pages().check(head)?;
         let query = Query::parse(head.query.as_deref())?;
-        let refused = match (self.admitted, self.node.is_draining()) {
-            (false, _) => Some(Code::Overloaded),
-            (_, true) => Some(Code::Draining),
-            _ => None,
-        };
+        let refused = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining));
         if head.path == "/healthz" {
             return get_only(head, || text(PLAIN, "ok\n".into())).map(Outcome::Respond);
         }
@@ -166,7 +188,9 @@ impl Front {
             path if console::serves(path) => get_only(head, || console::respond(path))?,
             _ => {
                 let asked = self.identify(head, &query).await?;
-                api::answer(&self.node, head, &asked.identity, &query, &mut self.connection).await?
+                let allowance = self.node.limits.publisher(&asked.identity, Some(self.origin(head).0));
+                let asker = Asker { identity: asked.identity, allowance };
+                api::answer(&self.node, head, &asker, &query, &mut self.connection).await?
             }
         }))
     }
@@ -188,6 +212,9 @@ impl Front {
         let reading = Reading::of(head, query, channel, &self.node.config)?;
         let identity = self.identify(head, query).await?.identity;
         self.node.auth.allow_reading(&identity, &reading.selection)?;
+        let waits = !matches!(&reading.how, How::Page(PageWanted { wait: None, .. }));
+        let (address, proxied) = self.origin(head);
+        let seats = if waits { self.node.limits.stream(&identity, proxied)? } else { Seats::default() };
         let way = reading.how.way();
         self.shard.borrow().traffic().asked(way, head.length);
         self.reading = Some((way, 0));
@@ -209,7 +236,11 @@ impl Front {
             How::Hold { transport, accepted } => {
                 let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
                 Ok(match hold::open(&self.node, head, &identity, &reading, *transport, accepted.as_ref(), dress) {
-                    Hold::Answer(answer) => Outcome::Hold(answer),
+                    Hold::Answer(mut answer) => {
+                        let allowance = self.node.limits.publisher(&identity, Some(address));
+                        self.seat(&mut answer, seats, allowance);
+                        Outcome::Hold(answer)
+                    }
                     Hold::Finished => {
                         let mut response = empty(StatusCode::NO_CONTENT);
                         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -217,6 +248,27 @@ impl Front {
                         Outcome::Respond(response)
                     }
                 })
+            }
+        }
+    }
+
+    /// Where a request is from: and, where a proxy says so, that again.
+    fn origin(&self, head: &Head) -> (IpAddr, Option<IpAddr>) {
+        let said = self.node.config.proxies.origin(self.client.address, head);
+        let address = said.unwrap_or(self.client.address);
+        (address, said.or_else(|| self.client.is_proxied.then_some(address)))
+    }
+
+    /// Lets a stream keep what it takes up of limits for as long as it is held. Anyone's has a guest for that alone.
+    fn seat(&self, answer: &mut Answer, seats: Seats, allowance: Allowance) {
+        if answer.guest.is_none() && seats.is_empty() && self.client.seat.is_none() && !allowance.is_limited() {
+            return;
+        }
+        match &mut answer.guest {
+            Some(guest) => (guest.seats, guest.allowance) = (seats, allowance),
+            None => {
+                let (identity, connection) = (Identity::default(), self.node.auth.name_connection());
+                answer.guest = Some(Guest { identity, connection, seats, allowance });
             }
         }
     }
@@ -235,7 +287,7 @@ impl Front {
         api::problem::respond(problem)
     }
 
-    /// A line for each request that is refused for who makes it, without anything that was shown.
+    /// A line for a request that is refused for who makes it, without anything that was shown.
     fn audit(&self, head: &Head, response: &Response<Bytes>) {
         if !matches!(
             response.status(),
@@ -244,7 +296,10 @@ impl Front {
             return;
         }
         self.node.figures.denied.fetch_add(1, Ordering::Relaxed);
-        let peer = self.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        if !self.node.auth.audit.admits(self.node.now()) {
+            return;
+        }
+        let peer = self.origin(head).0.to_string();
         let (status, origin) =
             (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
         tracing::info!(target: "switchboard::audit", status, method = %head.method, path = head.path, peer, origin, "denied");

@@ -9,9 +9,10 @@
 //!
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
-//! do what; `shard` is where subscribers live.
+//! do what and `limits` how much of it; `shard` is where subscribers live.
 
 mod api;
+mod audit;
 pub mod auth;
 pub mod config;
 mod console;
@@ -19,11 +20,13 @@ mod front;
 mod hold;
 #[doc(hidden)]
 pub mod inside;
+mod limits;
 #[doc(hidden)]
 pub mod listen;
 mod metrics;
 mod node;
 mod origin;
+pub mod proxies;
 mod reading;
 mod shard;
 mod start;

@@ -18,7 +18,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use switchboard_store::Limits;
+use switchboard_store::{Limits, Stats};
 
 /// The two formats: what Prometheus has always read, and OpenMetrics for whoever asks for it.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -196,75 +196,92 @@ impl std::fmt::Debug for Snapshot {
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let node = &*self.0;
-        let (figures, log) = (&node.figures, node.log.stats());
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let limits = Limits::of(&node.config.policy);
-        let gauges: [(&str, &str, i64); 26] = [
-            ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
-            ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
-            ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
-            ("readers_poll", "Long polls waiting", figures.gauge(|s| &s.waiting)),
-            ("readers_behind", "Readers that are behind and read the log", figures.gauge(|s| &s.behind)),
-            ("connections", "Connections open", node.connections.open() as i64),
-            ("connections_limit", "Connections held at most", node.connections.limit() as i64),
-            ("channels", "Channels kept", log.channels as i64),
-            ("channels_limit", "Channels kept at most", node.config.policy.channels as i64),
-            ("log_events", "Events held", log.events as i64),
-            ("log_bytes", "Bytes held, encodings included", log.bytes as i64),
-            ("idempotency_keys", "Idempotency keys remembered", log.keys as i64),
-            ("idempotency_keys_limit", "Idempotency keys remembered at most", node.config.policy.keys as i64),
-            ("log_bytes_limit", "Bytes held at most, encodings not included", node.config.policy.bytes as i64),
-            ("encodings_bytes", "Bytes of encodings held", log.encodings as i64),
-            ("encodings_bytes_limit", "Bytes of encodings held at most", limits.encodings as i64),
-            ("loss_marks", "Places remembered where events were lost", log.marks as i64),
-            ("loss_marks_limit", "Places remembered at most", limits.marks as i64),
-            ("ring_items", "Recent items held for the shards", log.ring as i64),
-            ("ring_items_limit", "Recent items held at most", node.config.policy.ring as i64),
-            ("ring_bytes", "Bytes of recent items", log.ring_bytes as i64),
-            ("ring_bytes_limit", "Bytes of recent items at most", limits.ring_bytes as i64),
-            ("ring_lag", "Recent items that the slowest shard has yet to hand over", node.ring_lag() as i64),
-            ("control_bytes_limit", "Bytes of control that wait for one peer at most", CONTROL_LIMIT as i64),
-            ("revocations", "Revocations kept", node.auth.revocations() as i64),
-            ("revocations_limit", "Revocations kept at most", node.auth.settings().revocations as i64),
-        ];
-        for (name, help, value) in gauges {
+        let log = node.log.stats();
+        for (name, help, value) in gauges(node, &log) {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let counters: [(&str, &str, u64); 19] = [
-            ("appended", "Events appended to the log", log.appended),
-            ("repeated", "Appends answered from an idempotency key", log.repeated),
-            ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
-            ("expired", "Events removed for their age", log.expired),
-            ("forgotten", "Channels forgotten because there were too many", log.forgotten),
-            ("shed", "Events whose encodings were dropped for want of room", log.shed),
-            ("paced", "Publishes that waited for the shards", of(&figures.paced)),
-            ("delivered", "Events sent to live readers", figures.sum(|s| &s.delivered)),
-            ("recovered", "Events and notices sent to readers that were behind", figures.sum(|s| &s.recovered)),
-            ("fell_behind", "Times a reader's socket was full", figures.sum(|s| &s.fell_behind)),
-            ("ring_overruns", "Times a shard was too slow for the ring", figures.sum(|s| &s.overruns)),
-            ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
-            ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
-            ("accepted", "Connections accepted", of(&figures.accepted)),
-            ("refused", "Connections refused at the limit", of(&figures.refused)),
-            ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
-            ("requests", "Requests read", of(&figures.requests)),
-            ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
-            ("problems", "Requests answered with a problem", of(&figures.problems)),
-        ];
-        for (name, help, value) in counters {
+        for (name, help, value) in counters(node, &log) {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
         for (name, help, field) in COUNTED {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for way in Way::ALL {
-                let counter = ConstCounter::new(figures.sum(|shard| field(shard.traffic.of(way))));
+                let counter = ConstCounter::new(node.figures.sum(|shard| field(shard.traffic.of(way))));
                 counter.encode(family.encode_family(&[("transport", way.label())])?)?;
             }
         }
         Ok(())
     }
+}
+
+/// What is so now: each by its name, with a sentence.
+fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
+    let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
+    let (addresses, users, publishers) = node.limits.counted();
+    [
+        ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
+        ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
+        ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
+        ("readers_poll", "Long polls waiting", figures.gauge(|s| &s.waiting)),
+        ("readers_behind", "Readers that are behind and read the log", figures.gauge(|s| &s.behind)),
+        ("connections", "Connections open", node.connections.open() as i64),
+        ("connections_limit", "Connections held at most", node.connections.limit() as i64),
+        ("channels", "Channels kept", log.channels as i64),
+        ("channels_limit", "Channels kept at most", node.config.policy.channels as i64),
+        ("log_events", "Events held", log.events as i64),
+        ("log_bytes", "Bytes held, encodings included", log.bytes as i64),
+        ("idempotency_keys", "Idempotency keys remembered", log.keys as i64),
+        ("idempotency_keys_limit", "Idempotency keys remembered at most", node.config.policy.keys as i64),
+        ("log_bytes_limit", "Bytes held at most, encodings not included", node.config.policy.bytes as i64),
+        ("encodings_bytes", "Bytes of encodings held", log.encodings as i64),
+        ("encodings_bytes_limit", "Bytes of encodings held at most", limits.encodings as i64),
+        ("loss_marks", "Places remembered where events were lost", log.marks as i64),
+        ("loss_marks_limit", "Places remembered at most", limits.marks as i64),
+        ("ring_items", "Recent items held for the shards", log.ring as i64),
+        ("ring_items_limit", "Recent items held at most", node.config.policy.ring as i64),
+        ("ring_bytes", "Bytes of recent items", log.ring_bytes as i64),
+        ("ring_bytes_limit", "Bytes of recent items at most", limits.ring_bytes as i64),
+        ("ring_lag", "Recent items that the slowest shard has yet to hand over", node.ring_lag() as i64),
+        ("control_bytes_limit", "Bytes of control that wait for one peer at most", CONTROL_LIMIT as i64),
+        ("revocations", "Revocations kept", node.auth.revocations() as i64),
+        ("revocations_limit", "Revocations kept at most", node.auth.settings().revocations as i64),
+        ("limited_addresses", "Addresses whose connections are counted", addresses as i64),
+        ("limited_users", "Users whose streams are counted", users as i64),
+        ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
+    ]
+}
+
+/// What has been counted so far.
+fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 23] {
+    let (figures, refused) = (&node.figures, &node.limits.refused);
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    [
+        ("appended", "Events appended to the log", log.appended),
+        ("repeated", "Appends answered from an idempotency key", log.repeated),
+        ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
+        ("expired", "Events removed for their age", log.expired),
+        ("forgotten", "Channels forgotten because there were too many", log.forgotten),
+        ("shed", "Events whose encodings were dropped for want of room", log.shed),
+        ("paced", "Publishes that waited for the shards", of(&figures.paced)),
+        ("delivered", "Events sent to live readers", figures.sum(|s| &s.delivered)),
+        ("recovered", "Events and notices sent to readers that were behind", figures.sum(|s| &s.recovered)),
+        ("fell_behind", "Times a reader's socket was full", figures.sum(|s| &s.fell_behind)),
+        ("ring_overruns", "Times a shard was too slow for the ring", figures.sum(|s| &s.overruns)),
+        ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
+        ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
+        ("accepted", "Connections accepted", of(&figures.accepted)),
+        ("refused", "Connections refused at the limit", of(&figures.refused)),
+        ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
+        ("accepts_paced", "Times newcomers waited to be let in", of(&refused.accepts)),
+        ("refused_address", "Connections and streams refused at the limit of an address", of(&refused.address)),
+        ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
+        ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
+        ("requests", "Requests read", of(&figures.requests)),
+        ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
+        ("problems", "Requests answered with a problem", of(&figures.problems)),
+    ]
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
+use crate::limits::Limits;
 use crate::listen::Connections;
 use crate::listen::http1::Settings;
 use crate::metrics::Figures;
@@ -33,6 +34,7 @@ pub(crate) struct Node {
     pub(crate) figures: Arc<Figures>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) auth: Auth,
+    pub(crate) limits: Limits,
     /// Whether it listens where others reach it.
     reached: bool,
     /// How HTTP/1.1 connections are read.
@@ -73,6 +75,7 @@ impl Node {
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
             log,
+            limits: Limits::new(&config, connections.limit(), now()),
             connections,
             auth: Auth::new(config.auth.clone(), random()?),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
@@ -109,7 +112,7 @@ impl Node {
 
     /// Milliseconds since the Unix epoch.
     pub(crate) fn now(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+        now()
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -217,6 +220,10 @@ impl Node {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn random() -> std::io::Result<u64> {

@@ -11,11 +11,10 @@ use http::{HeaderMap, Method, Version};
 use std::sync::Arc;
 use std::time::Duration;
 use switchboard_store::Since;
+use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
-use switchboard_wire::limits::SELECTION_MAX;
 use switchboard_wire::name::{ChannelName, Selection};
 use switchboard_wire::websocket::handshake;
-use switchboard_wire::{Code, limits};
 
 /// Events on a page unless `limit` says otherwise.
 const PAGE: usize = 100;
@@ -85,7 +84,7 @@ impl Reading {
                 return Err(Code::InvalidParameter.because(why));
             }
             Some(channel) => Selection::one(channel),
-            None => selection(query)?,
+            None => selection(query, config.limits.channels)?,
         };
         let choice = choose(head, query)?;
         let raw = raw(query, single)?;
@@ -137,7 +136,7 @@ fn hold(transport: Transport) -> How {
     How::Hold { transport, accepted: None }
 }
 
-fn selection(query: &Query) -> Result<Selection, Problem> {
+fn selection(query: &Query, most: usize) -> Result<Selection, Problem> {
     let mut selection = Selection::default();
     for text in query.all("channel") {
         selection.add(text).map_err(|bad| Code::ChannelName.because(bad.to_string()))?;
@@ -147,8 +146,8 @@ fn selection(query: &Query) -> Result<Selection, Problem> {
     }
     match selection.len() {
         0 => Err(Code::InvalidParameter.because("say which channels: `?channel=a&channel=b/**`")),
-        1..=SELECTION_MAX => Ok(selection),
-        _ => Err(Code::InvalidParameter.because(format!("a reader names at most {} channels", limits::SELECTION_MAX))),
+        named if named <= most => Ok(selection),
+        _ => Err(Code::InvalidParameter.because(format!("a reader names at most {most} channels"))),
     }
 }
 

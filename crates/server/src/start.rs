@@ -149,6 +149,7 @@ async fn tick(node: &Node) {
             _ = interval.tick() => {
                 node.log.tick(node.now());
                 node.auth.tick(node.now());
+                node.limits.tick(node.now());
             }
             _ = draining.wait_for(|draining| *draining) => return,
         }
@@ -197,6 +198,7 @@ impl Running {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
+        self.node.auth.audit.sum_up();
     }
 }
 

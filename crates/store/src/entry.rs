@@ -65,6 +65,8 @@ impl Entry {
             return encoded.clone();
         }
         let encoded = form::event(&self.event, form);
+        // Most events are heard in one form alone, and a vector that grows by itself begins with room for four.
+        encodings.reserve_exact(1);
         encodings.push((form, encoded.clone()));
         drop(encodings);
         let cost = (encoded.cost() + ENCODING_OVERHEAD) as u64;

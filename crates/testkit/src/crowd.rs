@@ -36,6 +36,8 @@ struct Member {
     stream: TcpStream,
     kind: Kind,
     state: State,
+    /// The request, until it is sent.
+    unsent: Vec<u8>,
     /// Received and not yet understood.
     raw: Vec<u8>,
     /// A body without its chunks, not yet understood.
@@ -68,9 +70,7 @@ impl Crowd {
     /// If anyone is refused, or [`PATIENCE`] passes without a byte.
     #[track_caller]
     pub fn gather(address: SocketAddr, members: &[(Kind, String)]) -> Crowd {
-        let poll = Poll::new().expect("epoll");
-        let (scratch, events) = (vec![0; 64 << 10], Events::with_capacity(1024));
-        let mut crowd = Crowd { poll, members: Vec::new(), live: 0, scratch, events };
+        let mut crowd = Crowd::empty();
         for batch in members.chunks(BATCH) {
             for (kind, target) in batch {
                 crowd.add(address, *kind, target);
@@ -80,9 +80,32 @@ impl Crowd {
         crowd
     }
 
+    /// As [`Crowd::gather`], with everyone connecting at once, as after a restart: nobody waits for another.
+    #[track_caller]
+    pub fn storm(address: SocketAddr, members: &[(Kind, String)]) -> Crowd {
+        let mut crowd = Crowd::empty();
+        for (kind, target) in members {
+            let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting: {error}"));
+            crowd.hold(stream, address, *kind, target);
+        }
+        crowd.run("the storm", |_, _| {}, |crowd| crowd.live == crowd.members.len());
+        crowd
+    }
+
+    fn empty() -> Crowd {
+        let poll = Poll::new().expect("epoll");
+        let (scratch, events) = (vec![0; 64 << 10], Events::with_capacity(1024));
+        Crowd { poll, members: Vec::new(), live: 0, scratch, events }
+    }
+
     fn add(&mut self, address: SocketAddr, kind: Kind, target: &str) {
         let stream = std::net::TcpStream::connect(address).unwrap_or_else(|error| panic!("connecting: {error}"));
-        stream.set_nodelay(true).expect("a socket takes TCP_NODELAY");
+        stream.set_nonblocking(true).expect("a socket can be non-blocking");
+        self.hold(TcpStream::from_std(stream), address, kind, target);
+    }
+
+    /// Takes in a connection, connected or about to be, which asks as soon as it may.
+    fn hold(&mut self, mut stream: TcpStream, address: SocketAddr, kind: Kind, target: &str) {
         let (key, _) = websocket::key();
         let fields: &[(&str, &str)] = match kind {
             Kind::Sse => &[("Accept", "text/event-stream")],
@@ -94,15 +117,14 @@ impl Crowd {
                 ("Sec-WebSocket-Key", key.as_str()),
             ],
         };
-        (&stream).write_all(&request("GET", target, &address.to_string(), fields, None)).expect("a request is sent");
-        stream.set_nonblocking(true).expect("a socket can be non-blocking");
-        let mut stream = TcpStream::from_std(stream);
+        let unsent = request("GET", target, &address.to_string(), fields, None);
         let token = Token(self.members.len());
-        self.poll.registry().register(&mut stream, token, Interest::READABLE).expect("epoll");
+        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).expect("epoll");
         self.members.push(Member {
             stream,
             kind,
             state: State::Head,
+            unsent,
             raw: Vec::new(),
             body: Vec::new(),
             is_live: false,
@@ -122,6 +144,9 @@ impl Crowd {
             for event in &self.events {
                 let who = event.token().0;
                 let member = &mut self.members[who];
+                if event.is_writable() {
+                    member.ask();
+                }
                 let was_opening = !member.is_live;
                 member.read(&mut self.scratch);
                 member.understand(&mut |data| heard(who, data));
@@ -145,6 +170,14 @@ impl Crowd {
 }
 
 impl Member {
+    /// Sends the request, once: a fresh socket has room for it.
+    fn ask(&mut self) {
+        let unsent = std::mem::take(&mut self.unsent);
+        if !unsent.is_empty() {
+            self.stream.write_all(&unsent).unwrap_or_else(|error| panic!("asking: {error}"));
+        }
+    }
+
     fn read(&mut self, scratch: &mut [u8]) {
         loop {
             match self.stream.read(scratch) {

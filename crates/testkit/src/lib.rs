@@ -18,6 +18,7 @@ pub mod crowd;
 pub mod follow;
 pub mod head;
 pub mod identity;
+pub mod issuer;
 pub mod lines;
 pub mod prometheus;
 pub mod reach;

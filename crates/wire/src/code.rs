@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 /// A row of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +66,8 @@ table! {
     KeyReused           "idempotency_key_reused" 42200  422  4422  false "The idempotency key was used before, with another body."
     UpgradeRequired     "upgrade_required"      42600   426  4426  false "The WebSocket version is not 13."
     HeadTooLarge        "head_too_large"        43100   431  4431  false "The request head is larger than the server takes."
+    RateLimited         "rate_limited"          42900   429  4429  true  "This comes faster than the server takes it from one sender; slow down."
+    TooMany             "too_many"              42901   429  4429  true  "As many connections or streams are open as one user or address may have; close some."
     Internal            "internal"              -32603  500  1011  true  "The server failed; its log says more."
     NotImplemented      "not_implemented"       50100   501  4501  false "The server does not know this transfer coding."
     Overloaded          "overloaded"            50300   503  1013  true  "The server is at a limit; try again later."
@@ -91,7 +94,7 @@ impl Code {
 
     /// This error, with a sentence about this occurrence of it.
     pub fn because(self, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { code: self, detail: detail.into() }
+        Problem { code: self, detail: detail.into(), after: None }
     }
 }
 
@@ -100,9 +103,17 @@ impl Code {
 pub struct Problem {
     pub code: Code,
     pub detail: Cow<'static, str>,
+    /// How long to wait before it may be tried again, where that is known.
+    pub after: Option<Duration>,
 }
 
 impl Problem {
+    /// The same, where it is known how long to wait.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Problem {
+        Problem { after: Some(wait), ..self }
+    }
+
     /// The problem as `application/problem+json` (RFC 9457 section 3.1). `extra` is appended as further members and
     /// is either empty or begins with a comma.
     pub fn to_json(&self, extra: &str) -> String {

@@ -13,6 +13,7 @@ pub mod code;
 mod cover;
 pub mod event;
 pub mod form;
+pub mod forwarded;
 pub mod gzip;
 mod json;
 pub mod jsonrpc;
@@ -21,6 +22,7 @@ pub mod name;
 pub mod ndjson;
 pub mod notice;
 pub mod position;
+pub mod proxy;
 pub mod sse;
 pub mod websocket;
 

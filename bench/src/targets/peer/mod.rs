@@ -127,7 +127,7 @@ impl Target for Installed {
         match publish.protocol {
             Protocol::Http => {
                 let path = in_channel(channel).fill(&publish.path);
-                post(HOST, &path, &publish.content_type, &[before, payload, after].concat())
+                post(HOST, &path, &[("Content-Type", &publish.content_type)], &[before, payload, after].concat())
             }
             Protocol::Nats => {
                 let line = format!("PUB {channel} {}\r\n", payload.len());

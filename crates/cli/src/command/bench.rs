@@ -2,8 +2,12 @@
 
 use crate::arguments::ServerFlag;
 use crate::failure::Failure;
-use crate::url::{Server, channel_path};
+use crate::http::{self, Problem};
+use crate::url::{Server, channel_path, query};
+use ::http::Request;
+use bytes::Bytes;
 use clap::Args;
+use http_body_util::Empty;
 use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 use switchboard_bench::scenario::fanout::{self, Pace};
@@ -68,6 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("`{}` cannot begin a channel's name: {bad}", arguments.prefix)));
     }
     let deployment = reach(&server)?;
+    http::run(ask(&server, &arguments.prefix))?;
     switchboard_bench::raise_file_limit();
     let setting = Setting {
         transport: arguments.transport,
@@ -96,13 +101,31 @@ fn reach(server: &Server) -> Result<Deployment, Failure> {
     for address in (server.host.as_str(), server.port).to_socket_addrs().map_err(unreachable)? {
         match std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5)) {
             Ok(_) => {
-                let protocol = Protocol { host: server.authority(), prefix: server.target("") };
+                let shown = server.credential.as_ref().and_then(|shown| shown.header().to_str().ok());
+                let protocol = Protocol {
+                    host: server.authority(),
+                    prefix: server.target(""),
+                    authorization: shown.map(str::to_owned),
+                };
                 return Ok(Deployment { address, protocol });
             }
             Err(error) => last = Some(error),
         }
     }
     Err(unreachable(last.unwrap_or_else(|| std::io::ErrorKind::NotFound.into())))
+}
+
+/// Whether it lets this be read: what it says if not is better than a thousand subscriptions that fail.
+async fn ask(server: &Server, prefix: &str) -> Result<(), Failure> {
+    let target = server.target(&format!("{}{}", channel_path(&format!("{prefix}/0")), query([("transport", "poll")])));
+    let request = Request::get(target)
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| Failure::Usage(format!("the request cannot be written: {error}")))?;
+    let response = http::send(server, request).await?;
+    match response.status().as_u16() {
+        401 | 403 => Err(Failure::Refused(Problem::read(server, response).await.sentence())),
+        _ => Ok(()),
+    }
 }
 
 fn tell(outcome: &Outcome, pace: Pace) {

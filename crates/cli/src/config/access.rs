@@ -3,12 +3,13 @@
 use super::suggest::nearest;
 use super::value::{Count, Hidden, Size, Span, Text, Texts};
 use super::written::{ApiKey, Key, Origin, Problem, Rule, Said, Written};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use switchboard::auth::fetch::Address;
 use switchboard::auth::keys::Algorithm;
 use switchboard::auth::settings::{Jwks, Secret};
 use switchboard::auth::sign::SigningKey;
-use switchboard::auth::{self, Settings};
+use switchboard::auth::{self, Settings, trust};
 use switchboard_hub::access::{self, Action, Grants, Whom};
 use switchboard_wire::Pattern;
 
@@ -16,6 +17,8 @@ use switchboard_wire::Pattern;
 pub const JWKS_REFRESH: Duration = Duration::from_secs(300);
 /// How soon after a fetch an unknown key makes for another.
 const JWKS_COOLDOWN: Duration = Duration::from_secs(10);
+/// How long a fetch may take.
+const JWKS_TIME: Duration = Duration::from_secs(10);
 
 /// Whether anything about authentication was written, right or wrong.
 pub fn is_configured(written: &Written) -> bool {
@@ -53,15 +56,7 @@ pub fn apply(written: &Written, settings: &mut Settings, problems: &mut Vec<Prob
         origins, auth_origins, |texts: Texts| texts.0;
     }
     check_names(written, problems);
-    if let Some(said) = jwks_of(written) {
-        match Address::parse(&said.value.0) {
-            Ok(_) => {
-                let refresh = written.auth_jwks_refresh.as_ref().map_or(JWKS_REFRESH, |said| said.value.0);
-                settings.jwks = Some(Jwks { url: said.value.0.clone(), refresh, cooldown: JWKS_COOLDOWN });
-            }
-            Err(why) => problems.push(Problem::at(&said.origin, format!("`auth.jwks`: {why}"))),
-        }
-    }
+    take(fetched_of(written), problems, |jwks| settings.jwks = jwks);
     for key in &written.keys {
         take(key_of(key), problems, |key| settings.keys.push(key));
     }
@@ -106,6 +101,30 @@ fn check_names(written: &Written, problems: &mut Vec<Problem>) {
             format!("`{text}` in `auth.origins` is no origin: write `https://example.com`, with no path behind");
         problems.push(Problem::at(origin, sentence));
     }
+}
+
+/// Where keys are fetched from.
+fn fetched_of(written: &Written) -> Result<Option<Jwks>, Vec<Problem>> {
+    let ca = written.auth_jwks_ca.as_ref().filter(|said| !said.value.0.is_empty());
+    let address = jwks_of(written).map(|said| {
+        let read = Address::parse(&said.value.0);
+        read.map_err(|why| vec![Problem::at(&said.origin, format!("`auth.jwks`: {why}"))])
+    });
+    let secure = address.transpose()?.is_some_and(|address| address.is_secure());
+    if let Some(said) = ca {
+        let checked = match secure {
+            true => trust::check_roots(Path::new(&said.value.0)),
+            false => Err("it goes with an `auth.jwks` that begins with https://".into()),
+        };
+        checked.map_err(|why| vec![Problem::at(&said.origin, format!("`auth.jwks_ca`: {why}"))])?;
+    }
+    Ok(jwks_of(written).map(|said| Jwks {
+        url: said.value.0.clone(),
+        ca: ca.map(|said| PathBuf::from(&said.value.0)),
+        refresh: written.auth_jwks_refresh.as_ref().map_or(JWKS_REFRESH, |said| said.value.0),
+        cooldown: JWKS_COOLDOWN,
+        time: JWKS_TIME,
+    }))
 }
 
 /// `scheme://host[:port]`, as a browser sends it, or `*`.

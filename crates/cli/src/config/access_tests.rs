@@ -65,8 +65,17 @@ fn what_cannot_be_meant_is_refused_where_it_stands() {
             "s.toml:4: `events` says how much history to hold, and goes with",
         ),
         ("[auth]\norigins = [\"example.com\"]".into(), "s.toml:2: `example.com` in `auth.origins` is no origin"),
-        ("[auth]\njwks = \"https://keys.example/jwks\"".into(), "s.toml:2: `auth.jwks`: https:// is not there yet"),
-        ("[auth]\njwks = \"keys\"".into(), "s.toml:2: `auth.jwks`: it does not begin with http://"),
+        ("[auth]\njwks = \"keys\"".into(), "s.toml:2: `auth.jwks`: it begins with neither https:// nor http://"),
+        ("[auth]\njwks = \"https://a..b/\"".into(), "s.toml:2: `auth.jwks`: `a..b` is no name of a host"),
+        (
+            "[auth]\njwks = \"https://a\"\njwks_ca = \"/nowhere/ca.pem\"".into(),
+            "s.toml:3: `auth.jwks_ca`: /nowhere/ca.pem cannot be read",
+        ),
+        (
+            "[auth]\njwks = \"http://a\"\njwks_ca = \"ca.pem\"".into(),
+            "s.toml:3: `auth.jwks_ca`: it goes with an `auth.jwks` that begins with https://",
+        ),
+        ("[auth]\njwks_ca = \"ca.pem\"".into(), "s.toml:2: `auth.jwks_ca`: it goes with an `auth.jwks`"),
         ("[auth]\ncookie = \"a b\"".into(), "s.toml:2: `auth.cookie` is a name"),
         ("[auth]\nlifetime = \"0s\"".into(), "s.toml:2: `auth.lifetime` is 0"),
     ];

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 
 /// The server that the client commands talk to. `serve` has no use for it, and no quarrel with it.
 pub const URL: &str = "SWITCHBOARD_URL";
+/// What the client commands show there. The same holds.
+pub const TOKEN: &str = "SWITCHBOARD_TOKEN";
 
 const PREFIX: &str = "SWITCHBOARD_";
 
@@ -18,7 +20,12 @@ pub fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> (Writt
     let mut ours: Vec<(String, OsString)> = variables
         .into_iter()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty() && name != URL && !is_service_link(name))
+        .filter(|(name, value)| {
+            name.starts_with(PREFIX)
+                && !value.is_empty()
+                && !matches!(name.as_str(), URL | TOKEN)
+                && !is_service_link(name)
+        })
         .collect();
     ours.sort();
     for (name, value) in ours {
@@ -87,6 +94,7 @@ mod tests {
             ("SWITCHBOARD_DRAIN", "3s"),
             ("SWITCHBOARD_HEARTBEAT", ""),
             ("SWITCHBOARD_URL", "http://x"),
+            ("SWITCHBOARD_TOKEN", "swk_x"),
             ("PATH", "/bin"),
         ]);
         assert_eq!(problems, Vec::<String>::new());

@@ -6,6 +6,7 @@ use super::written::{Origin, Problem, Rule, Said, Written};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
+use switchboard::proxies::{Header, Network, Proxies};
 use switchboard_store::{Class, Retention};
 use switchboard_wire::Pattern;
 
@@ -24,18 +25,18 @@ pub fn defaults() -> Written {
     fn said<T>(value: T) -> Option<Said<T>> {
         Some(Said { value, origin: Origin::Default })
     }
-    let Config { listen, insecure, shards, connections, drain, heartbeat, retry, gzip, limits, timeouts, policy, auth } =
-        Config::default();
+    let config = Config::default();
+    let Config { limits, timeouts, policy, auth, .. } = config;
     let history = retention(&policy);
     Written {
-        listen: said(Listen(listen)),
-        insecure: said(insecure),
-        shards: said(shards.map(Count)),
-        connections: said(connections.map(Count)),
-        drain: said(Span(drain)),
-        heartbeat: said(Span(heartbeat)),
-        retry: said(Span(retry)),
-        gzip: said(gzip),
+        listen: said(Listen(config.listen)),
+        insecure: said(config.insecure),
+        shards: said(config.shards.map(Count)),
+        connections: said(config.connections.map(Count)),
+        drain: said(Span(config.drain)),
+        heartbeat: said(Span(config.heartbeat)),
+        retry: said(Span(config.retry)),
+        gzip: said(config.gzip),
         log: said(Format::Text),
         log_level: said(Level("info".to_owned())),
         limits_message: said(Size(limits.message)),
@@ -43,11 +44,19 @@ pub fn defaults() -> Written {
         limits_head: said(Size(limits.head)),
         limits_batch: said(Size(limits.batch)),
         limits_page: said(Count(limits.page)),
+        limits_channels: said(Count(limits.channels)),
+        limits_address: said(limits.address.map(Count)),
+        limits_user: said(limits.user.map(Count)),
+        limits_accepts: said(limits.accepts.map(|count| Count(count as usize))),
+        limits_publishes: said(limits.publishes.map(|count| Count(count as usize))),
         timeouts_head: said(Span(timeouts.head)),
         timeouts_idle: said(Span(timeouts.idle)),
         timeouts_body: said(Span(timeouts.body)),
         timeouts_wait: said(Span(timeouts.wait)),
         timeouts_close: said(Span(timeouts.close)),
+        proxies_addresses: said(Texts(Vec::new())),
+        proxies_header: said(Text(config.proxies.header.as_str().to_owned())),
+        proxies_protocol: said(Texts(Vec::new())),
         history_events: said(Count(history.events)),
         history_age: said(Span(Duration::from_millis(history.age))),
         history_bytes: said(Size(history.bytes)),
@@ -60,6 +69,7 @@ pub fn defaults() -> Written {
         auth_skew: said(Span(auth.skew)),
         auth_lifetime: said(Span(auth.lifetime)),
         auth_jwks: said(Text(String::new())),
+        auth_jwks_ca: said(Text(String::new())),
         auth_jwks_refresh: said(Span(access::JWKS_REFRESH)),
         auth_token_size: said(Size(auth.token_bytes)),
         auth_cookie: said(Text(auth.cookie.unwrap_or_default())),
@@ -86,6 +96,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     check_nothing_is_zero(written, &mut problems);
     apply(written, &mut config);
     apply_policy(written, &mut config, &mut problems);
+    apply_proxies(written, &mut config.proxies, &mut problems);
     access::apply(written, &mut config.auth, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
@@ -120,6 +131,11 @@ fn apply(written: &Written, config: &mut Config) {
         config.limits.head, written.limits_head, |size: Size| size.0;
         config.limits.batch, written.limits_batch, |size: Size| size.0;
         config.limits.page, written.limits_page, |count: Count| count.0;
+        config.limits.channels, written.limits_channels, |count: Count| count.0;
+        config.limits.address, written.limits_address, |most: Option<Count>| most.map(|count| count.0);
+        config.limits.user, written.limits_user, |most: Option<Count>| most.map(|count| count.0);
+        config.limits.accepts, written.limits_accepts, rate;
+        config.limits.publishes, written.limits_publishes, rate;
         config.timeouts.head, written.timeouts_head, |span: Span| span.0;
         config.timeouts.idle, written.timeouts_idle, |span: Span| span.0;
         config.timeouts.body, written.timeouts_body, |span: Span| span.0;
@@ -206,6 +222,42 @@ fn class_of(rule: &Rule, class: &Said<String>, history: Retention) -> Result<Cla
     }
 }
 
+fn rate(most: Option<Count>) -> Option<u32> {
+    most.map(|count| u32::try_from(count.0).unwrap_or(u32::MAX))
+}
+
+fn apply_proxies(written: &Written, proxies: &mut Proxies, problems: &mut Vec<Problem>) {
+    let mut networks = |key: &str, said: &Option<Said<Texts>>| -> Vec<Network> {
+        let Some(said) = said else { return Vec::new() };
+        let read = |text: &String| match text.parse() {
+            Ok(network) => Some(network),
+            Err(why) => {
+                problems.push(Problem::at(&said.origin, format!("`{text}` in `{key}`: {why}")));
+                None
+            }
+        };
+        said.value.0.iter().filter_map(read).collect()
+    };
+    proxies.addresses = networks("proxies.addresses", &written.proxies_addresses);
+    proxies.protocol = networks("proxies.protocol", &written.proxies_protocol);
+    if let Some(said) = &written.proxies_header {
+        match Header::ALL.into_iter().find(|header| header.as_str() == said.value.0) {
+            Some(header) => proxies.header = header,
+            None => {
+                let known = Header::ALL.map(Header::as_str);
+                let hint = super::suggest::nearest(&said.value.0, known).map_or_else(
+                    || format!("; there are {}", known.join(" and ")),
+                    |near| format!("; did you mean `{near}`?"),
+                );
+                problems.push(Problem::at(
+                    &said.origin,
+                    format!("`proxies.header`: unknown field `{}`{hint}", said.value.0),
+                ));
+            }
+        }
+    }
+}
+
 fn milliseconds(span: Span) -> u64 {
     u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX)
 }
@@ -236,6 +288,11 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("limits.head", size(&written.limits_head));
     check("limits.batch", size(&written.limits_batch));
     check("limits.page", count(&written.limits_page));
+    check("limits.channels", count(&written.limits_channels));
+    check("limits.address", auto(&written.limits_address));
+    check("limits.user", auto(&written.limits_user));
+    check("limits.accepts", auto(&written.limits_accepts));
+    check("limits.publishes", auto(&written.limits_publishes));
     check("timeouts.head", span(&written.timeouts_head));
     check("timeouts.idle", span(&written.timeouts_idle));
     check("timeouts.body", span(&written.timeouts_body));

@@ -173,8 +173,10 @@ mod tests {
             for (i, text) in &texts {
                 let _ = (SETTINGS[*i].read_text)(&mut written, text, Origin::Environment("X".to_owned()));
             }
-            // None of the texts is an origin or a URL, and few are names of cookies.
+            // None of the texts is an origin, a URL, a file of roots or a proxy, and few are names of cookies.
+            (written.proxies_addresses, written.proxies_header, written.proxies_protocol) = (None, None, None);
             (written.auth_origins, written.auth_cookie, written.auth_jwks) = (None, None, None);
+            written.auth_jwks_ca = None;
             written.insecure = Some(Said { value: true, origin: Origin::Flag("--insecure") });
             for (pattern, events, history) in rules {
                 let origin = Origin::Flag("--test");

@@ -191,11 +191,24 @@ settings! {
     limits_head: Size = "limits.head", "Request line and header fields together, in bytes.";
     limits_batch: Size = "limits.batch", "A whole body of POST /api/publish, in bytes.";
     limits_page: Count = "limits.page", "Events on one page, whatever `limit` asks for.";
+    limits_channels: Count = "limits.channels", "Channels and patterns that one reader names.";
+    limits_address: Option<Count> = "limits.address",
+        "Connections of one address; \"auto\" is half of all, and without authentication no limit.";
+    limits_user: Option<Count> = "limits.user",
+        "Streams and waiting polls of one user; \"auto\" is 100, and without authentication no limit.";
+    limits_accepts: Option<Count> = "limits.accepts",
+        "New connections a second, beyond which they wait; \"auto\" is 2000, and without authentication no limit.";
+    limits_publishes: Option<Count> = "limits.publishes",
+        "Events that one user publishes a second; \"auto\" is 100, and without authentication no limit.";
     timeouts_head: Span = "timeouts.head", "To send a request head once it has begun.";
     timeouts_idle: Span = "timeouts.idle", "Between the requests of one connection.";
     timeouts_body: Span = "timeouts.body", "Without a byte of a body, within an event.";
     timeouts_wait: Span = "timeouts.wait", "The longest long poll, whatever `wait` asks for.";
     timeouts_close: Span = "timeouts.close", "To answer a WebSocket close.";
+    proxies_addresses: Texts = "proxies.addresses",
+        "Proxies that say in a header field whom a request is from, such as \"10.0.0.0/8\".";
+    proxies_header: Text = "proxies.header", "Which field counts: \"x-forwarded-for\" or \"forwarded\".";
+    proxies_protocol: Texts = "proxies.protocol", "Proxies that begin each connection with the PROXY protocol.";
     history_events: Count = "history.events", "Events a channel holds, unless a [[channel]] below says otherwise.";
     history_age: Span = "history.age", "How old an event that is held may become.";
     history_bytes: Size = "history.bytes", "Bytes a channel holds.";
@@ -209,6 +222,8 @@ settings! {
     auth_lifetime: Span = "auth.lifetime",
         "How long a token may still last when it comes; a revocation is kept for as long.";
     auth_jwks: Text = "auth.jwks", "Where keys are fetched from, as a JSON Web Key Set; nowhere where this is empty.";
+    auth_jwks_ca: Text = "auth.jwks_ca",
+        "A file of certificates in PEM: roots that the certificate of `auth.jwks` may lead to, besides the built-in ones.";
     auth_jwks_refresh: Span = "auth.jwks_refresh", "How often they are fetched again, whatever happens.";
     auth_token_size: Size = "auth.token_size", "Longest token, in bytes.";
     auth_cookie: Text = "auth.cookie", "The cookie that may carry a token; none where this is empty.";

@@ -6,6 +6,7 @@
 
 use super::{collect, json, key, refuse, refused};
 use crate::auth::Identity;
+use crate::limits::Asker;
 use crate::listen::BodySource;
 use crate::node::Node;
 use bytes::Bytes;
@@ -46,7 +47,7 @@ impl Serialize for Ids<'_> {
 
 pub(super) async fn publish(
     node: &Node,
-    identity: &Identity,
+    asker: &Asker,
     headers: &HeaderMap,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
@@ -55,6 +56,7 @@ pub(super) async fn publish(
     }
     let body = collect(body, node.config.limits.batch).await?;
     // The body may have taken its time.
+    let identity = &asker.identity;
     node.auth.standing(identity, node.now())?;
     let publisher = identity.publisher();
     let written = ndjson::parse_batch(&body)?;
@@ -73,6 +75,7 @@ pub(super) async fn publish(
         }
         ends.push(appends.len());
     }
+    node.limits.publish(&asker.allowance, appends.len(), node.now())?;
     node.pace().await;
     let appended = match node.log.append(node.now(), &appends) {
         Ok(appended) => appended,

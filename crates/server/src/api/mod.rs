@@ -9,7 +9,7 @@ pub(crate) mod query;
 mod stream;
 mod tokens;
 
-use crate::auth::Identity;
+use crate::limits::Asker;
 use crate::listen::http1::Head;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
@@ -73,10 +73,11 @@ impl Route {
 pub(crate) async fn answer(
     node: &Node,
     head: &Head,
-    identity: &Identity,
+    asker: &Asker,
     query: &Query,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
+    let identity = &asker.identity;
     let route = Route::of(&head.path)?;
     let mut encodings = head.headers.get_all(CONTENT_ENCODING).iter();
     if head.method == Method::POST && encodings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -86,13 +87,13 @@ pub(crate) async fn answer(
     match (&route, &head.method) {
         (_, &Method::OPTIONS) => Ok(with_allow(no_content(), route.allow())),
         (Route::Channel(channel), &Method::POST) => {
-            publish::publish(node, identity, channel, query, &head.headers, body).await
+            publish::publish(node, asker, channel, query, &head.headers, body).await
         }
         (Route::Channel(channel), &Method::DELETE) => {
             node.auth.allow(identity, Action::Manage, channel)?;
             Ok(channels::delete(node, channel))
         }
-        (Route::Publish, &Method::POST) => batch::publish(node, identity, &head.headers, body).await,
+        (Route::Publish, &Method::POST) => batch::publish(node, asker, &head.headers, body).await,
         (Route::List, &Method::GET | &Method::HEAD) => {
             node.auth.allow_managing(identity)?;
             channels::list(node, query).await

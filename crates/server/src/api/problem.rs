@@ -31,8 +31,10 @@ pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match problem.code {
-        Code::Overloaded | Code::Draining => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(fastrand::u64(1..=5)));
+        Code::Overloaded | Code::Draining | Code::TooMany | Code::RateLimited => {
+            // Whole seconds (RFC 9110 section 10.2.3). Where nobody knows better, at random: not all at once again.
+            let known = problem.after.map(|after| after.as_millis().div_ceil(1000) as u64);
+            headers.insert(RETRY_AFTER, HeaderValue::from(known.unwrap_or_else(|| fastrand::u64(1..=5))));
         }
         Code::Unauthorized | Code::TokenExpired | Code::TokenRevoked => {
             // RFC 6750 section 3; what is wrong with the token is said in the problem.
@@ -73,7 +75,7 @@ mod tests {
             let json: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
             assert_eq!((json["code"].as_str(), json["detail"].as_str()), (Some(row.name), Some("why")));
             assert_eq!((json["status"].as_u64(), json["line"].as_u64()), (Some(row.http.into()), Some(3)));
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), row.http == 503);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), matches!(row.http, 429 | 503));
         }
     }
 }

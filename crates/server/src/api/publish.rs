@@ -2,7 +2,7 @@
 
 use super::query::Query;
 use super::{collect, json, key, refused, stream};
-use crate::auth::Identity;
+use crate::limits::Asker;
 use crate::listen::BodySource;
 use crate::node::Node;
 use bytes::Bytes;
@@ -28,12 +28,13 @@ struct Published<'a> {
 
 pub(super) async fn publish(
     node: &Node,
-    identity: &Identity,
+    asker: &Asker,
     channel: &ChannelName,
     query: &Query,
     headers: &HeaderMap,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
+    let Asker { identity, allowance } = asker;
     let event = query.one("event")?;
     let end = query.flag("end")?;
     node.auth.allow(identity, Action::Publish, channel)?;
@@ -49,7 +50,7 @@ pub(super) async fn publish(
                 Code::InvalidParameter.because("in a stream of events each names its own type: leave `event` out")
             );
         }
-        let task = stream::Task { node, identity, channel, key, end };
+        let task = stream::Task { node, asker, channel, key, end };
         return Ok(task.run(format, body).await);
     }
     let data = collect(body, node.config.limits.message).await?;
@@ -62,6 +63,7 @@ pub(super) async fn publish(
     let append =
         Append { channel: channel.clone(), end, key: key.map(|key| Key::whole(&identity.publisher(), &key)), draft };
     let append = [append];
+    node.limits.publish(allowance, 1, node.now())?;
     node.pace().await;
     let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refused(refusal))?;
     let Some(appended) = appended.first() else { return Err(Code::Internal.into()) };

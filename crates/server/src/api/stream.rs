@@ -5,12 +5,13 @@
 //! was appended before is passed over, so that a retry goes on where it stopped.
 
 use super::{json, refuse, refused};
-use crate::auth::Identity;
+use crate::limits::Asker;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
+use std::time::Duration;
 use switchboard_hub::access::Action;
 use switchboard_store::{Append, StreamKey};
 use switchboard_wire::code::Problem;
@@ -49,7 +50,7 @@ impl Format {
 /// What is to be done with the stream.
 pub(super) struct Task<'a> {
     pub(super) node: &'a Node,
-    pub(super) identity: &'a Identity,
+    pub(super) asker: &'a Asker,
     pub(super) channel: &'a ChannelName,
     pub(super) key: Option<String>,
     /// The channel ends with the stream.
@@ -72,11 +73,12 @@ struct Sum {
 impl Task<'_> {
     pub(super) async fn run(self, format: Format, body: &mut impl BodySource) -> Response<Bytes> {
         let mut writer = Writer {
-            key: self.key.as_deref().map(|key| StreamKey::new(&self.identity.publisher(), key)),
+            key: self.key.as_deref().map(|key| StreamKey::new(&self.asker.identity.publisher(), key)),
             task: self,
             waiting: Vec::new(),
             lines: Vec::new(),
             appended: 0,
+            wait: Duration::ZERO,
             first: None,
             last: None,
         };
@@ -98,6 +100,8 @@ struct Writer<'a> {
     /// The line of each that waits.
     lines: Vec<u64>,
     appended: u64,
+    /// How long until the next may be appended.
+    wait: Duration,
     first: Option<Mark>,
     last: Option<Mark>,
 }
@@ -135,8 +139,21 @@ impl Writer<'_> {
             self.flush()?;
             outcome?;
             self.task.node.pace().await;
+            self.rest().await;
             if let Ok(None) = piece {
                 return Ok(reader.line());
+            }
+        }
+    }
+
+    /// Waits where events come faster than they may: whoever sends them is not read meanwhile.
+    async fn rest(&mut self) {
+        let wait = std::mem::take(&mut self.wait);
+        if !wait.is_zero() {
+            let mut draining = self.task.node.draining.subscribe();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                _ = draining.wait_for(|draining| *draining) => {}
             }
         }
     }
@@ -156,7 +173,7 @@ impl Writer<'_> {
         let waiting = std::mem::take(&mut self.waiting);
         let lines = std::mem::take(&mut self.lines);
         // A stream may go on for long: whoever sends it is to be allowed to at each step.
-        let Task { node, identity, channel, .. } = self.task;
+        let Task { node, asker: Asker { identity, allowance }, channel, .. } = self.task;
         node.auth
             .standing(identity, node.now())
             .and_then(|()| node.auth.allow(identity, Action::Publish, channel))
@@ -170,6 +187,7 @@ impl Writer<'_> {
                     self.first = self.first.or(first.and_then(|appended| appended.id));
                     self.last = last.and_then(|appended| appended.id).or(self.last);
                     self.appended += count as u64;
+                    self.wait = allowance.spend(count, node.now());
                     break;
                 }
                 Err((at, refusal)) => {
@@ -183,7 +201,7 @@ impl Writer<'_> {
 
     /// Ends the channel if that was asked for, and answers.
     fn finish(&mut self, line: u64) -> Result<Response<Bytes>, Failure> {
-        let Task { node, identity, channel, end, .. } = self.task;
+        let Task { node, asker: Asker { identity, .. }, channel, end, .. } = self.task;
         let failure = |refusal| Failure { line, problem: refused(refusal) };
         if end {
             node.auth

@@ -1,6 +1,7 @@
 //! Who asks. An identity is made once, from what a request carries, and goes along with what the request opens.
 
 use super::settings::Settings;
+use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
 use switchboard_hub::access::{Grants, Who};
@@ -39,6 +40,18 @@ pub(crate) struct Signed {
     /// can be written in two ways.)
     pub(crate) print: [u8; 32],
     pub(crate) grants: Grants,
+    pub(crate) limits: Limits,
+}
+
+/// What a token says of limits (its claim `limits`), in place of what holds for others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+pub(crate) struct Limits {
+    /// Streams and waiting polls at once.
+    #[serde(default)]
+    pub(crate) streams: Option<usize>,
+    /// Events published a second.
+    #[serde(default)]
+    pub(crate) publishes: Option<u32>,
 }
 
 impl Identity {
@@ -58,6 +71,7 @@ impl Identity {
             fetched: false,
             print: [0; 32],
             grants: Grants::default(),
+            limits: Limits::default(),
         }))
     }
 

@@ -92,7 +92,7 @@ async fn run(fetched: &Fetched, jwks: &Jwks) {
 
 async fn fetch_set(jwks: &Jwks) -> Option<Vec<Key>> {
     let outcome = match Address::parse(&jwks.url) {
-        Ok(address) => fetch::get(&address).await.and_then(|text| read_set(&text)),
+        Ok(address) => fetch::get(&address, jwks.ca.as_deref(), jwks.time).await.and_then(|text| read_set(&text)),
         Err(why) => Err(why),
     };
     // A query may hold what opens the door there.

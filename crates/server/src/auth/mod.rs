@@ -21,6 +21,7 @@ mod revoked;
 pub mod settings;
 pub mod sign;
 mod token;
+pub mod trust;
 
 pub(crate) use carried::{PARAMETER, Way};
 pub(crate) use identity::Identity;
@@ -29,6 +30,7 @@ pub use settings::Settings;
 pub use token::look_into;
 
 use crate::api::query::Query;
+use crate::audit::Audit;
 use crate::listen::http1::Head;
 use identity::{Kind, Signed};
 use jwks::Fetched;
@@ -57,6 +59,8 @@ pub(crate) struct Auth {
     swept: AtomicU64,
     /// Names connections, so that they can be renewed and ended.
     connections: AtomicU64,
+    /// What is told of refusals.
+    pub(crate) audit: Audit,
 }
 
 /// Who asks, and by which way that was shown.
@@ -75,6 +79,7 @@ impl Auth {
             revoked: RwLock::new(Revoked::new()),
             swept: AtomicU64::new(0),
             connections: AtomicU64::new(seed),
+            audit: Audit::new(),
         }
     }
 
@@ -171,8 +176,9 @@ impl Auth {
         self.revoked.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Forgets what concerns nobody any more, now and then.
+    /// Sums up refusals that were not told, and forgets what concerns nobody any more, now and then.
     pub(crate) fn tick(&self, now: u64) {
+        self.audit.sum_up();
         if now.saturating_sub(self.swept.load(Ordering::Relaxed)) < SWEEP {
             return;
         }

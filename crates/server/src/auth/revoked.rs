@@ -95,6 +95,7 @@ mod tests {
             fetched: false,
             print: [7; 32],
             grants: switchboard_hub::access::Grants::default(),
+            limits: crate::auth::identity::Limits::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::apikey::ApiKey;
 use super::keys::Key;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 use switchboard_hub::access::Access;
 
@@ -42,10 +43,14 @@ pub struct Settings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Jwks {
     pub url: String,
+    /// A file of roots in PEM that its certificate may lead to, besides those that are built in. It is read for each fetch.
+    pub ca: Option<PathBuf>,
     /// How often it is fetched though nothing asks for it.
     pub refresh: Duration,
     /// How long after a fetch an unknown key id makes for another, at the earliest.
     pub cooldown: Duration,
+    /// How long a fetch may take.
+    pub time: Duration,
 }
 
 impl Default for Settings {

@@ -1,7 +1,7 @@
 //! Tokens: JSON Web Tokens (RFC 7519) in the compact form of RFC 7515, signed. The signature is a library's matter; what
 //! a token may say, and who is asked for a key, is decided here. Time is an argument.
 
-use super::identity::Signed;
+use super::identity::{Limits, Signed};
 use super::keys::Key;
 use super::settings::Settings;
 use base64::Engine as _;
@@ -82,6 +82,8 @@ struct Claims {
     iat: Option<f64>,
     #[serde(default)]
     channels: Channels,
+    #[serde(default)]
+    limits: Limits,
 }
 
 #[derive(Deserialize, Default)]
@@ -179,6 +181,7 @@ pub(crate) fn check(text: &str, settings: &Settings, keys: &[Key], now: u64) -> 
         fetched: key.is_fetched(),
         print: Sha256::digest(parts.message).into(),
         grants,
+        limits: claims.limits,
     })
 }
 

@@ -1,12 +1,14 @@
 //! Accepting connections, counting them against the limit, and dealing them out to the shards.
 
+use crate::limits::AddressSeat;
 use crate::node::{Command, Node};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use switchboard_wire::Code;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -15,8 +17,11 @@ const RESERVE: usize = 64;
 /// Connections beyond the limit that are being refused at once: they live off the reserve.
 const REFUSALS: usize = 32;
 /// Unacknowledged bytes or keep-alive probes are given up on after this: it finds peers that vanished. A peer that is
-/// there and does not read is another thing: see [`crate::shard`], which lifts the limit while a socket is full.
-pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// there and does not read is another thing: see [`crate::shard`], which lifts the limit while a socket is full. While
+/// some waits for it and the socket has room for more, nobody can tell the two apart, so this is not short.
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(300);
+/// A connection that is quiet for so long is asked whether it lives.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Unsent bytes the kernel keeps for one connection before the socket counts as full.
 const NOT_SENT_LOWAT: u32 = 128 << 10;
 
@@ -32,12 +37,17 @@ pub(crate) struct Connections {
 #[derive(Debug)]
 pub(crate) struct Admission(Arc<Connections>);
 
-/// A connection that was accepted. Without `admitted` it is beyond the limit, to be told so and closed.
+/// A connection that was accepted.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) socket: TcpStream,
     pub(crate) admission: Admission,
-    pub(crate) admitted: bool,
+    /// Where it comes from.
+    pub(crate) address: IpAddr,
+    /// Its place among those of that address, where they are counted.
+    pub(crate) seat: Option<AddressSeat>,
+    /// The limit that it is beyond, to be told so and closed.
+    pub(crate) refused: Option<Code>,
 }
 
 impl Connections {
@@ -100,20 +110,47 @@ pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>) {
             accepted = listener.accept() => accepted,
             _ = draining.wait_for(|draining| *draining) => return,
         };
-        match accepted.and_then(|(socket, _)| prepare(socket)) {
-            Ok(socket) => {
-                let (admission, before) = Admission::new(&node.connections);
-                let admitted = before < node.connections.limit();
-                let counter = if admitted { &node.figures.accepted } else { &node.figures.refused };
-                counter.fetch_add(1, Ordering::Relaxed);
+        match accepted.and_then(|(socket, peer)| Ok((prepare(socket)?, peer.ip()))) {
+            Ok((socket, address)) => {
+                let accepted = admit(&node, socket, address);
                 let shards = node.shards();
                 next = (next + 1) % shards.len().max(1);
-                let _ = shards[next].commands.send(Command::Serve(Accepted { socket, admission, admitted }));
+                let _ = shards[next].commands.send(Command::Serve(accepted));
+                tokio::select! {
+                    () = pace(&node) => {}
+                    _ = draining.wait_for(|draining| *draining) => return,
+                }
             }
             Err(error) if out_of_resources(&error) => pause(&node, &error).await,
             // The peer went away before it was accepted: nothing to do.
             Err(error) => tracing::debug!(%error, "a connection failed while it was accepted"),
         }
+    }
+}
+
+/// Counts a connection, and tells whether it is beyond a limit.
+fn admit(node: &Node, socket: TcpStream, address: IpAddr) -> Accepted {
+    let (admission, before) = Admission::new(&node.connections);
+    let beyond = (before >= node.connections.limit()).then_some(Code::Overloaded);
+    // What comes from a proxy is others', who are counted when it is known who they are.
+    let proxies = &node.config.proxies;
+    let counted = beyond.is_none() && !proxies.are(address) && !proxies.speaks_protocol(address);
+    let seat = if counted { node.limits.connection(address) } else { Ok(None) };
+    let refused = beyond.or(seat.as_ref().err().map(|problem| problem.code));
+    let counter = if refused.is_none() { &node.figures.accepted } else { &node.figures.refused };
+    counter.fetch_add(1, Ordering::Relaxed);
+    Accepted { socket, admission, address, seat: seat.unwrap_or_default(), refused }
+}
+
+/// Lets newcomers in at the rate that is set for them. Those who wait do so in the queue of the system, and by trying
+/// again where that is full: nobody is refused for it.
+async fn pace(node: &Node) {
+    let mut counted = false;
+    while let Err(wait) = node.limits.newcomer(node.now()) {
+        if !std::mem::replace(&mut counted, true) {
+            node.limits.refused.accepts.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -123,7 +160,7 @@ fn prepare(socket: tokio::net::TcpStream) -> io::Result<TcpStream> {
     options.set_tcp_nodelay(true)?;
     options.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     options.set_tcp_notsent_lowat(NOT_SENT_LOWAT)?;
-    options.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(USER_TIMEOUT).with_interval(USER_TIMEOUT / 3))?;
+    options.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3))?;
     Ok(socket)
 }
 

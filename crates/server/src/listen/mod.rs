@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod http1;
+pub(crate) mod proxy;
 mod source;
 
 pub(crate) use accept::{Accepted, Admission, Connections, USER_TIMEOUT, accept};

@@ -10,7 +10,7 @@ use switchboard_wire::{Form, Message, Notice, form};
 /// What one laggard may read at once.
 const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
 /// Laggards served in one turn: their share of it, whatever the ring brings.
-const LAGGARDS_PER_TURN: usize = 8;
+const LAGGARDS_PER_TURN: usize = 4;
 
 impl Shard {
     /// Serves the laggards' share of a turn.

@@ -3,6 +3,8 @@
 
 use super::{Shard, Slot};
 use crate::auth::Identity;
+use crate::limits::Seats;
+use crate::limits::bucket::Allowance;
 use crate::transport::Ending;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -16,6 +18,10 @@ pub(crate) struct Guest {
     pub(crate) identity: Identity,
     /// What the connection is called, as its `$open` tells.
     pub(crate) connection: u64,
+    /// What it takes up of the limits of its user and its address.
+    pub(crate) seats: Seats,
+    /// What it may publish.
+    pub(crate) allowance: Allowance,
 }
 
 /// Ends that are kept without a look at whether they still hold.
@@ -79,6 +85,11 @@ impl Guests {
     /// Whose a stream is.
     pub(super) fn identity(&self, token: Token) -> Identity {
         self.held.get(&token).map(|guest| guest.identity.clone()).unwrap_or_default()
+    }
+
+    /// What the holder of a stream may publish.
+    pub(super) fn allowance(&self, token: Token) -> Allowance {
+        self.held.get(&token).map(|guest| guest.allowance.clone()).unwrap_or_default()
     }
 
     /// The next stream that has come to its end by now.
@@ -180,7 +191,8 @@ mod tests {
     use crate::auth::Identity;
 
     fn guest(connection: u64, expires: u64) -> Guest {
-        Guest { identity: Identity::for_tests(expires), connection }
+        let (seats, allowance) = Default::default();
+        Guest { identity: Identity::for_tests(expires), connection, seats, allowance }
     }
 
     #[test]

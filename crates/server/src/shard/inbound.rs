@@ -142,7 +142,9 @@ impl Shard {
             // It was let in to listen: what it lacks is not an identity.
             return self.fail(token, &Code::Forbidden.because(detail));
         }
-        let published = Draft::new(None, kind, None, data).and_then(|draft| {
+        let allowed = self.node.limits.publish(&self.guests.allowance(token), 1, self.node.now());
+        let draft = allowed.and_then(|()| Draft::new(None, kind, None, data));
+        let published = draft.and_then(|draft| {
             let append = Append { channel, draft: Some(draft), end: false, key: None };
             self.node.log.append(self.node.now(), &[append]).map_err(|(_, refusal)| refusal.code().into())
         });

@@ -6,7 +6,10 @@ mod publish;
 mod stream;
 
 use super::*;
+use crate::auth::Identity;
 use crate::config::Config;
+use crate::limits::Asker;
+use crate::limits::bucket::Allowance;
 use crate::listen::BodyError;
 use crate::listen::http1;
 use http::HeaderMap;
@@ -87,7 +90,8 @@ fn ask(node: &Node, request: &str, fields: &[(&str, &str)], body: &mut Body) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let outcome = runtime.block_on(async {
         let query = Query::parse(head.query.as_deref())?;
-        answer(node, &head, &Identity::default(), &query, body).await
+        let asker = Asker { identity: Identity::default(), allowance: Allowance::default() };
+        answer(node, &head, &asker, &query, body).await
     });
     let response = outcome.unwrap_or_else(|problem| problem::respond(&problem));
     let json = match response.body().is_empty() {
