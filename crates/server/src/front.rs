@@ -101,7 +101,14 @@ impl Front {
             let mut response = match next {
                 Next::Closed | Next::Idle => return None,
                 Next::Refused(problem) => self.problem(&problem),
-                Next::Request(head) => {
+                Next::Request(mut head) => {
+                    if let Some(host) = self.node.config.proxies.host(self.client.address, &head)
+                        && !self.node.auth.settings().is_open()
+                    {
+                        // The server's own pages are those of the host that browsers know. In open mode, the one that
+                        // is asked for keeps strangers out.
+                        head.host = Some(host);
+                    }
                     self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
                     match self.answer(&head).await {
                         Outcome::Respond(response) => {

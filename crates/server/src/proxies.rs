@@ -8,6 +8,7 @@ use std::str::FromStr;
 use switchboard_wire::forwarded;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Which addresses are proxies, and how they say whom a request is from. By default none is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,7 +21,7 @@ pub struct Proxies {
     pub protocol: Vec<Network>,
 }
 
-/// The header field that counts. Just one does: a proxy that writes one of them passes on what a client wrote in the
+/// The header field that counts: with `X-Forwarded-For` also `X-Forwarded-Host`. Just one does: a proxy that writes one of them passes on what a client wrote in the
 /// other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Header {
@@ -96,13 +97,27 @@ impl Proxies {
         if !self.are(peer) {
             return None;
         }
-        let fields = |name: HeaderName| head.headers.get_all(name).into_iter().map(|value| value.as_bytes());
         let steps = match self.header {
-            Header::XForwardedFor => forwarded::x_forwarded_for(fields(X_FORWARDED_FOR)),
-            Header::Forwarded => forwarded::forwarded(fields(FORWARDED)),
+            Header::XForwardedFor => forwarded::x_forwarded_for(fields(head, X_FORWARDED_FOR)),
+            Header::Forwarded => forwarded::forwarded(fields(head, FORWARDED)),
         };
         forwarded::origin(&steps, |address| self.are(address))
     }
+
+    /// The host that a browser calls the server by, where the one who made the request is a proxy that says so.
+    pub(crate) fn host(&self, peer: IpAddr, head: &Head) -> Option<String> {
+        if !self.are(peer) {
+            return None;
+        }
+        match self.header {
+            Header::XForwardedFor => forwarded::x_forwarded_host(fields(head, X_FORWARDED_HOST)),
+            Header::Forwarded => forwarded::forwarded_host(fields(head, FORWARDED)),
+        }
+    }
+}
+
+fn fields(head: &Head, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    head.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
 }
 
 #[cfg(test)]

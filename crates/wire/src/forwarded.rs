@@ -1,4 +1,5 @@
-//! Whose a request is, as proxies on its way say: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
+//! Whose a request is, and what host it was asked of, as proxies on its way say: `Forwarded` (RFC 7239),
+//! `X-Forwarded-For` and `X-Forwarded-Host`.
 //!
 //! Each proxy adds, at the end, whom it got the request from. So the list is read from its end, as long as those who
 //! wrote it are trusted: what stands before that, anybody may have written.
@@ -16,16 +17,32 @@ pub fn x_forwarded_for<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Vec<St
 
 /// The steps of `Forwarded` (RFC 7239 section 4): the `for` of each element.
 pub fn forwarded<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Vec<Step> {
-    let mut steps = Vec::new();
+    parameters(fields, "for").into_iter().map(|value| node(&value?)).collect()
+}
+
+/// The host that the nearest proxy was asked for: the last of `X-Forwarded-Host`.
+pub fn x_forwarded_host<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
+    let last = fields.into_iter().flat_map(|field| field.split(|b| *b == b',')).last()?;
+    std::str::from_utf8(last.trim_ascii()).ok().filter(|host| !host.is_empty()).map(str::to_owned)
+}
+
+/// The same of `Forwarded`: the `host` of its last element.
+pub fn forwarded_host<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
+    parameters(fields, "host").pop().flatten()
+}
+
+/// A parameter of each element of `Forwarded`, in their order.
+fn parameters<'a>(fields: impl IntoIterator<Item = &'a [u8]>, wanted: &str) -> Vec<Option<String>> {
+    let mut found = Vec::new();
     for field in fields {
         let text = std::str::from_utf8(field).unwrap_or_default();
         for element in split(text, ',') {
             let mut pairs = split(element, ';').into_iter().filter_map(|pair| pair.split_once('='));
-            let named = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
-            steps.push(named.and_then(|(_, value)| node(&unquote(value.trim()))));
+            let named = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+            found.push(named.map(|(_, value)| unquote(value.trim())));
         }
     }
-    steps
+    found
 }
 
 /// Whom the request is from: the last step that is not `trusted`, where the first of them that wrote is. `None` where no
@@ -110,6 +127,16 @@ mod tests {
         assert_eq!(forwarded(fields), expected);
         assert_eq!(forwarded([&b"for=\"1.2.3.4\\\", for=5.6.7.8"[..]]), [None]);
         assert_eq!(forwarded([&b"\xff"[..]]), [None]);
+    }
+
+    #[test]
+    fn the_host_that_the_nearest_proxy_was_asked_for() {
+        assert_eq!(x_forwarded_host([&b"a.example, b.example:8443 "[..]]).as_deref(), Some("b.example:8443"));
+        assert_eq!(x_forwarded_host([&b"a.example,"[..]]), None);
+        assert_eq!(x_forwarded_host([]), None);
+        let fields: [&[u8]; 1] = [b"for=1.2.3.4;host=a.example, for=1.2.3.4;Host=\"b.example:80\";proto=https"];
+        assert_eq!(forwarded_host(fields).as_deref(), Some("b.example:80"));
+        assert_eq!(forwarded_host([&b"host=a.example, for=1.2.3.4"[..]]), None);
     }
 
     #[test]

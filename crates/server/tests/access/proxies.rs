@@ -2,6 +2,7 @@
 
 use switchboard::Config;
 use switchboard::proxies::{Header, Proxies};
+use switchboard_testkit::identity::{MASTER_KEY, bearer, settings};
 use switchboard_testkit::{Conn, Server, Sse, config};
 
 /// A server that takes one stream of each address.
@@ -70,6 +71,23 @@ fn what_a_stranger_says_of_whom_it_is_from_is_not_heard() {
     let fields = [("Accept", "text/event-stream"), ("X-Forwarded-For", "192.0.2.2")];
     conn.ask("GET", "/channels/a", &fields, None);
     assert_eq!(stream_of(conn).err(), Some(429));
+}
+
+#[test]
+fn pages_of_the_host_that_a_proxy_was_asked_for_are_the_servers_own() {
+    let asks = |addresses: &str, header: Header, field: (&str, &str)| {
+        let proxies = Proxies { addresses: vec![addresses.parse().unwrap()], header, ..Proxies::default() };
+        let server = Server::start(Config { auth: settings(), proxies, ..config() });
+        let shown = bearer(MASTER_KEY);
+        let fields = [("Authorization", &*shown), ("Origin", "https://live.example.com"), field];
+        server.get_with("/channels/a", &fields).status()
+    };
+    let said = ("X-Forwarded-Host", "live.example.com");
+    assert_eq!(asks("127.0.0.1", Header::XForwardedFor, said), 200);
+    assert_eq!(asks("127.0.0.1", Header::Forwarded, said), 403);
+    assert_eq!(asks("127.0.0.1", Header::Forwarded, ("Forwarded", "for=192.0.2.1;host=live.example.com")), 200);
+    assert_eq!(asks("10.0.0.1", Header::XForwardedFor, said), 403);
+    assert_eq!(asks("127.0.0.1", Header::XForwardedFor, ("X-Forwarded-Host", "other.example.com")), 403);
 }
 
 fn speaking() -> Server {
