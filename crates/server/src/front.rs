@@ -42,18 +42,27 @@ enum Outcome {
 pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
     let Accepted { socket, admission, address, seat, refused } = accepted;
     let Ok(mut socket) = TcpStream::from_std(socket) else { return };
-    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
-    let mut client = Client { address, seat, is_proxied: false };
+    let mut refused = refused;
+    let mut client = Client { address, seat };
     let mut leftover = BytesMut::new();
     if node.config.proxies.speaks_protocol(address) {
-        match proxy::read(&mut socket, settings.head).await {
-            Ok((said, behind)) => {
-                (client.address, client.is_proxied) = (said.unwrap_or(address), said.is_some());
-                leftover = behind;
-            }
+        let mut draining = node.draining.subscribe();
+        let header = tokio::select! {
+            header = proxy::read(&mut socket, node.http1.head) => header,
+            _ = draining.wait_for(|draining| *draining) => return,
+        };
+        match header {
+            Ok((said, behind)) => (client.address, leftover) = (said.unwrap_or(address), behind),
             Err(error) => return tracing::warn!(%address, %error, "no PROXY header from a proxy"),
         }
+        if refused.is_none() && !node.config.proxies.are(client.address) {
+            match node.limits.connection(client.address) {
+                Ok(seat) => client.seat = seat,
+                Err(problem) => refused = Some(problem.code),
+            }
+        }
     }
+    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
     let connection = Connection::with_leftover(socket, settings, leftover);
     let front = Front { connection, node, shard: shard.clone(), refused, client, reading: None };
     if let Some((answer, connection)) = front.run().await {
@@ -72,8 +81,6 @@ struct Client {
     address: IpAddr,
     /// Its place among those of the address, where that is counted by connections.
     seat: Option<AddressSeat>,
-    /// Whether a proxy in front said so.
-    is_proxied: bool,
 }
 
 /// A connection that reads requests.
@@ -159,13 +166,16 @@ impl Front {
             return get_only(head, || text(PLAIN, "ok\n".into())).map(Outcome::Respond);
         }
         let reads = head.path == "/channels" || head.path.starts_with("/channels/");
-        if let Some(code) = refused {
+        if origin::is_preflight(head) {
+            // Whatever becomes of what the page asks then, it is to be able to read.
+            return Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)));
+        }
+        // Whoever watches the server is not to take it for dead because others come from the same address.
+        let watches = matches!(&*head.path, "/readyz" | "/metrics") && refused == Some(Code::TooMany);
+        if let Some(code) = refused.filter(|_| !watches) {
             // An EventSource stops for good at any status but 200, so it is refused within one.
             let lasting = reads && is_event_stream(head, &query);
             return if lasting { Ok(Outcome::Respond(self.refuse_event_stream(code))) } else { Err(code.into()) };
-        }
-        if origin::is_preflight(head) {
-            return Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)));
         }
         if reads && matches!(head.method, Method::GET | Method::HEAD) {
             let read = self.read(head, &query).await;
@@ -195,7 +205,10 @@ impl Front {
             path if console::serves(path) => get_only(head, || console::respond(path))?,
             _ => {
                 let asked = self.identify(head, &query).await?;
-                let allowance = self.node.limits.publisher(&asked.identity, Some(self.origin(head).0));
+                let (address, proxied) = self.origin(head);
+                // A publish may take long, as a stream of events does.
+                let _seat = proxied.map(|address| self.node.limits.connection(address)).transpose()?;
+                let allowance = self.node.limits.publisher(&asked.identity, Some(address));
                 let asker = Asker { identity: asked.identity, allowance };
                 api::answer(&self.node, head, &asker, &query, &mut self.connection).await?
             }
@@ -219,7 +232,10 @@ impl Front {
         let reading = Reading::of(head, query, channel, &self.node.config)?;
         let identity = self.identify(head, query).await?.identity;
         self.node.auth.allow_reading(&identity, &reading.selection)?;
-        let waits = !matches!(&reading.how, How::Page(PageWanted { wait: None, .. }));
+        let waits = match &reading.how {
+            How::Page(PageWanted { wait, .. }) => wait.is_some_and(|wait| !wait.is_zero()),
+            How::Hold { .. } => true,
+        };
         let (address, proxied) = self.origin(head);
         let seats = if waits { self.node.limits.stream(&identity, proxied)? } else { Seats::default() };
         let way = reading.how.way();
@@ -259,11 +275,12 @@ impl Front {
         }
     }
 
-    /// Where a request is from: and, where a proxy says so, that again.
+    /// Where a request is from; and, where it came through a proxy, that again. Of whom the proxy says nothing, they
+    /// count as the proxy.
     fn origin(&self, head: &Head) -> (IpAddr, Option<IpAddr>) {
-        let said = self.node.config.proxies.origin(self.client.address, head);
-        let address = said.unwrap_or(self.client.address);
-        (address, said.or_else(|| self.client.is_proxied.then_some(address)))
+        let (proxies, peer) = (&self.node.config.proxies, self.client.address);
+        let address = proxies.origin(peer, head).unwrap_or(peer);
+        (address, proxies.are(peer).then_some(address))
     }
 
     /// Lets a stream keep what it takes up of limits for as long as it is held. Anyone's has a guest for that alone.
@@ -298,7 +315,10 @@ impl Front {
     fn audit(&self, head: &Head, response: &Response<Bytes>) {
         if !matches!(
             response.status(),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::MISDIRECTED_REQUEST
+                | StatusCode::TOO_MANY_REQUESTS
         ) {
             return;
         }

@@ -72,11 +72,15 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Network, Self::Err> {
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| "it is no address, such as 10.0.0.7 or 10.0.0.0/8")?;
-        let all = if address.is_ipv4() { 32 } else { 128 };
+        let all: u32 = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(all), str::parse).map_err(|_| "what follows the `/` is a number of bits")?;
-        match bits <= all {
-            true => Ok(Network { address, bits }),
-            false => Err("an IPv4 address has 32 bits, one of IPv6 128"),
+        if bits > all {
+            return Err("an IPv4 address has 32 bits, one of IPv6 128");
+        }
+        // Peers are known by what they are, so an IPv4 address that is written as IPv6 is one of IPv4.
+        match (address.to_canonical(), bits.checked_sub(96)) {
+            (four @ IpAddr::V4(_), Some(bits)) if address.is_ipv6() => Ok(Network { address: four, bits }),
+            _ => Ok(Network { address, bits }),
         }
     }
 }
@@ -133,6 +137,7 @@ mod tests {
         assert!(holds("10.0.0.0/8", "::ffff:10.1.1.1"));
         assert!(holds("2001:db8::/32", "2001:db8:1::1") && !holds("2001:db8::/32", "2001:db9::1"));
         assert!(holds("::/0", "2001:db8::1") && holds("::1", "::1"));
+        assert!(holds("::ffff:10.0.0.7", "10.0.0.7") && holds("::ffff:10.0.0.0/104", "10.9.9.9"));
         for text in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/", "10.0.0.0/-1", "localhost"] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }

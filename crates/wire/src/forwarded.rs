@@ -35,7 +35,8 @@ pub fn forwarded_host<'a>(fields: impl IntoIterator<Item = &'a [u8]>) -> Option<
 fn parameters<'a>(fields: impl IntoIterator<Item = &'a [u8]>, wanted: &str) -> Vec<Option<String>> {
     let mut found = Vec::new();
     for field in fields {
-        let text = std::str::from_utf8(field).unwrap_or_default();
+        // An open quote, which a client may have left for a proxy to write behind, leaves nothing in the field to rely on.
+        let text = std::str::from_utf8(field).ok().filter(|text| is_balanced(text)).unwrap_or_default();
         for element in split(text, ',') {
             let mut pairs = split(element, ';').into_iter().filter_map(|pair| pair.split_once('='));
             let named = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
@@ -58,6 +59,20 @@ pub fn origin(steps: &[Step], trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr
         }
     }
     known
+}
+
+/// Whether every quote that is opened is closed.
+fn is_balanced(text: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    !quoted
 }
 
 /// Splits at a separator outside of quotes.
@@ -127,6 +142,8 @@ mod tests {
         assert_eq!(forwarded(fields), expected);
         assert_eq!(forwarded([&b"for=\"1.2.3.4\\\", for=5.6.7.8"[..]]), [None]);
         assert_eq!(forwarded([&b"\xff"[..]]), [None]);
+        assert_eq!(forwarded([&b"for=9.9.9.9;by=\", for=192.0.2.1"[..]]), [None], "not what the client wrote");
+        assert_eq!(forwarded([&b"by=\""[..], b"for=192.0.2.1"]), [None, ip("192.0.2.1")]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn parse_line(bytes: &[u8]) -> Result<Option<Said>, Malformed> {
         ["PROXY", family, source, target, from, to] => {
             let (source, target) = (address(family, source)?, address(family, target)?);
             if !is_port(from) || !is_port(to) {
-                return Err(Malformed("a port of it is none"));
+                return Err(Malformed("a port in it is not a port"));
             }
             let _ = target;
             Some(source)
@@ -66,7 +66,7 @@ fn parse_line(bytes: &[u8]) -> Result<Option<Said>, Malformed> {
 }
 
 fn address(family: &str, text: &str) -> Result<IpAddr, Malformed> {
-    let bad = Malformed("an address of it is none");
+    let bad = Malformed("an address in it is not an address of its family");
     match family {
         "TCP4" => text.parse::<Ipv4Addr>().map(IpAddr::V4).map_err(|_| bad),
         "TCP6" => text.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|_| bad),

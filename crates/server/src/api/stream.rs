@@ -20,6 +20,8 @@ use switchboard_wire::ndjson::{self, Lines};
 use switchboard_wire::sse::decode::{Decoder, SseEvent};
 use switchboard_wire::{ChannelName, Code, Kind, Mark};
 
+/// How long a stream that is too fast is kept waiting, at most.
+const REST_MAX: Duration = Duration::from_secs(10);
 /// Events appended in one step.
 const BATCH: usize = 256;
 /// Room for what surrounds the data of an event, in bytes.
@@ -82,9 +84,14 @@ impl Task<'_> {
             first: None,
             last: None,
         };
-        let outcome = match writer.read(format, body).await {
-            Ok(line) => writer.finish(line),
-            Err(failure) => Err(failure),
+        let Task { node, asker, .. } = writer.task;
+        // Whoever has yet to wait for what they published before begins nothing new.
+        let outcome = match node.limits.publish(&asker.allowance, 0, node.now()) {
+            Ok(()) => match writer.read(format, body).await {
+                Ok(line) => writer.finish(line),
+                Err(failure) => Err(failure),
+            },
+            Err(problem) => Err(Failure { line: 1, problem }),
         };
         outcome.unwrap_or_else(|Failure { line, problem }| {
             refuse(writer.task.node, &problem, &format!(",\"line\":{line},\"appended\":{}", writer.appended))
@@ -139,16 +146,21 @@ impl Writer<'_> {
             self.flush()?;
             outcome?;
             self.task.node.pace().await;
-            self.rest().await;
+            self.rest(reader.line()).await?;
             if let Ok(None) = piece {
                 return Ok(reader.line());
             }
         }
     }
 
-    /// Waits where events come faster than they may: whoever sends them is not read meanwhile.
-    async fn rest(&mut self) {
+    /// Waits where events come faster than they may: whoever sends them is not read meanwhile. Where that would be long,
+    /// they are to come back.
+    async fn rest(&mut self, line: u64) -> Result<(), Failure> {
         let wait = std::mem::take(&mut self.wait);
+        if wait > REST_MAX {
+            let why = "more events are published than `limits.publishes` allows a second";
+            return Err(Failure { line, problem: Code::RateLimited.because(why).after(wait) });
+        }
         if !wait.is_zero() {
             let mut draining = self.task.node.draining.subscribe();
             tokio::select! {
@@ -156,6 +168,7 @@ impl Writer<'_> {
                 _ = draining.wait_for(|draining| *draining) => {}
             }
         }
+        Ok(())
     }
 
     fn add(&mut self, line: u64, draft: Draft) -> Result<(), Failure> {

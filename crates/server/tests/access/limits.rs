@@ -197,3 +197,53 @@ fn a_reader_names_as_many_channels_as_it_may() {
     server.get("/channels?channel=a&channel=b/**").expect(200);
     server.get("/channels?channel=a&channel=b&channel=c").expect_problem(400, "invalid_parameter");
 }
+
+#[test]
+fn streams_of_events_do_not_get_past_the_rate_one_by_one() {
+    let server = server(|config| config.limits.publishes = Some(10));
+    let ann = bearer(&token("ann", &["**"]));
+    let fields = [("Authorization", &*ann), ("Content-Type", "application/x-ndjson")];
+    let body = "{\"data\":1}\n".repeat(1000);
+    let first = server.post("/channels/a", &fields, &body).expect_problem(429, "rate_limited");
+    assert_eq!(first.json()["appended"], 1000, "what came before it was told is kept");
+    for _ in 0..5 {
+        let next = server.post("/channels/a", &fields, &body).expect_problem(429, "rate_limited");
+        assert_eq!(next.json()["appended"], 0);
+        assert!(next.field("retry-after").is_some_and(|after| after.parse::<u32>().is_ok_and(|after| after > 60)));
+    }
+}
+
+#[test]
+fn an_address_that_is_full_is_told_so_in_a_way_that_pages_can_read_and_watched_all_the_same() {
+    let mut config = config();
+    config.limits.address = Some(1);
+    let server = Server::start(config);
+    let mut reader = server.sse("/channels/a");
+    reader.notice("$open");
+    let origin = ("Origin", "http://localhost:3000");
+    let asks = [origin, ("Access-Control-Request-Method", "POST")];
+    server.request("OPTIONS", "/channels/a", &asks, None).expect(204);
+    let answer = server.request("POST", "/channels/a", &[origin], Some(b"x")).expect_problem(429, "too_many");
+    assert_eq!(answer.field("access-control-allow-origin"), Some("http://localhost:3000"));
+    assert!(answer.field("access-control-expose-headers").is_some_and(|fields| fields.contains("Retry-After")));
+    for target in ["/healthz", "/readyz", "/metrics"] {
+        server.get(target).expect(200);
+    }
+}
+
+#[test]
+fn an_address_that_is_full_takes_up_nothing_more_however_often_it_connects() {
+    let mut config = config();
+    config.connections = Some(20);
+    config.limits.address = Some(2);
+    config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let server = Server::start(config);
+    let _silent: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    // From another address of this machine.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+    socket.connect(&server.address().into()).unwrap();
+    let mut other = switchboard_testkit::Conn::over(socket.into());
+    other.ask("GET", "/channels/a", &[], None);
+    other.response_to("GET").expect(200);
+}

@@ -152,3 +152,28 @@ fn a_stranger_does_not_speak_the_proxy_protocol() {
     conn.send(b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     conn.response_to("GET").expect_problem(400, "bad_request");
 }
+
+#[test]
+fn connections_behind_the_proxy_protocol_count_for_their_address_also_between_requests() {
+    let server = speaking();
+    let line = b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n";
+    let page = b"GET /channels/a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let ask = |line: &[u8]| {
+        let mut conn = server.connect();
+        conn.send([line, page].concat());
+        (conn.response_to("GET").status(), conn)
+    };
+    let (first, _kept) = ask(line);
+    assert_eq!(first, 200);
+    assert_eq!(ask(line).0, 429);
+    assert_eq!(ask(b"PROXY TCP4 192.0.2.2 198.51.100.1 56324 443\r\n").0, 200);
+}
+
+#[test]
+fn where_a_proxy_says_nothing_that_can_be_read_its_own_address_counts() {
+    let server = trusting("127.0.0.1", Header::Forwarded);
+    let _first = stream(&server, "Forwarded", "for=9.9.9.1;by=\", for=192.0.2.1").unwrap();
+    assert_eq!(stream(&server, "Forwarded", "for=9.9.9.2;by=\", for=192.0.2.1").err(), Some(429));
+    assert_eq!(stream(&server, "Forwarded", "for=unknown").err(), Some(429));
+    stream(&server, "Forwarded", "for=192.0.2.1").unwrap();
+}
