@@ -170,7 +170,8 @@ fn no_secret_is_in_the_log_at_its_most_talkative() {
     let folder = Folder::new("log");
     let key = run(&["token", "--api-key"]).out;
     let (key, entry) = key.split_once("\n\n").unwrap();
-    let path = folder.write("s.toml", &config(&entry.replace("publish", "subscribe")));
+    let text = config(&entry.replace("publish", "subscribe")).replace("[auth]", "[auth]\ncookie = \"session\"");
+    let path = folder.write("s.toml", &text);
     let options = ["serve", "--listen", "127.0.0.1:0", "--config", &path, "--log-level", "trace"];
     let server = Server::process(PROGRAM, &options);
     let good = make(&path, &["--sub", "ann", "--subscribe", "**", "--publish", "**"]);
@@ -183,6 +184,9 @@ fn no_secret_is_in_the_log_at_its_most_talkative() {
         server.get(&format!("/channels/a?{token}=%zz"));
         server.get_with("/channels/a", &[("Cookie", &format!("session={token}"))]);
         server.post("/channels/a", &[("Authorization", &shown)], "x");
+        let of = [("Authorization", shown.as_str()), ("X-Forwarded-For", token), ("Content-Type", "application/json")];
+        server.post("/api/token", &of, "{\"connection\":\"0000000000000000\"}");
+        server.post("/api/revoke", &of, format!("{{\"token\":\"{token}\"}}"));
         let entry = format!("switchboard.token.{token}");
         let _ = server.handshake("/channels/a", &[("Sec-WebSocket-Protocol", &entry)]);
         let _ = server.handshake(&format!("/channels/a?token={token}"), &[("Sec-WebSocket-Version", "9")]);
