@@ -22,26 +22,40 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Fetched {
     keys: RwLock<Arc<Vec<Key>>>,
     asked: Notify,
-    /// The fetches that are over, and whether there has been one that brought keys.
-    over: watch::Sender<(u64, bool)>,
+    progress: watch::Sender<Progress>,
+}
+
+/// How far fetching has come. What was too soon to be fetched counts as well.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    begun: u64,
+    over: u64,
+    /// Whether there has been a fetch that brought keys.
+    brought: bool,
 }
 
 impl Fetched {
     pub(crate) fn new() -> Fetched {
-        Fetched { keys: RwLock::default(), asked: Notify::new(), over: watch::Sender::new((0, false)) }
+        Fetched { keys: RwLock::default(), asked: Notify::new(), progress: watch::Sender::default() }
     }
 
     pub(crate) fn keys(&self) -> Arc<Vec<Key>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks for a fetch, and waits until one is over or is not to be had: an unknown key is not worth a fetch soon after
-    /// another. `false` if there has never been one that brought keys.
+    /// Asks for a fetch, and waits until it is over or is not to be had: an unknown key is not worth a fetch soon after
+    /// another. One that is under way will not do: it may have begun before the key was there. `false` if there has
+    /// never been one that brought keys.
     pub(crate) async fn again(&self) -> bool {
-        let mut over = self.over.subscribe();
+        let mut progress = self.progress.subscribe();
+        let wanted = progress.borrow().begun + 1;
         self.asked.notify_one();
-        let _ = timeout(PATIENCE, over.changed()).await;
-        over.borrow().1
+        let _ = timeout(PATIENCE, progress.wait_for(|progress| progress.over >= wanted)).await;
+        self.progress.borrow().brought
+    }
+
+    fn begin(&self) {
+        self.progress.send_modify(|progress| progress.begun += 1);
     }
 
     fn done(&self, keys: Option<Vec<Key>>) {
@@ -49,7 +63,10 @@ impl Fetched {
         if let Some(keys) = keys {
             *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         }
-        self.over.send_modify(|(count, ever)| (*count, *ever) = (*count + 1, *ever || brought));
+        self.progress.send_modify(|progress| {
+            progress.over = progress.begun;
+            progress.brought |= brought;
+        });
     }
 }
 
@@ -71,6 +88,7 @@ pub(crate) fn spawn(node: Arc<Node>, jwks: Jwks) -> io::Result<JoinHandle<()>> {
 
 async fn run(fetched: &Fetched, jwks: &Jwks) {
     loop {
+        fetched.begin();
         fetched.done(fetch_set(jwks).await);
         let over = Instant::now();
         let mut refresh = std::pin::pin!(sleep(jwks.refresh));
@@ -79,12 +97,13 @@ async fn run(fetched: &Fetched, jwks: &Jwks) {
                 () = &mut refresh => break,
                 () = fetched.asked.notified() => {}
             }
-            let brought = fetched.over.borrow().1;
+            let brought = fetched.progress.borrow().brought;
             let pause = if brought { jwks.cooldown } else { jwks.cooldown.min(PAUSE) };
             if over.elapsed() >= pause {
                 break;
             }
             // Too soon: whoever waits is told that nothing new came.
+            fetched.begin();
             fetched.done(None);
         }
     }
