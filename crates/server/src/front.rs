@@ -124,12 +124,7 @@ impl Front {
                             tracing::debug!(method = %head.method, path = head.path, status = %response.status());
                             self.dress(&head, response)
                         }
-                        Outcome::Hold(mut answer) => {
-                            if let Some(guest) = &mut answer.guest
-                                && guest.seats.address.is_none()
-                            {
-                                guest.seats.address = self.client.seat.take();
-                            }
+                        Outcome::Hold(answer) => {
                             tracing::debug!(path = head.path, transport = ?answer.transport, "held");
                             return Some((answer, self.connection));
                         }
@@ -284,8 +279,9 @@ impl Front {
     }
 
     /// Lets a stream keep what it takes up of limits for as long as it is held. Anyone's has a guest for that alone.
-    fn seat(&self, answer: &mut Answer, seats: Seats, allowance: Allowance) {
-        if answer.guest.is_none() && seats.is_empty() && self.client.seat.is_none() && !allowance.is_limited() {
+    fn seat(&mut self, answer: &mut Answer, mut seats: Seats, allowance: Allowance) {
+        seats.address = seats.address.or_else(|| self.client.seat.take());
+        if answer.guest.is_none() && seats.is_empty() && !allowance.is_limited() {
             return;
         }
         match &mut answer.guest {

@@ -158,8 +158,7 @@ impl Writer<'_> {
     async fn rest(&mut self, line: u64) -> Result<(), Failure> {
         let wait = std::mem::take(&mut self.wait);
         if wait > REST_MAX {
-            let why = "more events are published than `limits.publishes` allows a second";
-            return Err(Failure { line, problem: Code::RateLimited.because(why).after(wait) });
+            return Err(Failure { line, problem: self.task.node.limits.too_fast(wait) });
         }
         if !wait.is_zero() {
             let mut draining = self.task.node.draining.subscribe();

@@ -160,11 +160,13 @@ impl Limits {
 
     /// Takes so many events from an allowance, or refuses them.
     pub(crate) fn publish(&self, allowance: &Allowance, events: usize, now: u64) -> Result<(), Problem> {
-        allowance.take(events, now).map_err(|wait| {
-            self.refused.publishes.fetch_add(1, Ordering::Relaxed);
-            let why = "more events are published than `limits.publishes` allows a second";
-            Code::RateLimited.because(why).after(wait)
-        })
+        allowance.take(events, now).map_err(|wait| self.too_fast(wait))
+    }
+
+    /// The refusal of what is published too fast, counted.
+    pub(crate) fn too_fast(&self, wait: Duration) -> Problem {
+        self.refused.publishes.fetch_add(1, Ordering::Relaxed);
+        Code::RateLimited.because("more events are published than `limits.publishes` allows a second").after(wait)
     }
 
     /// Forgets what concerns nobody any more.
