@@ -69,6 +69,11 @@ impl ChannelName {
     pub fn segments(&self) -> std::str::Split<'_, char> {
         self.0.split('/')
     }
+
+    /// The name with another segment in front, which may make it longer than a client's name can be.
+    pub(crate) fn under(&self, root: &str) -> ChannelName {
+        ChannelName(format!("{root}/{}", self.0).into())
+    }
 }
 
 /// The rules that names and patterns share.
@@ -150,6 +155,12 @@ impl Pattern {
 
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The pattern with another segment in front.
+    pub(crate) fn under(&self, root: &str) -> Pattern {
+        let root = Segment::Literal(root.into());
+        Pattern { segments: std::iter::once(root).chain(self.segments.iter().cloned()).collect() }
     }
 
     /// The pattern with a value in place of a word, wherever the word stands in a segment. The value becomes a part of
