@@ -49,19 +49,21 @@ impl Tracking {
 /// A session, and what it shows of itself to those that it shares a channel with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Profile {
-    id: u64,
+    /// When it was opened, and a number that no other session has.
+    id: (u64, u64),
     session: Box<str>,
     user: Option<Arc<str>>,
     info: Option<Json<'static>>,
 }
 
 impl Profile {
-    /// `id` tells sessions apart, and `session` is what it is publicly called. `None` if `info` has more than
-    /// [`INFO_MAX`] bytes.
-    pub fn new(id: u64, session: &str, user: Option<&str>, info: Option<Json<'_>>) -> Option<Profile> {
+    /// The session that was opened at a time, has a number that no other has, and is publicly called `session`. `None` if
+    /// `info` has more than [`INFO_MAX`] bytes.
+    pub fn new(opened: u64, number: u64, session: &str, user: Option<&str>, info: Option<Json<'_>>) -> Option<Profile> {
         if info.as_ref().is_some_and(|info| info.as_str().len() > INFO_MAX) {
             return None;
         }
+        let id = (opened, number);
         Some(Profile { id, session: session.into(), user: user.map(Into::into), info: info.map(Json::into_owned) })
     }
 
@@ -78,7 +80,7 @@ impl Profile {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Who {
     User(Arc<str>),
-    Session(u64),
+    Session((u64, u64)),
 }
 
 /// What has happened, in order.
@@ -106,7 +108,7 @@ pub struct Totals {
 
 #[derive(Debug)]
 struct Member {
-    /// Its sessions on the channel, by their ids: the first one stands for it.
+    /// Its sessions on the channel: the one that was opened first stands for it.
     sessions: Vec<Arc<Profile>>,
     /// How those who hear of it know it.
     known: Arc<Profile>,
@@ -117,7 +119,7 @@ struct Member {
 }
 
 impl Member {
-    fn place_of(&self, id: u64) -> Result<usize, usize> {
+    fn place_of(&self, id: (u64, u64)) -> Result<usize, usize> {
         self.sessions.binary_search_by(|session| session.id.cmp(&id))
     }
 }
@@ -139,8 +141,8 @@ impl Crowd {
     }
 
     /// Sorted by user, then those without one.
-    pub fn members(&self) -> impl Iterator<Item = Shown<'_>> {
-        self.members.values().map(|member| member.sessions.first().unwrap_or(&member.known).shown())
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.members.values().map(|member| member.sessions.first().unwrap_or(&member.known))
     }
 }
 

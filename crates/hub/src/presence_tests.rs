@@ -9,7 +9,7 @@ fn name(text: &str) -> ChannelName {
 
 fn profile(id: u64, user: Option<&str>, info: Option<&str>) -> Arc<Profile> {
     let info = info.map(|text| Json::parse(text).unwrap());
-    Arc::new(Profile::new(id, &format!("s{id}"), user, info).unwrap())
+    Arc::new(Profile::new(id / 3, id, &format!("s{id}"), user, info).unwrap())
 }
 
 /// In words: `+a ann` came, `-a ann` left, `(a` has somebody, `)a` nobody.
@@ -56,7 +56,7 @@ impl Room {
 
     fn listed(&self) -> Vec<String> {
         let crowd = self.0.on(&name("a"));
-        crowd.map(|crowd| crowd.members().map(|member| member.session.to_owned()).collect()).unwrap_or_default()
+        crowd.map(|crowd| crowd.members().map(|member| member.shown().session.to_owned()).collect()).unwrap_or_default()
     }
 }
 
@@ -142,7 +142,7 @@ fn where_members_are_counted_alone_nobody_is_told_of() {
 #[test]
 fn what_somebody_shows_is_bounded() {
     let text = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
-    let with = |length| Profile::new(1, "s", None, Json::parse(&text(length)));
+    let with = |length| Profile::new(0, 1, "s", None, Json::parse(&text(length)));
     assert!(with(INFO_MAX).is_some() && with(INFO_MAX + 1).is_none());
 }
 
@@ -181,7 +181,7 @@ fn those_that_leave_in_great_number_are_not_waited_for() {
 fn nothing_is_left_of_ten_thousand_sessions_once_they_have_gone() {
     let mut presence = Presence::new(DEBOUNCE, 100_000);
     let channels: Vec<_> = (0..20).map(|i| name(&format!("room/{i}"))).collect();
-    let user = |i: u64| (i % 3 > 0).then(|| format!("user {}", i / 2));
+    let user = |i: u64| (!i.is_multiple_of(3)).then(|| format!("user {}", i / 2));
     let all: Vec<_> = (0..10_000).map(|i| profile(i, user(i).as_deref(), Some("{\"n\":1}"))).collect();
     for (i, one) in all.iter().enumerate() {
         for j in 0..5 {
@@ -338,7 +338,7 @@ proptest! {
             prop_assert_eq!(got, expected);
             for channel in channels {
                 let crowd = presence.on(&name(channel));
-                let listed: Vec<String> = crowd.iter().flat_map(|crowd| crowd.members())
+                let listed: Vec<String> = crowd.iter().flat_map(|crowd| crowd.members().map(|one| one.shown()))
                     .map(|one| one.user.unwrap_or(one.session).to_owned()).collect();
                 prop_assert_eq!(listed.len(), crowd.map_or(0, Crowd::count));
                 let mut expected: Vec<String> = twin.people.iter()

@@ -4,6 +4,7 @@ use crate::auth;
 use crate::proxies::Proxies;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use switchboard_hub::presence::Tracking;
 use switchboard_store::Policy;
 use switchboard_wire::limits::SELECTION_MAX;
 
@@ -34,6 +35,16 @@ pub struct Config {
     pub policy: Policy,
     /// Who may do what.
     pub auth: auth::Settings,
+    pub presence: Presence,
+}
+
+/// Who is on which channel.
+#[derive(Clone, Debug)]
+pub struct Presence {
+    /// How long a member that left may take to come back unnoticed.
+    pub debounce: Duration,
+    /// What is kept of which channel.
+    pub tracking: Tracking,
 }
 
 /// What one peer may make the server hold, in bytes unless it says otherwise.
@@ -109,6 +120,7 @@ impl Default for Config {
             proxies: Proxies::default(),
             policy: Policy::default(),
             auth: auth::Settings::default(),
+            presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },
         }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
-//! do what and `limits` how much of it; `shard` is where subscribers live.
+//! do what and `limits` how much of it; `shard` is where subscribers live, and `presence` knows who is on a channel.
 
 mod api;
 mod audit;
@@ -26,6 +26,7 @@ pub mod listen;
 mod metrics;
 mod node;
 mod origin;
+mod presence;
 pub mod proxies;
 mod reading;
 mod shard;

@@ -4,6 +4,7 @@
 //! sums are made when they are asked for.
 
 use crate::node::Node;
+use crate::presence::DUE_MAX;
 use crate::shard::CONTROL_LIMIT;
 use crate::traffic::{COUNTED, Traffic, Way};
 use crate::transport::Transport;
@@ -217,9 +218,10 @@ impl Collector for Snapshot {
 }
 
 /// What is so now: each by its name, with a sentence.
-fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
+fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 33] {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
     let (addresses, users, publishers) = node.limits.counted();
+    let presence = node.presence.totals();
     [
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
@@ -250,6 +252,10 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
         ("limited_addresses", "Addresses whose connections are counted", addresses as i64),
         ("limited_users", "Users whose streams are counted", users as i64),
         ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
+        ("presence_channels", "Channels that somebody is known to be on", presence.channels as i64),
+        ("presence_members", "Members of these channels", presence.members as i64),
+        ("presence_due", "Changes of members that wait for their time", presence.due as i64),
+        ("presence_due_limit", "Changes of members that wait at most", DUE_MAX as i64),
     ]
 }
 

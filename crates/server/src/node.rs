@@ -7,6 +7,7 @@ use crate::listen::Connections;
 use crate::listen::http1::Settings;
 use crate::metrics::Figures;
 use crate::origin::Pages;
+use crate::presence::Presence;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -35,6 +36,7 @@ pub(crate) struct Node {
     pub(crate) connections: Arc<Connections>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) presence: Presence,
     /// Whether it listens where others reach it.
     reached: bool,
     /// How HTTP/1.1 connections are read.
@@ -74,6 +76,7 @@ impl Node {
         let connections = Arc::new(Connections::new(config.connections));
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
+            presence: Presence::new(&config.presence, log.clone()),
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
@@ -222,7 +225,8 @@ impl Node {
     }
 }
 
-fn now() -> u64 {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 

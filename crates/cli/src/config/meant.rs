@@ -1,8 +1,8 @@
 //! Settings as meant: checked against each other and resolved into what the server takes.
 
-use super::access;
 use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
+use super::{access, presence};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -64,6 +64,7 @@ pub fn defaults() -> Written {
         memory_channels: said(Count(policy.channels)),
         idempotency_keys: said(Count(policy.keys)),
         idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
+        presence_debounce: said(Span(config.presence.debounce)),
         auth_issuer: said(Texts(auth.issuers)),
         auth_audience: said(Texts(auth.audiences)),
         auth_skew: said(Span(auth.skew)),
@@ -98,6 +99,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     apply_policy(written, &mut config, &mut problems);
     apply_proxies(written, &mut config.proxies, &mut problems);
     access::apply(written, &mut config.auth, &mut problems);
+    presence::apply(written, &mut config.presence, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
@@ -205,11 +207,7 @@ fn class_of(rule: &Rule, class: &Said<String>, history: Retention) -> Result<Cla
             return Err(Problem::at(&class.origin, sentence));
         }
         unknown => {
-            let known = ["history", "ephemeral", "state"];
-            let hint = match super::suggest::nearest(unknown, known) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => format!("; there are {}", known.join(", ")),
-            };
+            let hint = super::suggest::known(unknown, ["history", "ephemeral", "state"]);
             return Err(Problem::at(&class.origin, format!("unknown class `{unknown}`{hint}")));
         }
     };

@@ -4,6 +4,7 @@ pub mod access;
 pub mod environment;
 mod file;
 pub mod meant;
+mod presence;
 mod print;
 mod suggest;
 pub mod value;

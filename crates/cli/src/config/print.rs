@@ -91,6 +91,7 @@ fn print_rule(rule: &Rule, out: &mut String) {
         ("subscribe", text(&rule.subscribe)),
         ("publish", text(&rule.publish)),
         ("presence", text(&rule.presence)),
+        ("track", text(&rule.track)),
     ];
     print_entries("channel", entries, out);
 }
@@ -185,6 +186,7 @@ mod tests {
                     pattern: said(&pattern),
                     class: said(if history { "history" } else { "state" }),
                     events: history.then(|| Said { value: crate::config::value::Count(events), origin: origin.clone() }),
+                    track: if history { said("members") } else { None },
                     ..Rule::default()
                 });
             }

@@ -75,10 +75,12 @@ pub struct Rule {
     pub subscribe: Option<Said<String>>,
     pub publish: Option<Said<String>>,
     pub presence: Option<Said<String>>,
+    pub track: Option<Said<String>>,
 }
 
 /// Keys of a `[[channel]]`.
-pub const RULE_KEYS: [&str; 8] = ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence"];
+pub const RULE_KEYS: [&str; 9] =
+    ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence", "track"];
 
 /// One `[[auth.key]]`, as written.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -216,6 +218,8 @@ settings! {
     memory_channels: Count = "memory.channels", "Channels kept; beyond it the longest unused go first.";
     idempotency_keys: Count = "idempotency.keys", "Idempotency keys kept; beyond it a publish with a new key is refused.";
     idempotency_age: Span = "idempotency.age", "How long an idempotency key is kept.";
+    presence_debounce: Span = "presence.debounce",
+        "How long somebody who left a channel may take to come back before the others are told.";
     auth_issuer: Texts = "auth.issuer", "Issuers (`iss`) whose tokens count; where none is named, any.";
     auth_audience: Texts = "auth.audience", "Audiences (`aud`) of which a token names one; where none is named, any.";
     auth_skew: Span = "auth.skew", "How far the clocks of issuers may be off.";

@@ -3,6 +3,7 @@
 mod batch;
 mod channels;
 mod key;
+mod presence;
 pub(crate) mod problem;
 mod publish;
 pub(crate) mod query;
@@ -34,6 +35,8 @@ enum Route {
     Publish,
     /// `/api/channels`
     List,
+    /// `/api/presence/{channel}`
+    Presence(ChannelName),
     /// `/api/token`
     Token,
     /// `/api/revoke`
@@ -52,9 +55,10 @@ impl Route {
             "/api/token" => Ok(Route::Token),
             "/api/revoke" => Ok(Route::Revoke),
             "*" => Ok(Route::Server),
-            _ => match path.strip_prefix("/channels/") {
-                Some(name) => query::channel(name).map(Route::Channel),
-                None => Err(Code::NotFound.into()),
+            _ => match (path.strip_prefix("/channels/"), path.strip_prefix("/api/presence/")) {
+                (Some(name), _) => query::channel(name).map(Route::Channel),
+                (_, Some(name)) => query::channel(name).map(Route::Presence),
+                (None, None) => Err(Code::NotFound.into()),
             },
         }
     }
@@ -63,7 +67,7 @@ impl Route {
     fn allow(&self) -> &'static str {
         match self {
             Route::Channel(_) | Route::Server => "GET, HEAD, POST, DELETE, OPTIONS",
-            Route::Channels | Route::List => "GET, HEAD, OPTIONS",
+            Route::Channels | Route::List | Route::Presence(_) => "GET, HEAD, OPTIONS",
             Route::Publish | Route::Token | Route::Revoke => "POST, OPTIONS",
         }
     }
@@ -98,6 +102,7 @@ pub(crate) async fn answer(
             node.auth.allow_managing(identity)?;
             channels::list(node, query).await
         }
+        (Route::Presence(channel), &Method::GET | &Method::HEAD) => presence::answer(node, identity, channel, query),
         (Route::Token, &Method::POST) => tokens::renew(node, identity, body).await,
         (Route::Revoke, &Method::POST) => tokens::revoke(node, identity, body).await,
         _ => Ok(with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())),
@@ -119,7 +124,11 @@ fn no_content() -> Response<Bytes> {
 /// A JSON answer that nobody keeps.
 fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     // Invariant: what is answered has string keys only, so it cannot fail to be JSON.
-    let mut text = serde_json::to_vec(body).unwrap_or_default();
+    json_text(status, serde_json::to_vec(body).unwrap_or_default())
+}
+
+/// As [`json`], of what is JSON already.
+fn json_text(status: StatusCode, mut text: Vec<u8>) -> Response<Bytes> {
     text.push(b'\n');
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;

@@ -13,6 +13,7 @@ mod expiry;
 mod jwks;
 mod limits;
 mod matrix;
+mod presence;
 mod proxies;
 mod renewal;
 mod revocation;
