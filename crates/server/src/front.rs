@@ -25,8 +25,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
+use switchboard_wire::{Code, Form};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -176,7 +176,11 @@ impl Front {
         if let Some(code) = refused.filter(|_| !watches) {
             // An EventSource stops for good at any status but 200, so it is refused within one.
             let lasting = reads && is_event_stream(head, &query);
-            return if lasting { Ok(Outcome::Respond(self.refuse_event_stream(code))) } else { Err(code.into()) };
+            return if lasting {
+                Ok(Outcome::Respond(self.refuse_event_stream(code, converses)))
+            } else {
+                Err(code.into())
+            };
         }
         if converses && head.method != Method::GET {
             return self.session(head, &query).await;
@@ -189,7 +193,7 @@ impl Front {
             return match read {
                 // What may succeed later is refused in the way that an EventSource survives.
                 Err(problem) if problem.code.row().reconnect && is_event_stream(head, &query) => {
-                    Ok(Outcome::Respond(self.refuse_event_stream(problem.code)))
+                    Ok(Outcome::Respond(self.refuse_event_stream(problem.code, converses)))
                 }
                 read => read,
             };
@@ -340,8 +344,9 @@ impl Front {
         tracing::info!(target: "switchboard::audit", status, method = %head.method, path = shown(&head.path), peer, origin, "denied");
     }
 
-    fn refuse_event_stream(&self, code: Code) -> Response<Bytes> {
-        let mut response = Response::new(sse::refusal(code, self.node.config.retry));
+    fn refuse_event_stream(&self, code: Code, converses: bool) -> Response<Bytes> {
+        let form = if converses { Form::SseSession } else { Form::SseRaw { gzip: false } };
+        let mut response = Response::new(sse::refusal(code, self.node.config.retry, form));
         let headers = response.headers_mut();
         hold::stream_fields(HeaderValue::from_static("text/event-stream"), headers);
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -26,7 +26,7 @@ pub struct Step {
     pub control: u64,
     /// The events up to here come before it.
     pub at: u64,
-    /// What is read from an earlier place up to here, after it.
+    /// What is added, and read from this place up to here after it. It may be that there is nothing to read there.
     pub past: Option<(Arc<Selection>, Place)>,
     /// Where reading goes on: `at`, or past events that this session is not to hear.
     pub onward: u64,
@@ -151,6 +151,11 @@ impl Script {
     /// The control message that waits for events to come before it, with all after it.
     pub fn barrier(&self, walk: &Walk) -> Option<u64> {
         self.ahead(walk).map(|step| step.control)
+    }
+
+    /// The step whose past a connection is in.
+    pub fn in_past(&self, walk: &Walk) -> Option<&Step> {
+        self.last(walk).filter(|_| walk.in_past)
     }
 
     /// A connection has everything of its piece.

@@ -184,7 +184,7 @@ impl Talk {
                 Some("session" | "end" | "presence" | "closing") => None,
                 Some("event") => text(&params["position"]).or_else(|| text(&params["id"])),
                 Some("gap") => text(&params["to"]),
-                Some("position") => text(&params["position"]),
+                Some("position" | "caught_up") => text(&params["position"]),
                 Some("subscribed") => {
                     self.kept.control += 1;
                     text(&params["position"])
@@ -209,14 +209,21 @@ impl Talk {
         Some(message)
     }
 
-    /// The next message.
+    /// The next message that is not about the place alone.
     pub(crate) fn next(&mut self) -> Value {
-        if let Some(message) = self.later.pop_front() {
-            return message;
+        while let Some(message) = self.later.pop_front() {
+            if is_news(&message) {
+                return message;
+            }
         }
+        self.next_of_all(is_news)
+    }
+
+    /// The next message that is looked for, and none of those before it.
+    pub(crate) fn next_of_all(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = self.next_raw().expect("the server closed");
-            if message["method"] != "position" {
+            if wanted(&message) {
                 return message;
             }
         }
@@ -276,9 +283,7 @@ impl Talk {
                     None => Ok(message["result"].clone()),
                 };
             }
-            if message["method"] != "position" {
-                self.later.push_back(message);
-            }
+            self.later.push_back(message);
         }
     }
 
@@ -315,4 +320,9 @@ impl Talk {
         }
         self.kept
     }
+}
+
+/// Whether a message says more than where the client is.
+fn is_news(message: &Value) -> bool {
+    message["method"] != "position" && message["method"] != "caught_up"
 }

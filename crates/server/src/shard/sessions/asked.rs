@@ -2,13 +2,14 @@
 
 use super::super::Shard;
 use super::Conversation;
+use super::down::names;
+use super::link::Link;
 use crate::session::{Ask, Id, Key, Listed};
 use bytes::Bytes;
 use switchboard_hub::session::Arrival;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{Json, Params};
-use switchboard_wire::name::Selection;
 
 /// Longest that a call to a client may take, in milliseconds.
 const CALL: u64 = 60_000;
@@ -30,6 +31,9 @@ impl Shard {
             Ask::Up { seq, ack, body, reply } => {
                 if let Some(ack) = ack {
                     conversation.session.acknowledge(ack);
+                }
+                if body.is_empty() {
+                    return drop(reply.send(Ok(None)));
                 }
                 match conversation.session.arrive(seq, body, self.sessions.now()) {
                     Ok(Arrival::Applied) => drop(reply.send(Ok(None))),
@@ -68,8 +72,11 @@ impl Shard {
     pub(in super::super) fn said(&mut self, token: u32, text: &Bytes) {
         if let Some(number) = self.sessions.of(token) {
             self.with(number, |shard, conversation| {
-                // One that has ended says no more.
-                let _ = conversation.session.arrive_next(text, shard.sessions.now());
+                let Link::Held { next, .. } = &mut conversation.link else { return };
+                let seq = *next;
+                *next += 1;
+                // A message that came by another way meanwhile is not applied again; a session that has ended takes none.
+                let _ = conversation.session.arrive(Some(seq), text.clone(), shard.sessions.now());
             });
         }
     }
@@ -98,14 +105,12 @@ fn tell(
 
 impl Conversation {
     fn listed(&self) -> Listed {
-        let Selection { channels, patterns } = &**self.selection();
-        let names = channels.iter().map(ToString::to_string).chain(patterns.iter().map(ToString::to_string));
         Listed {
             id: self.id.to_string(),
             user: self.identity.user().map(str::to_owned),
             connected: self.link.token().is_some(),
             transport: self.link.name(),
-            channels: names.collect(),
+            channels: names(self.selection()),
             opened: self.opened,
         }
     }

@@ -19,6 +19,8 @@ pub(super) enum Link {
         token: Token,
         connection: u64,
         over: Over,
+        /// The number of the next frame that comes up.
+        next: u64,
     },
     /// A poll that waits for something to say.
     Poll {
@@ -60,7 +62,7 @@ impl Shard {
             let Some(Slot::Held(held)) = shard.slots.get(token as usize) else { return Ok(()) };
             let Transport::Session(over) = held.transport else { return Ok(()) };
             let connection = shard.attach(conversation, take)?;
-            conversation.link = Link::Held { token, connection, over };
+            conversation.link = Link::Held { token, connection, over, next: conversation.session.expected() };
             shard.sessions.link(token, conversation);
             shard.greet(conversation, token);
             shard.place_reader(conversation, token);
@@ -234,6 +236,7 @@ impl Shard {
             "place": place,
             "seq": conversation.session.expected(),
             "linger": self.node.config.session.linger.as_millis() as u64,
+            "heartbeat": self.node.config.heartbeat.as_millis() as u64,
         });
         if let Some(expires) = conversation.identity.expires() {
             params["expires"] = expires.into();

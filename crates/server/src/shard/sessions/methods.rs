@@ -27,12 +27,11 @@ const PAGE: usize = 100;
 pub(super) enum Change {
     /// Read this too, from there on.
     Add {
-        text: String,
         selection: Arc<Selection>,
         from: Place,
     },
     Remove {
-        text: String,
+        texts: Vec<String>,
     },
     /// Pass over the event of this number, which the session has published itself.
     Skip(u64),
@@ -55,10 +54,27 @@ impl Errand {
     }
 }
 
+/// Names and patterns.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`channel` is a name or a pattern, or an array of them")]
+enum OneOrSeveral {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl OneOrSeveral {
+    fn texts(self) -> Vec<String> {
+        match self {
+            OneOrSeveral::One(text) => vec![text],
+            OneOrSeveral::Several(texts) => texts,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Subscribe {
-    channel: String,
+    channel: OneOrSeveral,
     #[serde(default)]
     since: Option<String>,
 }
@@ -66,7 +82,7 @@ struct Subscribe {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unsubscribe {
-    channel: String,
+    channel: OneOrSeveral,
 }
 
 #[derive(Deserialize)]
@@ -121,11 +137,11 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
-        let Subscribe { channel: text, since } = params.read()?;
-        let selection = Arc::new(ordinary(&text)?);
+        let Subscribe { channel, since } = params.read()?;
+        let selection = Arc::new(ordinary(&channel.texts())?);
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
         let most = self.node.config.limits.channels;
-        if conversation.selection().len() >= most && !conversation.reads(&text) {
+        if with(conversation.selection(), &selection).len() > most {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
         conversation.has_room()?;
@@ -134,7 +150,7 @@ impl Shard {
         let opened = self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
         let from = Place { cursor: opened.cursor.seq, floor: opened.cursor.floor };
         let answer = opened_json(&opened);
-        let change = Change::Add { text, selection, from };
+        let change = Change::Add { selection, from };
         self.change_with(conversation, ticket, change);
         Ok(answer)
     }
@@ -145,15 +161,16 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
-        let Unsubscribe { channel: text } = params.read()?;
-        ordinary(&text)?;
-        if !conversation.reads(&text) {
+        let Unsubscribe { channel } = params.read()?;
+        let texts = channel.texts();
+        ordinary(&texts)?;
+        if let Some(text) = texts.iter().find(|text| !conversation.reads(text)) {
             return Err(Code::InvalidParams.because(format!("the session is not subscribed to {text:?}")));
         }
         conversation.has_room()?;
         self.catch_up_with_ring(conversation);
         let position = self.node.log.position(self.present(conversation)).to_string();
-        self.change_with(conversation, ticket, Change::Remove { text });
+        self.change_with(conversation, ticket, Change::Remove { texts });
         Ok(Json::from(&serde_json::json!({ "position": position })))
     }
 
@@ -197,14 +214,16 @@ impl Shard {
         let present = self.present(conversation);
         let mut selection = Selection::clone(conversation.selection());
         let (at, past, onward) = match change {
-            Change::Add { text, selection: added, from } => {
-                // The name was read before.
-                let _ = selection.add(&text);
+            Change::Add { selection: added, from } => {
+                selection = with(&selection, &added);
                 let at = present.max(from.cursor).max(from.floor);
-                (at, (from.cursor < at).then_some((added, from)), at)
+                (at, Some((added, from)), at)
             }
-            Change::Remove { text } => {
-                let _ = selection.remove(&text);
+            Change::Remove { texts } => {
+                for text in texts {
+                    // The name was read before.
+                    let _ = selection.remove(&text);
+                }
                 (present, None, present)
             }
             Change::Skip(seq) => (seq - 1, None, seq),
@@ -217,7 +236,7 @@ impl Shard {
 
     fn history(&mut self, conversation: &Conversation, params: &Params<'_>) -> Result<Json<'static>, Problem> {
         let History { channel, since, limit } = params.read()?;
-        let selection = ordinary(&channel)?;
+        let selection = ordinary(&[channel])?;
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
         let limit = match limit.unwrap_or(PAGE) {
             0 => return Err(Code::InvalidParams.because("`limit` is a number of events, at least 1")),
@@ -281,14 +300,27 @@ impl Conversation {
     }
 }
 
-/// What a text selects that is not the system's own.
-fn ordinary(text: &str) -> Result<Selection, Problem> {
+/// What texts select that are not the system's own.
+fn ordinary(texts: &[String]) -> Result<Selection, Problem> {
     let mut selection = Selection::default();
-    if text.starts_with('$') {
-        return Err(Code::ChannelName.because("names that begin with `$` are the system's own"));
+    for text in texts {
+        if text.starts_with('$') {
+            return Err(Code::ChannelName.because("names that begin with `$` are the system's own"));
+        }
+        selection.add(text).map_err(|bad| Code::ChannelName.because(format!("{text:?}: {bad}")))?;
     }
-    selection.add(text).map_err(|bad| Code::ChannelName.because(format!("{text:?}: {bad}")))?;
+    if selection.is_empty() {
+        return Err(Code::InvalidParams.because("`channel` names no channel"));
+    }
     Ok(selection)
+}
+
+/// What one selects, and another.
+fn with(one: &Selection, other: &Selection) -> Selection {
+    let mut both = one.clone();
+    both.channels.extend(other.channels.iter().filter(|name| !one.channels.contains(name)).cloned());
+    both.patterns.extend(other.patterns.iter().filter(|pattern| !one.patterns.contains(pattern)).cloned());
+    both
 }
 
 fn since_of(text: Option<&str>) -> Since<'_> {
@@ -306,7 +338,7 @@ fn opened_json(opened: &Opened) -> Json<'static> {
     if let Some(recovered) = opened.recovered {
         answer["recovered"] = recovered.into();
     }
-    if let Some(gap) = opened.gap.as_ref().or(opened.owed.as_ref()) {
+    if let Some(gap) = &opened.gap {
         let mut text = Vec::new();
         gap.write_json(&mut text);
         answer["gap"] = serde_json::from_slice(&text).unwrap_or_default();
