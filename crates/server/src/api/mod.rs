@@ -2,7 +2,7 @@
 
 mod batch;
 mod channels;
-mod key;
+pub(crate) mod key;
 mod presence;
 pub(crate) mod problem;
 mod publish;
@@ -14,6 +14,7 @@ use crate::limits::Asker;
 use crate::listen::http1::Head;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
+use crate::session::manage;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -41,6 +42,8 @@ enum Route {
     Token,
     /// `/api/revoke`
     Revoke,
+    /// `/api/sessions` and below, `/api/users/…`
+    Sessions(manage::Path),
     /// `*`, which the front lets through with OPTIONS only.
     Server,
 }
@@ -58,7 +61,7 @@ impl Route {
             _ => match (path.strip_prefix("/channels/"), path.strip_prefix("/api/presence/")) {
                 (Some(name), _) => query::channel(name).map(Route::Channel),
                 (_, Some(name)) => query::channel(name).map(Route::Presence),
-                (None, None) => Err(Code::NotFound.into()),
+                (None, None) => manage::Path::of(path).map(Route::Sessions).ok_or(Code::NotFound.into()),
             },
         }
     }
@@ -68,6 +71,7 @@ impl Route {
         match self {
             Route::Channel(_) | Route::Server => "GET, HEAD, POST, DELETE, OPTIONS",
             Route::Channels | Route::List | Route::Presence(_) => "GET, HEAD, OPTIONS",
+            Route::Sessions(path) => path.allow(),
             Route::Publish | Route::Token | Route::Revoke => "POST, OPTIONS",
         }
     }
@@ -103,6 +107,11 @@ pub(crate) async fn answer(
             channels::list(node, query).await
         }
         (Route::Presence(channel), &Method::GET | &Method::HEAD) => presence::answer(node, identity, channel, query),
+        (Route::Sessions(path), method) => {
+            node.auth.allow_managing(identity)?;
+            let answer = manage::answer(node, path, method, query.one("user")?, body).await?;
+            Ok(answer.unwrap_or_else(|| with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())))
+        }
         (Route::Token, &Method::POST) => tokens::renew(node, identity, body).await,
         (Route::Revoke, &Method::POST) => tokens::revoke(node, identity, body).await,
         _ => Ok(with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())),
@@ -122,7 +131,7 @@ fn no_content() -> Response<Bytes> {
 }
 
 /// A JSON answer that nobody keeps.
-fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
+pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     // Invariant: what is answered has string keys only, so it cannot fail to be JSON.
     json_text(status, serde_json::to_vec(body).unwrap_or_default())
 }
@@ -139,7 +148,7 @@ fn json_text(status: StatusCode, mut text: Vec<u8>) -> Response<Bytes> {
 }
 
 /// Reads a body of at most `limit` bytes. One that says that it is larger is refused at its word.
-async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
     let check = |length: u64| match length > limit as u64 {
         true => Err(Code::TooLarge.because(format!("the body has more than {limit} bytes"))),
         false => Ok(()),
