@@ -57,14 +57,14 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The session that was opened at a time, has a number that no other has, and is publicly called `session`. `None` if
-    /// `info` has more than [`INFO_MAX`] bytes.
-    pub fn new(opened: u64, number: u64, session: &str, user: Option<&str>, info: Option<Json<'_>>) -> Option<Profile> {
-        if info.as_ref().is_some_and(|info| info.as_str().len() > INFO_MAX) {
-            return None;
-        }
-        let id = (opened, number);
-        Some(Profile { id, session: session.into(), user: user.map(Into::into), info: info.map(Json::into_owned) })
+    /// The session that was opened at a time, has a number that no other has, and is publicly called `session`.
+    pub fn new(opened: u64, number: u64, session: &str, user: Option<&str>) -> Profile {
+        Profile { id: (opened, number), session: session.into(), user: user.map(Into::into), info: None }
+    }
+
+    /// It shows this as well. `None` if that has more than [`INFO_MAX`] bytes.
+    pub fn with_info(self, info: Json<'_>) -> Option<Profile> {
+        (info.as_str().len() <= INFO_MAX).then(|| Profile { info: Some(info.into_owned()), ..self })
     }
 
     pub fn shown(&self) -> Shown<'_> {

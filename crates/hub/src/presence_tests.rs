@@ -8,8 +8,11 @@ fn name(text: &str) -> ChannelName {
 }
 
 fn profile(id: u64, user: Option<&str>, info: Option<&str>) -> Arc<Profile> {
-    let info = info.map(|text| Json::parse(text).unwrap());
-    Arc::new(Profile::new(id / 3, id, &format!("s{id}"), user, info).unwrap())
+    let profile = Profile::new(id / 3, id, &format!("s{id}"), user);
+    Arc::new(match info {
+        Some(text) => profile.with_info(Json::parse(text).unwrap()).unwrap(),
+        None => profile,
+    })
 }
 
 /// In words: `+a ann` came, `-a ann` left, `(a` has somebody, `)a` nobody.
@@ -142,7 +145,7 @@ fn where_members_are_counted_alone_nobody_is_told_of() {
 #[test]
 fn what_somebody_shows_is_bounded() {
     let text = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
-    let with = |length| Profile::new(0, 1, "s", None, Json::parse(&text(length)));
+    let with = |length| Profile::new(0, 1, "s", None).with_info(Json::parse(&text(length)).unwrap());
     assert!(with(INFO_MAX).is_some() && with(INFO_MAX + 1).is_none());
 }
 

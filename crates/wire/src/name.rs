@@ -74,6 +74,11 @@ impl ChannelName {
     pub(crate) fn under(&self, root: &str) -> ChannelName {
         ChannelName(format!("{root}/{}", self.0).into())
     }
+
+    /// The name that this one is [`ChannelName::under`] a segment; `None` if it is not.
+    pub(crate) fn beneath(&self, root: &str) -> Option<ChannelName> {
+        Some(ChannelName(self.0.strip_prefix(root)?.strip_prefix('/')?.into()))
+    }
 }
 
 /// The rules that names and patterns share.
@@ -161,6 +166,14 @@ impl Pattern {
     pub(crate) fn under(&self, root: &str) -> Pattern {
         let root = Segment::Literal(root.into());
         Pattern { segments: std::iter::once(root).chain(self.segments.iter().cloned()).collect() }
+    }
+
+    /// The pattern that this one is [`Pattern::under`] a segment; `None` if it is not.
+    pub(crate) fn beneath(&self, root: &str) -> Option<Pattern> {
+        match &*self.segments {
+            [Segment::Literal(first), rest @ ..] if **first == *root => Some(Pattern { segments: rest.into() }),
+            _ => None,
+        }
     }
 
     /// The pattern with a value in place of a word, wherever the word stands in a segment. The value becomes a part of

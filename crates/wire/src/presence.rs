@@ -7,7 +7,7 @@
 use crate::event::{Draft, Event};
 use crate::json;
 use crate::jsonrpc::Json;
-use crate::name::{ChannelName, Pattern};
+use crate::name::{ChannelName, Selection};
 
 /// What the channels of notices begin with.
 const ROOT: &str = "$presence";
@@ -56,14 +56,21 @@ impl Member<'_> {
     }
 }
 
-/// Appends a list of members: `"members":[…]`, to stand in an object.
-pub fn write_members<'a>(members: impl IntoIterator<Item = Member<'a>>, out: &mut Vec<u8>) {
+/// Appends a list of members: `"members":[…]`, to stand in an object. Those that would make it longer than `most` bytes are
+/// left out.
+pub fn write_members<'a>(members: impl IntoIterator<Item = Member<'a>>, most: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"members\":[");
+    let start = out.len();
     for (i, member) in members.into_iter().enumerate() {
+        let before = out.len();
         if i > 0 {
             out.push(b',');
         }
         member.write_json(out);
+        if out.len() - start > most {
+            out.truncate(before);
+            break;
+        }
     }
     out.push(b']');
 }
@@ -89,14 +96,35 @@ pub fn channel_of(channel: &ChannelName) -> ChannelName {
     channel.under(ROOT)
 }
 
-/// What selects the channels of the notices of all channels that the pattern selects.
-pub fn pattern_of(pattern: &Pattern) -> Pattern {
-    pattern.under(ROOT)
+/// Whether a channel is one of notices.
+pub fn is_of_notices(channel: &ChannelName) -> bool {
+    channel.as_str().strip_prefix(ROOT).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The channel whose notices these are; `None` if the channel is not one of notices.
-pub fn watched(notices: &ChannelName) -> Option<&str> {
-    notices.as_str().strip_prefix(ROOT)?.strip_prefix('/')
+/// The notices of all channels of a selection.
+pub fn notices_of(selection: &Selection) -> Selection {
+    Selection {
+        channels: selection.channels.iter().map(channel_of).collect(),
+        patterns: selection.patterns.iter().map(|pattern| pattern.under(ROOT)).collect(),
+    }
+}
+
+/// What a selection has besides notices, and the channels whose notices it has.
+pub fn apart(selection: &Selection) -> (Selection, Selection) {
+    let (mut read, mut watched) = (Selection::default(), Selection::default());
+    for channel in &selection.channels {
+        match channel.beneath(ROOT) {
+            Some(channel) => watched.channels.push(channel),
+            None => read.channels.push(channel.clone()),
+        }
+    }
+    for pattern in &selection.patterns {
+        match pattern.beneath(ROOT) {
+            Some(pattern) => watched.patterns.push(pattern),
+            None => read.patterns.push(pattern.clone()),
+        }
+    }
+    (read, watched)
 }
 
 #[cfg(test)]
@@ -136,27 +164,53 @@ mod tests {
             [(&[][..], r#""members":[]"#), (&["a", "b"], r#""members":[{"session":"a"},{"session":"b"}]"#)]
         {
             let mut out = Vec::new();
-            write_members(sessions.iter().map(|session| member(session)), &mut out);
+            write_members(sessions.iter().map(|session| member(session)), 1000, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+        let each = r#"{"session":"a"}"#.len();
+        for (most, there) in [(0, 0), (each - 1, 0), (each, 1), (2 * each, 1), (2 * each + 1, 2)] {
+            let mut out = Vec::new();
+            write_members(["a", "b", "c"].map(member), most, &mut out);
+            let text = format!("{{{}}}", String::from_utf8(out).unwrap());
+            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(read["members"].as_array().unwrap().len(), there, "{most} {text}");
         }
     }
 
     #[test]
-    fn notices_have_channels_of_the_systems_own_that_patterns_select_as_the_channels_themselves() {
+    fn notices_have_channels_of_the_systems_own_that_are_selected_as_the_channels_themselves() {
         let longest = "x".repeat(NAME_MAX);
         for name in ["a", "room/1", "room/1/x", &longest] {
             let name = ChannelName::new(name).unwrap();
             let notices = channel_of(&name);
-            assert!(notices.is_reserved());
-            assert_eq!(watched(&notices), Some(name.as_str()));
-            for pattern in ["**", "*", "room/*", "room/**", "*/1", "a", "**/x"] {
-                let pattern = Pattern::new(pattern).unwrap();
-                assert_eq!(pattern_of(&pattern).matches(&notices), pattern.matches(&name), "{pattern} {name}");
-                assert!(!pattern_of(&pattern).matches(&name) && !pattern.matches(&notices), "{pattern} {name}");
+            assert!(notices.is_reserved() && is_of_notices(&notices) && !is_of_notices(&name));
+            for text in ["**", "*", "room/*", "room/**", "*/1", "a", "**/x", &longest] {
+                let mut selection = Selection::default();
+                selection.add(text).unwrap();
+                let watching = notices_of(&selection);
+                assert_eq!(watching.selects(&notices), selection.selects(&name), "{text} {name}");
+                assert!(!watching.selects(&name) && !selection.selects(&notices), "{text} {name}");
             }
         }
-        for other in ["$presences/a", "$other/presence/a", "a", "presence/a"] {
-            assert_eq!(watched(&ChannelName::new(other).unwrap()), None);
+        for other in ["$presences/a", "$presence", "$other/presence/a", "a", "presence/a"] {
+            assert!(!is_of_notices(&ChannelName::new(other).unwrap()), "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_read_and_what_is_watched_are_told_apart() {
+        let select = |texts: &[&str]| {
+            let mut selection = Selection::default();
+            texts.iter().for_each(|text| selection.add(text).unwrap());
+            selection
+        };
+        let (read, watched) = (select(&["a", "b/*", "c/**"]), select(&["a", "b/*"]));
+        let notices = notices_of(&watched);
+        let both = Selection {
+            channels: [&notices.channels[..], &read.channels].concat(),
+            patterns: [&notices.patterns[..], &read.patterns].concat(),
+        };
+        assert_eq!(apart(&both), (read.clone(), watched));
+        assert_eq!(apart(&read), (read, Selection::default()));
     }
 }

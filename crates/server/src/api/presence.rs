@@ -33,7 +33,7 @@ pub(super) fn answer(
     let mut body = serde_json::to_vec(channel.as_str()).unwrap_or_default();
     body.splice(..0, *b"{\"channel\":");
     body.push(b',');
-    view.write(&mut body);
+    view.write(usize::MAX, &mut body);
     body.push(b'}');
     Ok(json_text(StatusCode::OK, body))
 }

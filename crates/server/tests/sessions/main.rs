@@ -11,4 +11,5 @@ mod calls;
 mod cuts;
 mod link;
 mod methods;
+mod presence;
 mod talk;

@@ -71,8 +71,11 @@ fn who_is_on_a_channel_is_told_where_that_is_kept_track_of() {
     let node = node_with(|config| config.presence.tracking = tracking);
     let channel = |name| ChannelName::new(name).unwrap();
     for (id, user) in [(1, Some("ben")), (2, None), (3, Some("ann")), (4, Some("ann"))] {
-        let info = Json::parse("{\"n\":\n 1.50}").filter(|_| id == 3);
-        let profile = Arc::new(Profile::new(0, id, &format!("s{id}"), user, info).unwrap());
+        let mut profile = Profile::new(0, id, &format!("s{id}"), user);
+        if id == 3 {
+            profile = profile.with_info(Json::parse("{\"n\":\n 1.50}").unwrap()).unwrap();
+        }
+        let profile = Arc::new(profile);
         node.presence.join(&channel("room/\"1\""), &profile);
         node.presence.join(&channel("crowd"), &profile);
     }
