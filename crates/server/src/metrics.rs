@@ -56,6 +56,8 @@ pub(crate) struct ShardFigures {
     paused: AtomicU64,
     sessions: AtomicI64,
     sessions_opened: AtomicU64,
+    sessions_full: AtomicU64,
+    session_calls_refused: AtomicU64,
     pub(crate) traffic: Traffic,
 }
 
@@ -132,8 +134,16 @@ impl ShardFigures {
         self.sessions_opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn session_ended(&self) {
+    /// `full`: because more waited for its client than it may keep.
+    pub(crate) fn session_ended(&self, full: bool) {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.sessions_full.fetch_add(u64::from(full), Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_calls_refused(&self, more: u64) {
+        if more > 0 {
+            self.session_calls_refused.fetch_add(more, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn waiting(&self, change: i64) {
@@ -272,7 +282,7 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 30] {
 }
 
 /// What has been counted so far.
-fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 24] {
+fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 26] {
     let (figures, refused) = (&node.figures, &node.limits.refused);
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
@@ -290,6 +300,8 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 24]
         ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
         ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
         ("sessions_opened", "Sessions opened", figures.sum(|s| &s.sessions_opened)),
+        ("sessions_full", "Sessions ended because more waited for them than is kept", figures.sum(|s| &s.sessions_full)),
+        ("session_calls_refused", "Calls refused because too many were open", figures.sum(|s| &s.session_calls_refused)),
         ("accepted", "Connections accepted", of(&figures.accepted)),
         ("refused", "Connections refused at the limit", of(&figures.refused)),
         ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),

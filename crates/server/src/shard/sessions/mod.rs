@@ -182,6 +182,7 @@ impl Shard {
                 }
                 self.happened(conversation, happening);
             }
+            self.node.figures.shard(self.index).session_calls_refused(conversation.session.take_refused());
             self.say(conversation);
             // A connection that broke meanwhile could not find its session.
             if let Some(token) = conversation.link.token()
@@ -221,7 +222,7 @@ impl Shard {
 
     /// The session is over. Whoever is connected is told.
     fn ended(&mut self, conversation: &mut Conversation, code: Code) {
-        self.node.figures.shard(self.index).session_ended();
+        self.node.figures.shard(self.index).session_ended(code == Code::SessionFull);
         tracing::debug!(session = %conversation.id, code = code.row().name, "session ended");
         self.close_link(conversation, code);
     }
