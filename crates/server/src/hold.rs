@@ -1,8 +1,6 @@
 //! Opening an answer that is held: its head, its first words, and where its reader begins.
 
 use crate::auth::Identity;
-use crate::limits::Seats;
-use crate::limits::bucket::Allowance;
 use crate::listen::http1::Head;
 use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
@@ -88,12 +86,7 @@ pub(crate) fn open(
         selection: reading.selection.clone(),
         place: Place { cursor: opened.cursor.seq, floor: opened.cursor.floor },
         ending,
-        guest: lease.map(|lease| Guest {
-            identity: identity.clone(),
-            connection: lease.connection,
-            seats: Seats::default(),
-            allowance: Allowance::default(),
-        }),
+        guest: lease.map(|lease| Guest::new(identity.clone(), lease.connection)),
     }))
 }
 

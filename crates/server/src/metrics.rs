@@ -217,9 +217,9 @@ impl Collector for Snapshot {
 }
 
 /// What is so now: each by its name, with a sentence.
-fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
+fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 30] {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
-    let (addresses, users, publishers) = node.limits.counted();
+    let [addresses, users, publishers, channels] = node.limits.counted();
     [
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
@@ -250,11 +250,12 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
         ("limited_addresses", "Addresses whose connections are counted", addresses as i64),
         ("limited_users", "Users whose streams are counted", users as i64),
         ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
+        ("limited_channels", "Channels that take less than they may at once", channels as i64),
     ]
 }
 
 /// What has been counted so far.
-fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 23] {
+fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 24] {
     let (figures, refused) = (&node.figures, &node.limits.refused);
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
@@ -278,6 +279,7 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 23]
         ("refused_address", "Connections and streams refused at the limit of an address", of(&refused.address)),
         ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
         ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
+        ("refused_channel", "Publishes refused for coming faster than their channel takes", of(&refused.channel)),
         ("requests", "Requests read", of(&figures.requests)),
         ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
         ("problems", "Requests answered with a problem", of(&figures.problems)),
