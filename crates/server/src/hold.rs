@@ -22,6 +22,9 @@ use switchboard_wire::{Form, Lease, Notice, form};
 /// Proxies that buffer answers are told not to.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// The name of a connection, by which it is renewed and revoked.
+const CONNECTION_NAME: HeaderName = HeaderName::from_static("switchboard-connection");
+
 /// What became of a read that was to be held open.
 pub(crate) enum Hold {
     Answer(Box<Answer>),
@@ -50,6 +53,11 @@ pub(crate) fn open(
         None => streaming(node, reading, transport),
     };
     dress(response.headers_mut());
+    let lease =
+        (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
+    if let Some(lease) = lease.filter(|_| !transport.form().says_gaps()) {
+        name(lease, response.headers_mut());
+    }
     let (parts, ()) = response.into_parts();
     let (extent, connection) = match (transport.is_websocket(), chunked) {
         (true, _) => (Extent::Unsaid, None),
@@ -65,8 +73,6 @@ pub(crate) fn open(
         Opened { gap: Some(_), .. } if !form.says_gaps() => Some(Ending::Broken),
         _ => None,
     };
-    let lease =
-        (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
     let mut gzip = form.is_gzipped().then(Total::default);
     if gzip.is_some() {
         let head = form::verbatim(&gzip::HEAD, Form::Body);
@@ -88,6 +94,13 @@ pub(crate) fn open(
         ending,
         guest: lease.map(|lease| Guest::new(identity.clone(), lease.connection)),
     }))
+}
+
+/// Says how a connection is called where no `$open` can: in raw form.
+fn name(lease: Lease, headers: &mut HeaderMap) {
+    if let Ok(name) = HeaderValue::try_from(format!("{:016x}", lease.connection)) {
+        headers.insert(CONNECTION_NAME, name);
+    }
 }
 
 /// `$open`, and `$gap` if reading opens with one.

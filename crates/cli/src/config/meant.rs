@@ -309,6 +309,8 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
         check("bytes", size(&rule.bytes));
+        check("publishes", count(&rule.publishes));
+        check("message", size(&rule.message));
     }
 }
 
