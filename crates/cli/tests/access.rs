@@ -81,7 +81,10 @@ fn a_token_is_made_explained_and_judged() {
         assert!(said.out.contains(why) || said.err.contains(why), "{why}: {} {}", said.out, said.err);
         assert!(!said.err.contains(SECRET) && !said.out.contains(SECRET));
     }
-    let limited = folder.write("l.toml", "[[channel]]\npattern = \"chat/*\"\npublishes = 5\n[[channel]]\npattern = \"**\"\nmessage = \"4KiB\"\n");
+    let limited = folder.write(
+        "l.toml",
+        "[[channel]]\npattern = \"chat/*\"\npublishes = 5\n[[channel]]\npattern = \"**\"\nmessage = \"4KiB\"\n",
+    );
     let judged = |action: &str, channel: &str| run(&["may", "--config", &limited, "-", action, channel]).out;
     assert!(
         judged("publish", "chat/1").ends_with(

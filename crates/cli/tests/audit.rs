@@ -85,9 +85,7 @@ fn a_websocket_that_is_closed_for_what_it_published_leaves_a_line() {
 fn streams_that_end_with_their_tokens_leave_lines() {
     let told = Told::serve("ends", "", &[]);
     let manager = bearer(&told.token(&["--sub", "boss", "--manage", "**"]));
-    let shown = |name: &str, time: &str| {
-        bearer(&told.token(&["--sub", name, "--for", time, "--subscribe", "room/**"]))
-    };
+    let shown = |name: &str, time: &str| bearer(&told.token(&["--sub", name, "--for", time, "--subscribe", "room/**"]));
     let (ann, bob) = (shown("ann", "3s"), shown("bob", "1h"));
     let mut expires = told.server.connect().sse("/channels/room/1", &[("Authorization", &ann)]);
     expires.notice("$open");
@@ -96,10 +94,7 @@ fn streams_that_end_with_their_tokens_leave_lines() {
     let taken = told.server.post("/api/revoke", &[("Authorization", &manager)], r#"{"user":"bob"}"#).expect(200);
     assert_eq!(taken.json()["ended"], 1);
     let line = told.line(&[STREAM, "code=\"token_revoked\""]);
-    assert!(
-        line.contains("transport=\"stream\" who=\"user bob\" channel=\"room/**\" peer=\"127.0.0.1\""),
-        "{line}"
-    );
+    assert!(line.contains("transport=\"stream\" who=\"user bob\" channel=\"room/**\" peer=\"127.0.0.1\""), "{line}");
     assert_eq!(expires.notice("$closing").json()["code"], "token_expired");
     let line = told.line(&[STREAM, "code=\"token_expired\""]);
     assert!(line.contains("transport=\"sse\" who=\"user ann\" channel=\"room/1\""), "{line}");

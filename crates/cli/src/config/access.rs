@@ -264,7 +264,8 @@ fn limit_of(written: &Written, rule: &Rule) -> Result<Option<ChannelLimit>, Vec<
         && own.value.0 > most
     {
         let (own_size, most) = (show_size(own.value.0), show_size(most));
-        let sentence = format!("`message` is {own_size}, more than `limits.message` with {most}, which holds for all channels");
+        let sentence =
+            format!("`message` is {own_size}, more than `limits.message` with {most}, which holds for all channels");
         return Err(vec![Problem::at(&own.origin, sentence)]);
     }
     let read = pattern(&said.value, &said.origin);

@@ -65,7 +65,10 @@ fn a_rule_limits_what_is_published_and_leaves_open_mode_and_the_class_as_they_ar
         ("[[channel]]\npattern = \"a\"\npublishes = 0", "s.toml:3: `publishes` is 0"),
         ("[[channel]]\npattern = \"a//b\"\npublishes = 1", "s.toml:2: pattern `a//b`"),
         ("[[channel]]\npattern = \"a//b\"\nclass = \"state\"\npublishes = 1", "s.toml:2: pattern `a//b`"),
-        ("[[channel]]\npattern = \"a\"\nmessage = \"2MiB\"", "s.toml:3: `message` is 2MiB, more than `limits.message` with 1MiB"),
+        (
+            "[[channel]]\npattern = \"a\"\nmessage = \"2MiB\"",
+            "s.toml:3: `message` is 2MiB, more than `limits.message` with 1MiB",
+        ),
     ] {
         let problems = of(text).unwrap_err();
         assert!(problems.len() == 1 && problems[0].starts_with(begins), "{text}: {problems:?}");

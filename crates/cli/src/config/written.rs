@@ -80,18 +80,8 @@ pub struct Rule {
 }
 
 /// Keys of a `[[channel]]`.
-pub const RULE_KEYS: [&str; 10] = [
-    "pattern",
-    "class",
-    "events",
-    "age",
-    "bytes",
-    "subscribe",
-    "publish",
-    "presence",
-    "publishes",
-    "message",
-];
+pub const RULE_KEYS: [&str; 10] =
+    ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence", "publishes", "message"];
 /// Those beside which a rule may leave the class to another.
 pub const CLASSLESS_KEYS: [&str; 5] = ["subscribe", "publish", "presence", "publishes", "message"];
 

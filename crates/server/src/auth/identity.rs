@@ -12,6 +12,7 @@ pub(crate) struct Identity(Option<Arc<Kind>>);
 
 /// What somebody holds.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it stands behind a pointer, and a token is what most hold")]
 pub(crate) enum Kind {
     Token(Signed),
     Key {

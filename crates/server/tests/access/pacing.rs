@@ -20,11 +20,8 @@ fn resting(server: &Server) -> (Conn, Sse, Instant) {
     reader.notice("$open");
     let mut conn = server.connect();
     let shown = bearer(&token("ann", &["**"]));
-    let fields = [
-        ("Authorization", &*shown),
-        ("Content-Type", "application/x-ndjson"),
-        ("Transfer-Encoding", "chunked"),
-    ];
+    let fields =
+        [("Authorization", &*shown), ("Content-Type", "application/x-ndjson"), ("Transfer-Encoding", "chunked")];
     conn.ask("POST", "/channels/a", &fields, None);
     conn.send(chunk(10));
     (0..10).for_each(|_| assert_eq!(reader.event().data, "1"));

@@ -121,10 +121,14 @@ fn info_is_kept_as_written_on_one_line_and_bounded() {
         })
     };
     let kept = |text: &str| info(text).unwrap().map(String::from);
-    assert_eq!(kept("{\n \"name\": \"Ann\",\r\n \"big\": 123456789012345678901234567890}").as_deref(),
-        Some("{  \"name\": \"Ann\",   \"big\": 123456789012345678901234567890}"));
+    assert_eq!(
+        kept("{\n \"name\": \"Ann\",\r\n \"big\": 123456789012345678901234567890}").as_deref(),
+        Some("{  \"name\": \"Ann\",   \"big\": 123456789012345678901234567890}")
+    );
     assert_eq!((kept("7").as_deref(), kept("null")), (Some("7"), None));
-    assert!(check(&mint(&claims(&json!({}))), &Settings::default(), &[hs256(None)], NOW * 1000).unwrap().info.is_none());
+    assert!(
+        check(&mint(&claims(&json!({}))), &Settings::default(), &[hs256(None)], NOW * 1000).unwrap().info.is_none()
+    );
     let of_length = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
     assert_eq!(kept(&of_length(1024)).map(|info| info.len()), Some(1024));
     assert!(info(&of_length(1025)).unwrap_err().contains("`info` has more than 1024 bytes"));
