@@ -279,6 +279,7 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use switchboard_hub::access::{Rule, Whom};
 
     #[test]
     fn an_ipv6_address_counts_with_its_network_and_a_mapped_one_as_ipv4() {
@@ -286,6 +287,28 @@ mod tests {
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(of("192.0.2.7"), "192.0.2.7");
+    }
+
+    #[test]
+    fn with_authentication_there_are_limits_that_nobody_set() {
+        let mut config = Config::default();
+        let pattern = switchboard_wire::Pattern::new("**").unwrap();
+        let rule = Rule { pattern, subscribe: Some(Whom::Anyone), publish: None, presence: None };
+        config.auth.access.rules.push(rule);
+        let limits = Limits::new(&config, 101, 0);
+        assert_eq!((limits.address, limits.user, limits.publishes), (Some(51), Some(100), Some(100)));
+        assert_eq!((0..10_000).take_while(|_| limits.newcomer(0).is_ok()).count(), 500);
+        assert_eq!((0..10_000).take_while(|_| limits.newcomer(1000).is_ok()).count(), 500);
+        let home = IpAddr::from([192, 0, 2, 1]);
+        let seats: Vec<_> = (0..100).map_while(|_| limits.connection(home).ok()).collect();
+        assert_eq!(seats.len(), 51);
+        assert_eq!(limits.connection(home).unwrap_err().code, Code::TooMany);
+        let allowance = limits.publisher(&Identity::default(), Some(home));
+        let channel = ChannelName::new("a").unwrap();
+        let publish = || limits.publish(&allowance, std::iter::once(&channel), 0);
+        assert_eq!((0..1000).take_while(|_| publish().is_ok()).count(), 200);
+        let refused = publish().unwrap_err();
+        assert_eq!((refused.code, refused.after), (Code::RateLimited, Some(Duration::from_millis(10))));
     }
 
     #[test]
