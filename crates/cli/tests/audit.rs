@@ -142,3 +142,31 @@ fn a_proxy_that_nobody_named_is_told_of_once() {
     assert_eq!((warned(&named), open.said().contains("[proxies]")), (0, false));
     assert_eq!(json!(open.terminate()), json!(0));
 }
+
+#[test]
+fn what_a_session_is_denied_and_why_it_ends_leaves_lines() {
+    let told = Told::serve("session", "", &[]);
+    let manager = bearer(&told.token(&["--sub", "boss", "--manage", "**"]));
+    let token = told.token(&["--sub", "ann", "--subscribe", "room/**"]);
+    let shown = bearer(&token);
+    let fields = [("Authorization", &*shown), ("Sec-WebSocket-Protocol", "switchboard.v1")];
+    let mut socket = told.server.handshake("/session", &fields).unwrap();
+    let greeting = socket.json();
+    let session = greeting["params"]["id"].as_str().unwrap().to_owned();
+    let publish = json!({"jsonrpc": "2.0", "id": 1, "method": "publish", "params": {"channel": "room/1", "data": 1}});
+    socket.send_text(&publish.to_string());
+    assert_eq!(socket.json()["error"]["code"], 40300);
+    let line = told.line(&["a call was denied", "code=\"forbidden\""]);
+    for word in ["method=\"publish\"", "who=\"user ann\"", &format!("session={session}"), "peer=\"127.0.0.1\""] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    told.server.post("/api/revoke", &[("Authorization", &manager)], r#"{"user":"ann"}"#).expect(200);
+    let line = told.line(&["a session ended", "code=\"token_revoked\""]);
+    assert!(line.contains("who=\"user ann\"") && line.contains(&session), "{line}");
+    let key = greeting["params"]["location"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
+    for secret in [token.as_str(), key.as_str()] {
+        assert!(!told.server.said().contains(secret), "{secret}: {}", told.server.said());
+    }
+    let metrics = told.server.get("/metrics").expect(200).text();
+    assert!(metrics.contains("switchboard_denied_total 2\n"), "{metrics}");
+}

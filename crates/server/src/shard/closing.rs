@@ -3,7 +3,7 @@
 use super::{Shard, Slot};
 use crate::auth::Identity;
 use crate::traffic::Way;
-use crate::transport::Ending;
+use crate::transport::{Ending, Transport};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::Shutdown;
@@ -54,7 +54,8 @@ impl Shard {
     /// A line for a stream that is closed for whose it is, or for a limit.
     pub(super) fn audit(&mut self, token: Token, code: Code) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-        if held.closing || !self.node.denies(code) {
+        // What a session ends for is told of the session.
+        if held.closing || matches!(held.transport, Transport::Session(_)) || !self.node.denies(code) {
             return;
         }
         let (who, peer) = match self.guests.who(token) {
@@ -125,12 +126,13 @@ impl Shard {
     /// Tells every client that the server stops.
     pub(crate) fn drain(&mut self) {
         self.deliver_before();
+        self.drain_polls();
         let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();
         for token in tokens {
             match self.slots.get(token as usize) {
                 Some(Slot::Waiting(_)) => self.wake(token, Vec::new()),
                 Some(Slot::Held(_)) => self.begin_close(token, Ending::Closing(Code::Draining)),
-                None => {}
+                Some(Slot::Polling) | None => {}
             }
         }
     }

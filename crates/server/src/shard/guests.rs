@@ -43,7 +43,7 @@ pub(super) struct Guests {
     held: HashMap<Token, Guest>,
     waiting: HashMap<Token, Identity>,
     /// What connections still take up whose last words were said: it is theirs until their sockets are gone.
-    leaving: HashMap<Token, Seats>,
+    leaving: HashMap<Token, Vec<Seats>>,
     named: HashMap<u64, Token>,
     /// When streams end: in milliseconds since the Unix epoch, with the name of the connection. What is no longer so was
     /// renewed or has gone, and is passed over when its time comes.
@@ -65,10 +65,15 @@ impl Guests {
 
     /// A stream is nobody's any more, and its connection is still there.
     pub(super) fn retire(&mut self, token: Token) {
-        if let Some(guest) = self.take(token)
-            && !guest.seats.is_empty()
-        {
-            self.leaving.insert(token, guest.seats);
+        if let Some(guest) = self.take(token) {
+            self.keep(token, guest.seats);
+        }
+    }
+
+    /// Lets something that is over keep its place for as long as the socket of a connection is there.
+    pub(super) fn keep(&mut self, token: Token, seats: Seats) {
+        if !seats.is_empty() {
+            self.leaving.entry(token).or_default().push(seats);
         }
     }
 
@@ -166,6 +171,9 @@ impl Shard {
         let mut ended = 0;
         for token in tokens {
             let waits = matches!(self.slots.get(token as usize), Some(Slot::Waiting(_)));
+            if self.sessions_have(token) {
+                continue;
+            }
             let Some(refused) = self.refused(token, waits, now) else { continue };
             ended += 1;
             match waits {
@@ -174,7 +182,7 @@ impl Shard {
                 false => self.begin_close(token, Ending::Closing(refused.code)),
             }
         }
-        ended
+        ended + self.reconsider_sessions()
     }
 
     /// Why a stream is to end, if it is.
