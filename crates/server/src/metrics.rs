@@ -244,10 +244,10 @@ impl Collector for Snapshot {
 }
 
 /// What is so now: each by its name, with a sentence.
-fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 30] {
+fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
-    let (addresses, users, publishers) = node.limits.counted();
-    [
+    let [addresses, users, publishers, channels] = node.limits.counted();
+    vec![
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
         ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
@@ -278,14 +278,15 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 30] {
         ("limited_addresses", "Addresses whose connections are counted", addresses as i64),
         ("limited_users", "Users whose streams are counted", users as i64),
         ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
+        ("limited_channels", "Channels that take less than they may at once", channels as i64),
     ]
 }
 
 /// What has been counted so far.
-fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 26] {
+fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> {
     let (figures, refused) = (&node.figures, &node.limits.refused);
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    [
+    vec![
         ("appended", "Events appended to the log", log.appended),
         ("repeated", "Appends answered from an idempotency key", log.repeated),
         ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
@@ -300,8 +301,16 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 26]
         ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
         ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
         ("sessions_opened", "Sessions opened", figures.sum(|s| &s.sessions_opened)),
-        ("sessions_full", "Sessions ended because more waited for them than is kept", figures.sum(|s| &s.sessions_full)),
-        ("session_calls_refused", "Calls refused because too many were open", figures.sum(|s| &s.session_calls_refused)),
+        (
+            "sessions_full",
+            "Sessions ended because more waited for them than is kept",
+            figures.sum(|s| &s.sessions_full),
+        ),
+        (
+            "session_calls_refused",
+            "Calls refused because too many were open",
+            figures.sum(|s| &s.session_calls_refused),
+        ),
         ("accepted", "Connections accepted", of(&figures.accepted)),
         ("refused", "Connections refused at the limit", of(&figures.refused)),
         ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
@@ -309,6 +318,7 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 26]
         ("refused_address", "Connections and streams refused at the limit of an address", of(&refused.address)),
         ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
         ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
+        ("refused_channel", "Publishes refused for coming faster than their channel takes", of(&refused.channel)),
         ("requests", "Requests read", of(&figures.requests)),
         ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
         ("problems", "Requests answered with a problem", of(&figures.problems)),

@@ -333,6 +333,8 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
         check("bytes", size(&rule.bytes));
+        check("publishes", count(&rule.publishes));
+        check("message", size(&rule.message));
     }
 }
 
@@ -390,8 +392,13 @@ fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
         out.push(Problem::at(origin, alone("history.bytes", history)));
     }
     // A rule that says nothing of it takes what was complained of already.
-    for bytes in written.rules.iter().filter_map(|rule| rule.bytes.as_ref()).filter(|bytes| message > bytes.value.0) {
-        out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
+    for rule in &written.rules {
+        let Some(bytes) = &rule.bytes else { continue };
+        // What a rule says of its own messages goes before what holds for all.
+        let largest = rule.message.as_ref().map_or(message, |own| own.value.0);
+        if largest > bytes.value.0 {
+            out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
+        }
     }
     if let Some(said) = written.heartbeat.as_ref().filter(|said| said.value.0 < HEARTBEAT_LEAST) {
         let sentence = format!(

@@ -75,10 +75,15 @@ pub struct Rule {
     pub subscribe: Option<Said<String>>,
     pub publish: Option<Said<String>>,
     pub presence: Option<Said<String>>,
+    pub publishes: Option<Said<Count>>,
+    pub message: Option<Said<Size>>,
 }
 
 /// Keys of a `[[channel]]`.
-pub const RULE_KEYS: [&str; 8] = ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence"];
+pub const RULE_KEYS: [&str; 10] =
+    ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence", "publishes", "message"];
+/// Those beside which a rule may leave the class to another.
+pub const CLASSLESS_KEYS: [&str; 5] = ["subscribe", "publish", "presence", "publishes", "message"];
 
 /// One `[[auth.key]]`, as written.
 #[derive(Clone, PartialEq, Debug, Default)]

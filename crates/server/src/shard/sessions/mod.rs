@@ -25,6 +25,7 @@ use link::Link;
 use methods::Change;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
@@ -100,7 +101,10 @@ struct Conversation {
     script: Script,
     identity: Identity,
     allowance: Allowance,
-    _seats: Seats,
+    /// What it takes up of limits, as long as it is there; then as long as the socket of its last connection.
+    seats: Seats,
+    /// Where it was opened from.
+    address: IpAddr,
     link: Link,
     /// Where the present connection is in the script.
     walk: Walk,
@@ -143,7 +147,8 @@ impl Shard {
             script,
             identity: opener.identity,
             allowance: opener.allowance,
-            _seats: opener.seats,
+            seats: opener.seats,
+            address: opener.address,
             link: Link::None,
             sent: 0,
             asked: 0,
@@ -224,7 +229,30 @@ impl Shard {
     fn ended(&mut self, conversation: &mut Conversation, code: Code) {
         self.node.figures.shard(self.index).session_ended(code == Code::SessionFull);
         tracing::debug!(session = %conversation.id, code = code.row().name, "session ended");
+        if self.node.denies(code) {
+            let (code, who, peer) =
+                (code.row().name, conversation.identity.to_string(), conversation.address.to_string());
+            tracing::info!(target: "switchboard::audit", code, who, session = %conversation.id, peer, "a session ended");
+        }
+        self.leave_seats(conversation);
         self.close_link(conversation, code);
+    }
+
+    /// A session that is over has its place until the socket of its connection is gone.
+    fn leave_seats(&mut self, conversation: &mut Conversation) {
+        if let Some(token) = conversation.link.token().filter(|token| self.sessions_have(*token)) {
+            self.guests.keep(token, std::mem::take(&mut conversation.seats));
+        }
+    }
+
+    /// A line for a call that is refused for who makes it, or for a limit.
+    fn audit_call(&self, conversation: &Conversation, method: &str, code: Code) {
+        if self.node.denies(code) {
+            let (code, who, peer) =
+                (code.row().name, conversation.identity.to_string(), conversation.address.to_string());
+            let session = conversation.id;
+            tracing::info!(target: "switchboard::audit", code, method, who, %session, peer, "a call was denied");
+        }
     }
 
     /// Has a session looked at when it wants that.
