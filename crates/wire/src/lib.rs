@@ -31,4 +31,4 @@ pub use event::{Event, Kind};
 pub use form::{Encoded, Form, Message};
 pub use name::{ChannelName, Pattern};
 pub use notice::{Gap, Lease, Notice, Reason};
-pub use position::{Epoch, Mark, Position};
+pub use position::{Epoch, Mark, MarkText, Position};

@@ -13,14 +13,14 @@ use switchboard_hub::access::Action;
 use switchboard_store::{Append, Key};
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::Draft;
-use switchboard_wire::{ChannelName, Code};
+use switchboard_wire::{ChannelName, Code, Mark, MarkText};
 
 #[derive(Serialize)]
 struct Published<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
+    id: Option<&'a str>,
     channel: &'a str,
-    position: String,
+    position: &'a str,
     /// Said only where the channel was ended without a last event.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     ended: bool,
@@ -67,11 +67,12 @@ pub(super) async fn publish(
     node.pace().await;
     let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refused(refusal))?;
     let Some(appended) = appended.first() else { return Err(Code::Internal.into()) };
+    let (id, position) = (appended.id.map(Mark::text), appended.position.text());
     let published = Published {
-        id: appended.id.map(|id| id.to_string()),
+        id: id.as_ref().map(MarkText::as_str),
         channel: channel.as_str(),
-        position: appended.position.to_string(),
-        ended: appended.id.is_none(),
+        position: position.as_str(),
+        ended: id.is_none(),
     };
     Ok(json(StatusCode::CREATED, &published))
 }
