@@ -20,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use switchboard_wire::Code;
@@ -99,11 +100,13 @@ impl Front {
     /// Answers requests until one is to be held open, or there are no more.
     async fn run(mut self) -> Option<(Box<Answer>, Connection<TcpStream>)> {
         let mut draining = self.node.draining.subscribe();
+        // One wait for all requests.
+        let mut drained = pin!(draining.wait_for(|draining| *draining));
         loop {
             let next = tokio::select! {
                 biased;
                 next = self.connection.next_request() => next,
-                _ = draining.wait_for(|draining| *draining) => return None,
+                _ = &mut drained => return None,
             };
             let mut response = match next {
                 Next::Closed | Next::Idle => return None,

@@ -11,6 +11,7 @@
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
 //! do what and `limits` how much of it; `shard` is where subscribers live.
 
+mod alarm;
 mod api;
 mod audit;
 pub mod auth;
