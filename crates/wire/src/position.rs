@@ -39,8 +39,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// The mark's text.
-    pub fn text(self) -> MarkText {
+    fn text(self) -> MarkText {
         let (mut bytes, digits) = ([0; MARK_MAX], seq_digits(self.seq));
         write_digits(self.epoch.0, &mut bytes[..EPOCH_CHARS]);
         bytes[EPOCH_CHARS] = ALPHABET[digits];
@@ -75,18 +74,17 @@ impl fmt::Display for Mark {
 }
 
 /// The text of a [`Mark`], in no memory but its own.
-#[derive(Clone, Copy, Debug)]
-pub struct MarkText {
+struct MarkText {
     bytes: [u8; MARK_MAX],
     length: usize,
 }
 
 impl MarkText {
-    pub fn as_bytes(&self) -> &[u8] {
+    fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
-    pub fn as_str(&self) -> &str {
+    fn as_str(&self) -> &str {
         // Invariant: the alphabet is ASCII.
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }

@@ -30,9 +30,11 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn clear(&mut self) {
+        // What was made is of these items, and of no more runs than they have channels.
+        let count = self.items.len();
+        self.encoded.iter_mut().take(count).for_each(Vec::clear);
+        self.joined.iter_mut().take(count).for_each(Vec::clear);
         self.items.clear();
-        self.encoded.iter_mut().for_each(Vec::clear);
-        self.joined.iter_mut().for_each(Vec::clear);
     }
 
     pub(super) fn seq(&self, item: u16) -> u64 {
