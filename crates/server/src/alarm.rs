@@ -67,7 +67,7 @@ mod tests {
             let mut alarm = Alarm::default();
             let far = Instant::now() + Duration::from_secs(1000);
             // Far away, nearer, there already, and further again than the timer that went off.
-            poll_fn(|cx| Poll::Ready(assert!(alarm.poll_at(far, cx).is_pending()))).await;
+            assert!(poll_fn(|cx| Poll::Ready(alarm.poll_at(far, cx).is_pending())).await);
             for milliseconds in [20, 10, 0, 30] {
                 let deadline = Instant::now() + Duration::from_millis(milliseconds);
                 poll_fn(|cx| alarm.poll_at(deadline, cx)).await;
