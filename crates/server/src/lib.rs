@@ -12,6 +12,7 @@
 //! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
 //! those.
 
+mod alarm;
 mod api;
 mod audit;
 pub mod auth;
