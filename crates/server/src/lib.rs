@@ -12,6 +12,7 @@
 //! do what and `limits` how much of it; `shard` is where subscribers live.
 
 mod api;
+pub mod application;
 mod audit;
 pub mod auth;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod listen;
 mod metrics;
 mod node;
 mod origin;
+pub mod outward;
 pub mod proxies;
 mod reading;
 mod shard;

@@ -217,9 +217,10 @@ impl Collector for Snapshot {
 }
 
 /// What is so now: each by its name, with a sentence.
-fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
+fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 34] {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
     let (addresses, users, publishers) = node.limits.counted();
+    let application = node.application.figures();
     [
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
@@ -250,12 +251,17 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
         ("limited_addresses", "Addresses whose connections are counted", addresses as i64),
         ("limited_users", "Users whose streams are counted", users as i64),
         ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
+        ("application_calls", "Calls that the application works on, or that wait for it", application.calls as i64),
+        ("application_calls_limit", "Such calls at most", application.calls_limit as i64),
+        ("application_notices", "Notifications that wait for the application", application.notices as i64),
+        ("application_notices_limit", "Such notifications at most", application.notices_limit as i64),
+        ("application_resting", "Whether the application is given a rest", application.resting.into()),
     ]
 }
 
 /// What has been counted so far.
-fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 23] {
-    let (figures, refused) = (&node.figures, &node.limits.refused);
+fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 28] {
+    let (figures, refused, application) = (&node.figures, &node.limits.refused, node.application.figures());
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
         ("appended", "Events appended to the log", log.appended),
@@ -278,6 +284,11 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 23]
         ("refused_address", "Connections and streams refused at the limit of an address", of(&refused.address)),
         ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
         ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
+        ("application_requests", "Requests made to the application", application.requests),
+        ("application_retried", "Requests made once more", application.retried),
+        ("application_refused", "Calls refused because too many waited, or it was given a rest", application.refused),
+        ("application_failed", "Requests to the application that came to nothing", application.failed),
+        ("application_dropped", "Notifications that were dropped", application.dropped),
         ("requests", "Requests read", of(&figures.requests)),
         ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
         ("problems", "Requests answered with a problem", of(&figures.problems)),

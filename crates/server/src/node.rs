@@ -1,5 +1,6 @@
 //! What all threads of a server share.
 
+use crate::application::Link;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
 use crate::limits::Limits;
@@ -35,6 +36,7 @@ pub(crate) struct Node {
     pub(crate) connections: Arc<Connections>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) application: Link,
     /// Whether it listens where others reach it.
     reached: bool,
     /// How HTTP/1.1 connections are read.
@@ -77,6 +79,7 @@ impl Node {
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
+            application: Link::start(&config.application, config.limits.message)?,
             auth: Auth::new(config.auth.clone(), random()?),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
             http1: Arc::new(Settings::from(&config)),

@@ -1,8 +1,8 @@
 //! Settings as meant: checked against each other and resolved into what the server takes.
 
-use super::access;
 use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
+use super::{access, application};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -20,11 +20,13 @@ pub struct Meant {
     pub warnings: Vec<Problem>,
 }
 
+/// A value that nobody said.
+pub(super) fn said<T>(value: T) -> Option<Said<T>> {
+    Some(Said { value, origin: Origin::Default })
+}
+
 /// What holds where nobody says otherwise, as if it had been written.
 pub fn defaults() -> Written {
-    fn said<T>(value: T) -> Option<Said<T>> {
-        Some(Said { value, origin: Origin::Default })
-    }
     let config = Config::default();
     let Config { limits, timeouts, policy, auth, .. } = config;
     let history = retention(&policy);
@@ -79,6 +81,7 @@ pub fn defaults() -> Written {
         rules: Vec::new(),
         keys: Vec::new(),
         api_keys: Vec::new(),
+        ..application::defaults()
     }
 }
 
@@ -98,6 +101,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     apply_policy(written, &mut config, &mut problems);
     apply_proxies(written, &mut config.proxies, &mut problems);
     access::apply(written, &mut config.auth, &mut problems);
+    config.application = application::resolve(written, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
@@ -305,6 +309,11 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("auth.jwks_refresh", span(&written.auth_jwks_refresh));
     check("auth.lifetime", span(&written.auth_lifetime));
     check("auth.token_size", size(&written.auth_token_size));
+    check("application.timeout", span(&written.application_timeout));
+    check("application.concurrency", count(&written.application_concurrency));
+    check("application.notices", count(&written.application_notices));
+    check("application.failures", count(&written.application_failures));
+    check("application.pause", span(&written.application_pause));
     for rule in &written.rules {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
