@@ -81,6 +81,28 @@ fn a_token_is_made_explained_and_judged() {
         assert!(said.out.contains(why) || said.err.contains(why), "{why}: {} {}", said.out, said.err);
         assert!(!said.err.contains(SECRET) && !said.out.contains(SECRET));
     }
+    let limited = folder.write(
+        "l.toml",
+        "[[channel]]\npattern = \"chat/*\"\npublishes = 5\n[[channel]]\npattern = \"**\"\nmessage = \"4KiB\"\n",
+    );
+    let judged = |action: &str, channel: &str| run(&["may", "--config", &limited, "-", action, channel]).out;
+    assert!(
+        judged("publish", "chat/1").ends_with(
+            "do everything; [[channel]] `chat/*` takes 5 events a second of all together; [[channel]] `**` takes messages of at most 4096 bytes\n"
+        ),
+        "{}",
+        judged("publish", "chat/1")
+    );
+    assert!(judged("subscribe", "chat/1").ends_with("do everything\n"));
+    assert!(judged("publish", "x").ends_with("do everything; [[channel]] `**` takes messages of at most 4096 bytes\n"));
+    let shown = make(&config, &["--sub", "ann", "--info", "{\"name\": \"Ann\"}"]);
+    let said = run(&["token", "--config", &config, &shown]);
+    assert!(said.out.ends_with("\nwhat others are to see of the user: {\"name\":\"Ann\"}\n"), "{}", said.out);
+    let said = run(&["token", "--config", &config, "--info", "{"]);
+    assert_eq!((said.code, said.err.contains("--info: it is no JSON")), (Some(2), true), "{}", said.err);
+    let large = format!("\"{}\"", "x".repeat(2000));
+    let said = run(&["token", "--config", &config, &make(&config, &["--info", &large])]);
+    assert_eq!((said.code, said.err.contains("`info` has more than 1024 bytes")), (Some(1), true), "{}", said.err);
     let said = run(&["may", "-", "publish", "x"]);
     assert!(said.out.contains("everyone may do everything"), "{}", said.out);
     let said = run(&["token", "--config", &config, &format!("{token}x")]);

@@ -1,5 +1,7 @@
 //! Lets requests in: one connection's, one after the other, until one of them turns it into a stream.
 
+mod session;
+
 use crate::api;
 use crate::api::query::{self, Query};
 use crate::auth::{self, Asked, Identity};
@@ -13,7 +15,8 @@ use crate::metrics;
 use crate::node::Node;
 use crate::origin;
 use crate::reading::{How, PageWanted, Reading, is_event_stream};
-use crate::shard::{Answer, Guest, SharedShard};
+use crate::session::{PATH, shown};
+use crate::shard::{Adopted, Answer, Guest, SharedShard};
 use crate::traffic::Way;
 use crate::transport::{poll, sse};
 use bytes::{Bytes, BytesMut};
@@ -22,8 +25,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
+use switchboard_wire::{Code, Form};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -64,13 +67,15 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     }
     let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
     let connection = Connection::with_leftover(socket, settings, leftover);
-    let front = Front { connection, node, shard: shard.clone(), refused, client, reading: None };
+    let front = Front { connection, node: node.clone(), shard: shard.clone(), refused, client, reading: None };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
-        let adopted =
-            socket.into_std().and_then(|socket| shard.borrow_mut().adopt(socket, received.into(), *answer, admission));
-        if let Err(error) = adopted {
-            tracing::debug!(%error, "a connection could not be held");
+        let Ok(socket) = socket.into_std() else { return };
+        let adopted = Adopted { socket, received: received.into(), answer: *answer, admission };
+        match adopted.answer.take.map(|take| usize::from(take.id.shard)) {
+            // A session has its connections where it is itself.
+            Some(home) if home != shard.borrow().index() => node.hand_over(home, adopted),
+            _ => shard.borrow_mut().take_over(adopted),
         }
         bell.notify_one();
     }
@@ -99,6 +104,7 @@ impl Front {
     /// Answers requests until one is to be held open, or there are no more.
     async fn run(mut self) -> Option<(Box<Answer>, Connection<TcpStream>)> {
         let mut draining = self.node.draining.subscribe();
+        let mut is_first = true;
         loop {
             let next = tokio::select! {
                 biased;
@@ -117,15 +123,18 @@ impl Front {
                         head.host = Some(host);
                     }
                     self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
+                    if std::mem::take(&mut is_first) {
+                        self.notice_proxy(&head);
+                    }
                     match self.answer(&head).await {
                         Outcome::Respond(response) => {
                             self.audit(&head, &response);
                             // The path alone: a query may hold a token.
-                            tracing::debug!(method = %head.method, path = head.path, status = %response.status());
+                            tracing::debug!(method = %head.method, path = shown(&head.path), status = %response.status());
                             self.dress(&head, response)
                         }
                         Outcome::Hold(answer) => {
-                            tracing::debug!(path = head.path, transport = ?answer.transport, "held");
+                            tracing::debug!(path = shown(&head.path), transport = ?answer.transport, "held");
                             return Some((answer, self.connection));
                         }
                         Outcome::Gone => return None,
@@ -160,7 +169,8 @@ impl Front {
         if head.path == "/healthz" {
             return get_only(head, || text(PLAIN, "ok\n".into())).map(Outcome::Respond);
         }
-        let reads = head.path == "/channels" || head.path.starts_with("/channels/");
+        let converses = head.path == "/session" || head.path.starts_with(PATH);
+        let reads = converses || head.path == "/channels" || head.path.starts_with("/channels/");
         if origin::is_preflight(head) {
             // Whatever becomes of what the page asks then, it is to be able to read.
             return Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)));
@@ -170,14 +180,24 @@ impl Front {
         if let Some(code) = refused.filter(|_| !watches) {
             // An EventSource stops for good at any status but 200, so it is refused within one.
             let lasting = reads && is_event_stream(head, &query);
-            return if lasting { Ok(Outcome::Respond(self.refuse_event_stream(code))) } else { Err(code.into()) };
+            return if lasting {
+                Ok(Outcome::Respond(self.refuse_event_stream(code, converses)))
+            } else {
+                Err(code.into())
+            };
+        }
+        if converses && head.method != Method::GET {
+            return self.session(head, &query).await;
         }
         if reads && matches!(head.method, Method::GET | Method::HEAD) {
-            let read = self.read(head, &query).await;
+            let read = match converses {
+                true => self.session(head, &query).await,
+                false => self.read(head, &query).await,
+            };
             return match read {
                 // What may succeed later is refused in the way that an EventSource survives.
                 Err(problem) if problem.code.row().reconnect && is_event_stream(head, &query) => {
-                    Ok(Outcome::Respond(self.refuse_event_stream(problem.code)))
+                    Ok(Outcome::Respond(self.refuse_event_stream(problem.code, converses)))
                 }
                 read => read,
             };
@@ -256,7 +276,7 @@ impl Front {
                 Ok(match hold::open(&self.node, head, &identity, &reading, *transport, accepted.as_ref(), dress) {
                     Hold::Answer(mut answer) => {
                         let allowance = self.node.limits.publisher(&identity, Some(address));
-                        self.seat(&mut answer, seats, allowance);
+                        self.seat(&mut answer, seats, allowance, address);
                         Outcome::Hold(answer)
                     }
                     Hold::Finished => {
@@ -279,18 +299,14 @@ impl Front {
     }
 
     /// Lets a stream keep what it takes up of limits for as long as it is held. Anyone's has a guest for that alone.
-    fn seat(&mut self, answer: &mut Answer, mut seats: Seats, allowance: Allowance) {
+    fn seat(&mut self, answer: &mut Answer, mut seats: Seats, allowance: Allowance, address: IpAddr) {
         seats.address = seats.address.or_else(|| self.client.seat.take());
         if answer.guest.is_none() && seats.is_empty() && !allowance.is_limited() {
             return;
         }
-        match &mut answer.guest {
-            Some(guest) => (guest.seats, guest.allowance) = (seats, allowance),
-            None => {
-                let (identity, connection) = (Identity::default(), self.node.auth.name_connection());
-                answer.guest = Some(Guest { identity, connection, seats, allowance });
-            }
-        }
+        let anyone = || Guest::new(Identity::default(), self.node.auth.name_connection());
+        let guest = answer.guest.get_or_insert_with(anyone);
+        (guest.seats, guest.allowance, guest.address) = (seats, allowance, address);
     }
 
     /// Counts the read that was just answered, if it was one.
@@ -307,29 +323,36 @@ impl Front {
         api::problem::respond(problem)
     }
 
-    /// A line for a request that is refused for who makes it, without anything that was shown.
-    fn audit(&self, head: &Head, response: &Response<Bytes>) {
-        if !matches!(
-            response.status(),
-            StatusCode::UNAUTHORIZED
-                | StatusCode::FORBIDDEN
-                | StatusCode::MISDIRECTED_REQUEST
-                | StatusCode::TOO_MANY_REQUESTS
-        ) {
+    /// Says, once, that there seems to be a proxy in front that nobody named: all who come through it count as one.
+    fn notice_proxy(&self, head: &Head) {
+        let (node, peer) = (&self.node, self.client.address);
+        if !node.limits.count_addresses() || node.unnamed_proxy.load(Ordering::Relaxed) {
             return;
         }
-        self.node.figures.denied.fetch_add(1, Ordering::Relaxed);
-        if !self.node.auth.audit.admits(self.node.now()) {
-            return;
+        let Some(field) = node.config.proxies.unnamed(peer, head) else { return };
+        if !node.unnamed_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a request came with `{field}` from an address that is not listed as a proxy, so that nobody hears what it \
+                 says: if it is a proxy of yours, list it in `addresses` of [proxies]; else all who come through it share \
+                 the limits of one address"
+            );
         }
-        let peer = self.origin(head).0.to_string();
-        let (status, origin) =
-            (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
-        tracing::info!(target: "switchboard::audit", status, method = %head.method, path = head.path, peer, origin, "denied");
     }
 
-    fn refuse_event_stream(&self, code: Code) -> Response<Bytes> {
-        let mut response = Response::new(sse::refusal(code, self.node.config.retry));
+    /// A line for a request that is refused for who makes it, or for a limit, without anything that was shown.
+    fn audit(&self, head: &Head, response: &Response<Bytes>) {
+        let Some(code) = response.extensions().get::<Code>().filter(|code| self.node.denies(**code)) else { return };
+        let (code, peer) = (code.row().name, self.origin(head).0.to_string());
+        let (status, origin) =
+            (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
+        tracing::info!(target: "switchboard::audit", status, code, method = %head.method, path = shown(&head.path), peer, origin, "denied");
+    }
+
+    fn refuse_event_stream(&self, code: Code, converses: bool) -> Response<Bytes> {
+        let form = if converses { Form::SseSession } else { Form::SseRaw { gzip: false } };
+        let mut response = Response::new(sse::refusal(code, self.node.config.retry, form));
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         hold::stream_fields(HeaderValue::from_static("text/event-stream"), headers);
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

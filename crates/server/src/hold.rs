@@ -1,20 +1,20 @@
 //! Opening an answer that is held: its head, its first words, and where its reader begins.
 
 use crate::auth::Identity;
-use crate::limits::Seats;
-use crate::limits::bucket::Allowance;
 use crate::listen::http1::Head;
 use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
 use crate::reading::Reading;
+use crate::session::Take;
 use crate::shard::{Answer, Guest};
-use crate::transport::{Ending, Transport, sse, stream};
+use crate::transport::{Ending, Over, Transport, sse, stream};
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode, Version};
+use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_store::Opened;
 use switchboard_wire::gzip::{self, Total};
@@ -23,6 +23,9 @@ use switchboard_wire::{Form, Lease, Notice, form};
 
 /// Proxies that buffer answers are told not to.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The name of a connection, by which it is renewed and revoked.
+const CONNECTION_NAME: HeaderName = HeaderName::from_static("switchboard-connection");
 
 /// What became of a read that was to be held open.
 pub(crate) enum Hold {
@@ -52,14 +55,12 @@ pub(crate) fn open(
         None => streaming(node, reading, transport),
     };
     dress(response.headers_mut());
-    let (parts, ()) = response.into_parts();
-    let (extent, connection) = match (transport.is_websocket(), chunked) {
-        (true, _) => (Extent::Unsaid, None),
-        (false, true) => (Extent::Chunked, Some("close")),
-        (false, false) => (Extent::Unsaid, Some("close")),
-    };
-    let mut bytes = Vec::with_capacity(512);
-    write_head(&parts, extent, connection, &mut bytes);
+    let lease =
+        (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
+    if let Some(lease) = lease.filter(|_| !transport.form().says_gaps()) {
+        name(lease, response.headers_mut());
+    }
+    let mut bytes = head_of(response, transport, chunked);
     let head_length = bytes.len();
     let form = transport.form();
     let ending = match &opened {
@@ -67,8 +68,6 @@ pub(crate) fn open(
         Opened { gap: Some(_), .. } if !form.says_gaps() => Some(Ending::Broken),
         _ => None,
     };
-    let lease =
-        (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
     let mut gzip = form.is_gzipped().then(Total::default);
     if gzip.is_some() {
         let head = form::verbatim(&gzip::HEAD, Form::Body);
@@ -88,13 +87,70 @@ pub(crate) fn open(
         selection: reading.selection.clone(),
         place: Place { cursor: opened.cursor.seq, floor: opened.cursor.floor },
         ending,
-        guest: lease.map(|lease| Guest {
-            identity: identity.clone(),
-            connection: lease.connection,
-            seats: Seats::default(),
-            allowance: Allowance::default(),
-        }),
+        take: None,
+        guest: lease.map(|lease| Guest::new(identity.clone(), lease.connection)),
     }))
+}
+
+/// Says how a connection is called where no `$open` can: in raw form.
+fn name(lease: Lease, headers: &mut HeaderMap) {
+    if let Ok(name) = HeaderValue::try_from(format!("{:016x}", lease.connection)) {
+        headers.insert(CONNECTION_NAME, name);
+    }
+}
+
+/// Opens the way down of a session. What is said on it is for the session's shard to say.
+pub(crate) fn open_session(
+    node: &Node,
+    head: &Head,
+    take: Take,
+    over: Over,
+    accepted: Option<&Accepted<'_>>,
+    dress: impl FnOnce(&mut HeaderMap),
+) -> Box<Answer> {
+    let transport = Transport::Session(over);
+    let chunked = !transport.is_websocket() && head.version != Version::HTTP_10;
+    let mut response = match accepted {
+        Some(accepted) => switching(accepted),
+        None => Response::new(()),
+    };
+    match over {
+        Over::WebSocket { .. } => {}
+        Over::Sse => stream_fields(HeaderValue::from_static("text/event-stream"), response.headers_mut()),
+        Over::Stream => stream_fields(HeaderValue::from_static(stream::NDJSON), response.headers_mut()),
+    }
+    dress(response.headers_mut());
+    let mut bytes = head_of(response, transport, chunked);
+    let head_length = bytes.len();
+    if over == Over::Sse {
+        let retry = form::verbatim(sse::retry(node.config.retry).as_bytes(), transport.form());
+        bytes.extend_from_slice(&retry.message(chunked).bytes);
+    }
+    Box::new(Answer {
+        head: Bytes::from(bytes),
+        head_length,
+        transport,
+        chunked,
+        gzip: None,
+        selection: Arc::default(),
+        place: Place::at(node.log.head()),
+        ending: None,
+        take: Some(take),
+        guest: None,
+    })
+}
+
+/// The head of an answer that is held open, as it is sent.
+fn head_of(response: Response<()>, transport: Transport, chunked: bool) -> Vec<u8> {
+    let (parts, ()) = response.into_parts();
+    let (extent, connection) = match (transport.is_websocket(), chunked) {
+        (true, _) => (Extent::Unsaid, None),
+        (false, true) => (Extent::Chunked, Some("close")),
+        (false, false) => (Extent::Unsaid, Some("close")),
+    };
+    let mut bytes = Vec::with_capacity(512);
+    write_head(&parts, extent, connection, &mut bytes);
+    bytes
 }
 
 /// `$open`, and `$gap` if reading opens with one.
@@ -129,7 +185,9 @@ fn streaming(node: &Node, reading: &Reading, transport: Transport) -> Response<(
     let headers = response.headers_mut();
     let content_type = match transport {
         Transport::Sse { .. } => HeaderValue::from_static("text/event-stream"),
-        Transport::Stream { raw: false, .. } | Transport::WebSocket { .. } => HeaderValue::from_static(stream::NDJSON),
+        Transport::Stream { raw: false, .. } | Transport::WebSocket { .. } | Transport::Session(_) => {
+            HeaderValue::from_static(stream::NDJSON)
+        }
         Transport::Stream { raw: true, .. } => {
             // What others published is not to be taken for a page of this server.
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

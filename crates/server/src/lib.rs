@@ -9,7 +9,8 @@
 //!
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
-//! do what and `limits` how much of it; `shard` is where subscribers live.
+//! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
+//! those.
 
 mod api;
 pub mod application;
@@ -30,6 +31,7 @@ mod origin;
 pub mod outward;
 pub mod proxies;
 mod reading;
+mod session;
 mod shard;
 mod start;
 mod traffic;

@@ -54,6 +54,10 @@ pub(crate) struct ShardFigures {
     overruns: AtomicU64,
     unresponsive: AtomicU64,
     paused: AtomicU64,
+    sessions: AtomicI64,
+    sessions_opened: AtomicU64,
+    sessions_full: AtomicU64,
+    session_calls_refused: AtomicU64,
     pub(crate) traffic: Traffic,
 }
 
@@ -77,6 +81,11 @@ impl Figures {
 
     fn sum(&self, of: impl Fn(&ShardFigures) -> &AtomicU64) -> u64 {
         self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
+    }
+
+    /// Sessions that are kept, with a connection or without.
+    pub(crate) fn sessions(&self) -> usize {
+        self.gauge(|shard| &shard.sessions).max(0) as usize
     }
 
     fn gauge(&self, of: impl Fn(&ShardFigures) -> &AtomicI64) -> i64 {
@@ -112,10 +121,28 @@ impl ShardFigures {
     }
 
     fn held(&self, transport: Transport) -> &AtomicI64 {
-        match transport {
-            Transport::Sse { .. } => &self.sse,
-            Transport::Stream { .. } => &self.stream,
-            Transport::WebSocket { .. } => &self.websocket,
+        match transport.into() {
+            Way::Sse => &self.sse,
+            Way::Stream => &self.stream,
+            Way::WebSocket => &self.websocket,
+            Way::Poll | Way::LongPoll => &self.waiting,
+        }
+    }
+
+    pub(crate) fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        self.sessions_opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `full`: because more waited for its client than it may keep.
+    pub(crate) fn session_ended(&self, full: bool) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.sessions_full.fetch_add(u64::from(full), Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_calls_refused(&self, more: u64) {
+        if more > 0 {
+            self.session_calls_refused.fetch_add(more, Ordering::Relaxed);
         }
     }
 
@@ -217,16 +244,17 @@ impl Collector for Snapshot {
 }
 
 /// What is so now: each by its name, with a sentence.
-fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 34] {
+fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
-    let (addresses, users, publishers) = node.limits.counted();
+    let [addresses, users, publishers, channels] = node.limits.counted();
     let application = node.application.figures();
-    [
+    vec![
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
         ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
         ("readers_poll", "Long polls waiting", figures.gauge(|s| &s.waiting)),
         ("readers_behind", "Readers that are behind and read the log", figures.gauge(|s| &s.behind)),
+        ("sessions", "Sessions kept, with a connection or without", figures.sessions() as i64),
         ("connections", "Connections open", node.connections.open() as i64),
         ("connections_limit", "Connections held at most", node.connections.limit() as i64),
         ("channels", "Channels kept", log.channels as i64),
@@ -251,6 +279,7 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 34] {
         ("limited_addresses", "Addresses whose connections are counted", addresses as i64),
         ("limited_users", "Users whose streams are counted", users as i64),
         ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
+        ("limited_channels", "Channels that take less than they may at once", channels as i64),
         ("application_calls", "Calls that the application works on, or that wait for it", application.calls as i64),
         ("application_calls_limit", "Such calls at most", application.calls_limit as i64),
         ("application_notices", "Notifications that wait for the application", application.notices as i64),
@@ -260,10 +289,10 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 34] {
 }
 
 /// What has been counted so far.
-fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 28] {
+fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> {
     let (figures, refused, application) = (&node.figures, &node.limits.refused, node.application.figures());
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    [
+    vec![
         ("appended", "Events appended to the log", log.appended),
         ("repeated", "Appends answered from an idempotency key", log.repeated),
         ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
@@ -277,6 +306,17 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 28]
         ("ring_overruns", "Times a shard was too slow for the ring", figures.sum(|s| &s.overruns)),
         ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
         ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
+        ("sessions_opened", "Sessions opened", figures.sum(|s| &s.sessions_opened)),
+        (
+            "sessions_full",
+            "Sessions ended because more waited for them than is kept",
+            figures.sum(|s| &s.sessions_full),
+        ),
+        (
+            "session_calls_refused",
+            "Calls refused because too many were open",
+            figures.sum(|s| &s.session_calls_refused),
+        ),
         ("accepted", "Connections accepted", of(&figures.accepted)),
         ("refused", "Connections refused at the limit", of(&figures.refused)),
         ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
@@ -284,6 +324,7 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 28]
         ("refused_address", "Connections and streams refused at the limit of an address", of(&refused.address)),
         ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
         ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
+        ("refused_channel", "Publishes refused for coming faster than their channel takes", of(&refused.channel)),
         ("application_requests", "Requests made to the application", application.requests),
         ("application_retried", "Requests made once more", application.retried),
         ("application_refused", "Calls refused because too many waited, or it was given a rest", application.refused),

@@ -178,6 +178,7 @@ impl Running {
         if auth.jwks != before.jwks {
             return Err(ReloadError::Jwks);
         }
+        self.node.limits.channels.replace(auth.channel_limits.clone());
         self.node.auth.replace(auth);
         for shard in self.node.shards() {
             // Nobody waits for how many streams that ends.

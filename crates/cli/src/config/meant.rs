@@ -81,6 +81,17 @@ pub fn defaults() -> Written {
         rules: Vec::new(),
         keys: Vec::new(),
         api_keys: Vec::new(),
+        ..of_sessions(&config.session)
+    }
+}
+
+fn of_sessions(session: &switchboard::config::Session) -> Written {
+    Written {
+        session_linger: said(Span(session.linger)),
+        session_memory: said(Size(session.memory)),
+        session_count: said(session.count.map(Count)),
+        session_calls: said(Count(session.calls)),
+        session_call_timeout: said(Span(session.call_timeout)),
         ..application::defaults()
     }
 }
@@ -140,6 +151,11 @@ fn apply(written: &Written, config: &mut Config) {
         config.limits.user, written.limits_user, |most: Option<Count>| most.map(|count| count.0);
         config.limits.accepts, written.limits_accepts, rate;
         config.limits.publishes, written.limits_publishes, rate;
+        config.session.linger, written.session_linger, |span: Span| span.0;
+        config.session.memory, written.session_memory, |size: Size| size.0;
+        config.session.count, written.session_count, |most: Option<Count>| most.map(|count| count.0);
+        config.session.calls, written.session_calls, |count: Count| count.0;
+        config.session.call_timeout, written.session_call_timeout, |span: Span| span.0;
         config.timeouts.head, written.timeouts_head, |span: Span| span.0;
         config.timeouts.idle, written.timeouts_idle, |span: Span| span.0;
         config.timeouts.body, written.timeouts_body, |span: Span| span.0;
@@ -297,6 +313,10 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("limits.user", auto(&written.limits_user));
     check("limits.accepts", auto(&written.limits_accepts));
     check("limits.publishes", auto(&written.limits_publishes));
+    check("session.memory", size(&written.session_memory));
+    check("session.count", auto(&written.session_count));
+    check("session.calls", count(&written.session_calls));
+    check("session.call_timeout", span(&written.session_call_timeout));
     check("timeouts.head", span(&written.timeouts_head));
     check("timeouts.idle", span(&written.timeouts_idle));
     check("timeouts.body", span(&written.timeouts_body));
@@ -318,6 +338,8 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
         check("bytes", size(&rule.bytes));
+        check("publishes", count(&rule.publishes));
+        check("message", size(&rule.message));
     }
 }
 
@@ -375,8 +397,13 @@ fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
         out.push(Problem::at(origin, alone("history.bytes", history)));
     }
     // A rule that says nothing of it takes what was complained of already.
-    for bytes in written.rules.iter().filter_map(|rule| rule.bytes.as_ref()).filter(|bytes| message > bytes.value.0) {
-        out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
+    for rule in &written.rules {
+        let Some(bytes) = &rule.bytes else { continue };
+        // What a rule says of its own messages goes before what holds for all.
+        let largest = rule.message.as_ref().map_or(message, |own| own.value.0);
+        if largest > bytes.value.0 {
+            out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
+        }
     }
     if let Some(said) = written.heartbeat.as_ref().filter(|said| said.value.0 < HEARTBEAT_LEAST) {
         let sentence = format!(

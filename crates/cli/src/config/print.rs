@@ -92,6 +92,8 @@ fn print_rule(rule: &Rule, out: &mut String) {
         ("subscribe", text(&rule.subscribe)),
         ("publish", text(&rule.publish)),
         ("presence", text(&rule.presence)),
+        ("publishes", value(&rule.publishes)),
+        ("message", value(&rule.message)),
     ];
     print_entries("channel", entries, out);
 }

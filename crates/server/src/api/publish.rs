@@ -53,7 +53,7 @@ pub(super) async fn publish(
         let task = stream::Task { node, asker, channel, key, end };
         return Ok(task.run(format, body).await);
     }
-    let data = collect(body, node.config.limits.message).await?;
+    let data = collect(body, node.limits.message(channel)).await?;
     // The body may have taken its time.
     node.auth.standing(identity, node.now())?;
     let draft = match end && data.is_empty() && event.is_none() {
@@ -63,7 +63,7 @@ pub(super) async fn publish(
     let append =
         Append { channel: channel.clone(), end, key: key.map(|key| Key::whole(&identity.publisher(), &key)), draft };
     let append = [append];
-    node.limits.publish(allowance, 1, node.now())?;
+    node.limits.publish(allowance, std::iter::once(channel), node.now())?;
     node.pace().await;
     let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refused(refusal))?;
     let Some(appended) = appended.first() else { return Err(Code::Internal.into()) };

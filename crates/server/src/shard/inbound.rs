@@ -39,7 +39,7 @@ impl Shard {
             let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
             held.unread = false;
             // What raw form says is published, and that waits like any other publisher.
-            if matches!(held.transport, Transport::WebSocket { raw: true, .. }) && self.node.is_outrun() {
+            if held.transport.publishes() && self.node.is_outrun() {
                 break;
             }
             if held.paused {
@@ -70,7 +70,10 @@ impl Shard {
     pub(super) fn hear(&mut self, token: Token, mut received: &mut [u8]) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.heard |= !received.is_empty();
-        let Transport::WebSocket { deflated, .. } = held.transport else { return };
+        if !held.transport.is_websocket() {
+            return;
+        }
+        let deflated = held.transport.deflated();
         self.node.figures.shard(self.index).traffic.asked(Way::WebSocket, received.len());
         let limits = &self.node.config.limits;
         let limits = Limits { message: limits.message, fragments: limits.fragments };
@@ -99,9 +102,12 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let raw = matches!(held.transport, Transport::WebSocket { raw: true, .. });
         match incoming {
+            Incoming::Pong(payload) if held.transport.is_session() => self.ponged(token, &payload),
             Incoming::Pong(_) => {}
             Incoming::Close(received) => {
                 held.peer_closed = true;
+                self.closed_by_client(token, &received);
+                let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
                 if held.closing {
                     return self.said_farewell(token);
                 }
@@ -124,6 +130,10 @@ impl Shard {
                     self.node.figures.shard(self.index).paused();
                 }
             }
+            Incoming::Text(data) if held.transport.is_session() => self.said(token, &data),
+            Incoming::Binary(_) if held.transport.is_session() => {
+                self.fail(token, &Code::WsUnsupported.because("a session's messages are text"));
+            }
             Incoming::Text(data) if raw => self.publish(token, Kind::Text, data),
             Incoming::Binary(data) if raw => self.publish(token, Kind::Binary, data),
             Incoming::Text(_) | Incoming::Binary(_) => {
@@ -142,7 +152,13 @@ impl Shard {
             // It was let in to listen: what it lacks is not an identity.
             return self.fail(token, &Code::Forbidden.because(detail));
         }
-        let allowed = self.node.limits.publish(&self.guests.allowance(token), 1, self.node.now());
+        let limits = &self.node.limits;
+        if data.len() > limits.message(&channel) {
+            let why = format!("a message on this channel has at most {} bytes", limits.message(&channel));
+            return self.fail(token, &Code::TooLarge.because(why));
+        }
+        let allowance = self.guests.allowance(token);
+        let allowed = limits.publish(&allowance, std::iter::once(&channel), self.node.now());
         let draft = allowed.and_then(|()| Draft::new(None, kind, None, data));
         let published = draft.and_then(|draft| {
             let append = Append { channel, draft: Some(draft), end: false, key: None };
@@ -160,6 +176,7 @@ impl Shard {
             && !held.closing
         {
             held.hang_up = true;
+            self.audit(token, problem.code);
             self.deliver_before();
             let mut words = Vec::new();
             close::write_failure(problem, None, &mut words);

@@ -440,6 +440,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BodySource for Connection<S> {
         self.body_piece(pace).await
     }
 
+    async fn gone(&mut self) {
+        Connection::gone(self).await;
+    }
+
     fn expected(&self) -> u64 {
         self.body.expected()
     }
