@@ -14,6 +14,7 @@
 
 mod alarm;
 mod api;
+pub mod application;
 mod audit;
 pub mod auth;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod listen;
 mod metrics;
 mod node;
 mod origin;
+pub mod outward;
 pub mod proxies;
 mod reading;
 mod session;
