@@ -23,6 +23,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use switchboard_wire::code::Problem;
@@ -105,11 +106,13 @@ impl Front {
     async fn run(mut self) -> Option<(Box<Answer>, Connection<TcpStream>)> {
         let mut draining = self.node.draining.subscribe();
         let mut is_first = true;
+        // One wait for all requests.
+        let mut drained = pin!(draining.wait_for(|draining| *draining));
         loop {
             let next = tokio::select! {
                 biased;
                 next = self.connection.next_request() => next,
-                _ = draining.wait_for(|draining| *draining) => return None,
+                _ = &mut drained => return None,
             };
             let mut response = match next {
                 Next::Closed | Next::Idle => return None,

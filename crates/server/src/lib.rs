@@ -12,7 +12,9 @@
 //! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
 //! those.
 
+mod alarm;
 mod api;
+pub mod application;
 mod audit;
 pub mod auth;
 pub mod config;
@@ -27,6 +29,7 @@ pub mod listen;
 mod metrics;
 mod node;
 mod origin;
+pub mod outward;
 pub mod proxies;
 mod reading;
 mod session;

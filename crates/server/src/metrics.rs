@@ -247,6 +247,7 @@ impl Collector for Snapshot {
 fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
     let [addresses, users, publishers, channels] = node.limits.counted();
+    let application = node.application.figures();
     vec![
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
@@ -279,12 +280,17 @@ fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
         ("limited_users", "Users whose streams are counted", users as i64),
         ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
         ("limited_channels", "Channels that take less than they may at once", channels as i64),
+        ("application_calls", "Calls that the application works on, or that wait for it", application.calls as i64),
+        ("application_calls_limit", "Such calls at most", application.calls_limit as i64),
+        ("application_notices", "Notifications that wait for the application", application.notices as i64),
+        ("application_notices_limit", "Such notifications at most", application.notices_limit as i64),
+        ("application_resting", "Whether the application is given a rest", application.resting.into()),
     ]
 }
 
 /// What has been counted so far.
 fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> {
-    let (figures, refused) = (&node.figures, &node.limits.refused);
+    let (figures, refused, application) = (&node.figures, &node.limits.refused, node.application.figures());
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     vec![
         ("appended", "Events appended to the log", log.appended),
@@ -319,6 +325,11 @@ fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> 
         ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
         ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
         ("refused_channel", "Publishes refused for coming faster than their channel takes", of(&refused.channel)),
+        ("application_requests", "Requests made to the application", application.requests),
+        ("application_retried", "Requests made once more", application.retried),
+        ("application_refused", "Calls refused because too many waited, or it was given a rest", application.refused),
+        ("application_failed", "Requests to the application that came to nothing", application.failed),
+        ("application_dropped", "Notifications that were dropped", application.dropped),
         ("requests", "Requests read", of(&figures.requests)),
         ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
         ("problems", "Requests answered with a problem", of(&figures.problems)),

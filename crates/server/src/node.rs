@@ -1,5 +1,6 @@
 //! What all threads of a server share.
 
+use crate::application::Link;
 use crate::audit;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
@@ -37,6 +38,7 @@ pub(crate) struct Node {
     pub(crate) connections: Arc<Connections>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) application: Link,
     /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
     pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
@@ -87,6 +89,7 @@ impl Node {
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
+            application: Link::start(&config.application, config.limits.message)?,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),

@@ -134,7 +134,10 @@ fn check_loopback(head: &Head) -> Result<(), Problem> {
 fn is_loopback(host: &str) -> bool {
     let (name, port) = match host.strip_prefix("[::1]") {
         Some(rest) => ("[::1]", rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(""))),
-        None => host.split_once(':').map_or((host, Some("")), |(name, port)| (name, Some(port))),
+        None => match host.bytes().position(|b| b == b':') {
+            Some(at) => (&host[..at], Some(&host[at + 1..])),
+            None => (host, Some("")),
+        },
     };
     port.is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
         && (name == "[::1]"

@@ -6,11 +6,11 @@ use super::written::{ApiKey, Key, Origin, Problem, Rule, Said, Written};
 use crate::units::show_size;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use switchboard::auth::fetch::Address;
 use switchboard::auth::keys::Algorithm;
 use switchboard::auth::settings::{ChannelLimit, Jwks, Secret};
 use switchboard::auth::sign::SigningKey;
-use switchboard::auth::{self, Settings, trust};
+use switchboard::auth::{self, Settings};
+use switchboard::outward::{Address, trust};
 use switchboard_hub::access::{self, Action, Grants, Whom};
 use switchboard_wire::Pattern;
 
@@ -181,7 +181,7 @@ pub fn first_secret(written: &Written) -> Result<Option<SigningKey>, String> {
     Ok(None)
 }
 
-fn read_file(file: &Said<String>) -> Result<Vec<u8>, Vec<Problem>> {
+pub fn read_file(file: &Said<String>) -> Result<Vec<u8>, Vec<Problem>> {
     std::fs::read(&file.value).map_err(|error| {
         vec![Problem::at(&file.origin, format!("{} cannot be read: {}", file.value, crate::failure::plain(&error)))]
     })

@@ -1,8 +1,8 @@
 //! Settings as meant: checked against each other and resolved into what the server takes.
 
-use super::access;
 use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
+use super::{access, application};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -20,11 +20,13 @@ pub struct Meant {
     pub warnings: Vec<Problem>,
 }
 
+/// A value that nobody said.
+pub(super) fn said<T>(value: T) -> Option<Said<T>> {
+    Some(Said { value, origin: Origin::Default })
+}
+
 /// What holds where nobody says otherwise, as if it had been written.
 pub fn defaults() -> Written {
-    fn said<T>(value: T) -> Option<Said<T>> {
-        Some(Said { value, origin: Origin::Default })
-    }
     let config = Config::default();
     let Config { limits, timeouts, policy, auth, .. } = config;
     let history = retention(&policy);
@@ -84,16 +86,13 @@ pub fn defaults() -> Written {
 }
 
 fn of_sessions(session: &switchboard::config::Session) -> Written {
-    fn said<T>(value: T) -> Option<Said<T>> {
-        Some(Said { value, origin: Origin::Default })
-    }
     Written {
         session_linger: said(Span(session.linger)),
         session_memory: said(Size(session.memory)),
         session_count: said(session.count.map(Count)),
         session_calls: said(Count(session.calls)),
         session_call_timeout: said(Span(session.call_timeout)),
-        ..Written::default()
+        ..application::defaults()
     }
 }
 
@@ -113,6 +112,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     apply_policy(written, &mut config, &mut problems);
     apply_proxies(written, &mut config.proxies, &mut problems);
     access::apply(written, &mut config.auth, &mut problems);
+    config.application = application::resolve(written, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
@@ -329,6 +329,11 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("auth.jwks_refresh", span(&written.auth_jwks_refresh));
     check("auth.lifetime", span(&written.auth_lifetime));
     check("auth.token_size", size(&written.auth_token_size));
+    check("application.timeout", span(&written.application_timeout));
+    check("application.concurrency", count(&written.application_concurrency));
+    check("application.notices", count(&written.application_notices));
+    check("application.failures", count(&written.application_failures));
+    check("application.pause", span(&written.application_pause));
     for rule in &written.rules {
         check("events", count(&rule.events));
         check("age", span(&rule.age));

@@ -130,7 +130,11 @@ impl Session {
 
     /// The next thing that has happened, in order. To be asked for after each call, until there is nothing.
     pub fn happening(&mut self) -> Option<Happening> {
-        self.happened.pop_front()
+        let happening = self.happened.pop_front();
+        if happening.is_some() && self.happened.is_empty() {
+            self.happened = VecDeque::new();
+        }
+        happening
     }
 
     /// Whether nothing has happened that the driver was not told of.

@@ -113,6 +113,9 @@ impl Script {
             self.steps.pop_front();
             self.done += 1;
         }
+        if self.steps.is_empty() {
+            self.steps = VecDeque::new();
+        }
         let upto = self.steps.front().map_or(u64::MAX, |step| step.at);
         let position = known.position.min(upto);
         if position > self.base.1.cursor {

@@ -128,7 +128,10 @@ fn no_content() -> Response<Bytes> {
 /// A JSON answer that nobody keeps.
 pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     // Invariant: what is answered has string keys only, so it cannot fail to be JSON.
-    let mut text = serde_json::to_vec(body).unwrap_or_default();
+    json_text(status, serde_json::to_vec(body).unwrap_or_default())
+}
+
+fn json_text(status: StatusCode, mut text: Vec<u8>) -> Response<Bytes> {
     text.push(b'\n');
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use switchboard_hub::access::Action;
 use switchboard_store::{Append, StreamKey};
 use switchboard_wire::code::Problem;
-use switchboard_wire::event::Draft;
+use switchboard_wire::event::{Draft, MediaType};
 use switchboard_wire::ndjson::{self, Lines};
 use switchboard_wire::sse::decode::{Decoder, SseEvent};
 use switchboard_wire::{ChannelName, Code, Kind, Mark};
@@ -38,10 +38,10 @@ pub(super) enum Format {
 
 impl Format {
     pub(super) fn of(content_type: &str) -> Option<Format> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("application/x-ndjson") {
+        let media_type = MediaType::of(content_type);
+        if media_type.is("application/x-ndjson") {
             Some(Format::NdJson)
-        } else if essence.eq_ignore_ascii_case("text/event-stream") {
+        } else if media_type.is("text/event-stream") {
             Some(Format::Sse)
         } else {
             None

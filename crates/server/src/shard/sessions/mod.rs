@@ -114,8 +114,8 @@ struct Conversation {
     asked: u64,
     /// Messages up that are held for their turn.
     held: BTreeMap<u64, Vec<Reply<Option<u64>>>>,
-    /// Our calls.
-    calls: HashMap<u64, Reply<Outcome>>,
+    /// Our calls, which are few.
+    calls: Vec<(u64, Reply<Outcome>)>,
     /// Changes of what is read that come with answers that have yet to leave.
     joining: Vec<(u64, Change)>,
     /// When it was opened, in milliseconds since the Unix epoch.
@@ -153,7 +153,7 @@ impl Shard {
             sent: 0,
             asked: 0,
             held: BTreeMap::new(),
-            calls: HashMap::new(),
+            calls: Vec::new(),
             joining: Vec::new(),
             opened: self.node.now(),
             warned: None,
@@ -216,6 +216,9 @@ impl Shard {
             Happening::Left { ticket, control } => {
                 if let Some(at) = conversation.joining.iter().position(|(of, _)| *of == ticket) {
                     let (_, change) = conversation.joining.remove(at);
+                    if conversation.joining.is_empty() {
+                        conversation.joining = Vec::new();
+                    }
                     self.change(conversation, control, change);
                 }
             }
@@ -334,9 +337,12 @@ impl Conversation {
     }
 
     fn reply(&mut self, call: u64, outcome: Result<Outcome, Problem>) {
-        if let Some(reply) = self.calls.remove(&call) {
+        if let Some(at) = self.calls.iter().position(|(number, _)| *number == call) {
             // Who asked may have gone.
-            let _ = reply.send(outcome);
+            let _ = self.calls.swap_remove(at).1.send(outcome);
+        }
+        if self.calls.is_empty() {
+            self.calls = Vec::new();
         }
     }
 
@@ -354,5 +360,16 @@ impl Conversation {
             // A session that has ended has nobody to tell.
             let _ = self.session.notify(method, params);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle session costs besides its connection and its reader.
+    #[test]
+    fn an_idle_session_is_one_block_of_at_most_768_bytes() {
+        assert!(size_of::<Conversation>() <= 768, "{}", size_of::<Conversation>());
     }
 }
