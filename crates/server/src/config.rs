@@ -1,5 +1,6 @@
 //! What the server is told, resolved: no strings to parse, no defaults to look up.
 
+use crate::application;
 use crate::auth;
 use crate::proxies::Proxies;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,6 +37,8 @@ pub struct Config {
     pub policy: Policy,
     /// Who may do what.
     pub auth: auth::Settings,
+    /// What answers what the server cannot.
+    pub application: application::Backend,
     pub presence: Presence,
 }
 
@@ -160,6 +163,7 @@ impl Default for Config {
             proxies: Proxies::default(),
             policy: Policy::default(),
             auth: auth::Settings::default(),
+            application: application::Backend::None,
             presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },
         }
     }

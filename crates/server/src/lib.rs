@@ -12,7 +12,9 @@
 //! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
 //! those; `presence` knows who is on a channel.
 
+mod alarm;
 mod api;
+pub mod application;
 mod audit;
 pub mod auth;
 pub mod config;
@@ -27,6 +29,7 @@ pub mod listen;
 mod metrics;
 mod node;
 mod origin;
+pub mod outward;
 mod presence;
 pub mod proxies;
 mod reading;

@@ -1,5 +1,7 @@
 //! What all threads of a server share.
 
+use crate::application::Link;
+use crate::audit;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
 use crate::limits::Limits;
@@ -10,7 +12,7 @@ use crate::origin::Pages;
 use crate::presence::Presence;
 use crate::session::{self, Ask};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -38,6 +40,9 @@ pub(crate) struct Node {
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) presence: Presence,
+    pub(crate) application: Link,
+    /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
+    pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
     reached: bool,
     /// How HTTP/1.1 connections are read.
@@ -87,7 +92,9 @@ impl Node {
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
+            application: Link::start(&config.application, config.limits.message)?,
             auth: Auth::new(config.auth.clone(), random()?),
+            unnamed_proxy: AtomicBool::new(false),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
             http1: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
@@ -123,6 +130,15 @@ impl Node {
     /// Milliseconds since the Unix epoch.
     pub(crate) fn now(&self) -> u64 {
         now()
+    }
+
+    /// Counts a refusal of those that are told, and says whether the log is to have a line for it.
+    pub(crate) fn denies(&self, code: Code) -> bool {
+        if !audit::is_told(code) {
+            return false;
+        }
+        self.figures.denied.fetch_add(1, Ordering::Relaxed);
+        self.auth.audit.admits(self.now())
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -15,7 +15,7 @@ pub mod event;
 pub mod form;
 pub mod forwarded;
 pub mod gzip;
-mod json;
+pub mod json;
 pub mod jsonrpc;
 pub mod limits;
 pub mod name;

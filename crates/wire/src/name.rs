@@ -49,11 +49,10 @@ impl fmt::Display for BadName {
 impl ChannelName {
     /// The name, if it keeps every rule but the reservation of `$`: see [`ChannelName::is_reserved`].
     pub fn new(text: &str) -> Result<ChannelName, BadName> {
-        check(text)?;
-        if text.split('/').any(|segment| matches!(segment, "*" | "**")) {
-            return Err(BadName::Wildcard);
+        match check(text)? {
+            Spelling::Literal => Ok(ChannelName(text.into())),
+            Spelling::Wildcards => Err(BadName::Wildcard),
         }
-        Ok(ChannelName(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -81,8 +80,15 @@ impl ChannelName {
     }
 }
 
+/// How the segments of a checked text are to be taken.
+enum Spelling {
+    Literal,
+    /// At least one of them is a wildcard.
+    Wildcards,
+}
+
 /// The rules that names and patterns share.
-fn check(text: &str) -> Result<(), BadName> {
+fn check(text: &str) -> Result<Spelling, BadName> {
     if text.is_empty() {
         return Err(BadName::Empty);
     }
@@ -92,14 +98,16 @@ fn check(text: &str) -> Result<(), BadName> {
     if text.chars().any(char::is_control) {
         return Err(BadName::Control);
     }
-    for segment in text.split('/') {
+    let mut spelling = Spelling::Literal;
+    for segment in text.as_bytes().split(|b| *b == b'/') {
         match segment {
-            "" => return Err(BadName::EmptySegment),
-            "." | ".." => return Err(BadName::DotSegment),
+            b"" => return Err(BadName::EmptySegment),
+            b"." | b".." => return Err(BadName::DotSegment),
+            b"*" | b"**" => spelling = Spelling::Wildcards,
             _ => {}
         }
     }
-    Ok(())
+    Ok(spelling)
 }
 
 impl Borrow<str> for ChannelName {

@@ -1,6 +1,7 @@
 //! Configuration in two steps: as [`written`] by flags, environment and file, and as [`meant`].
 
 pub mod access;
+mod application;
 pub mod environment;
 mod file;
 pub mod meant;

@@ -2,7 +2,7 @@
 
 use super::access::{pattern, says_who};
 use super::suggest::known;
-use super::written::{Problem, Written};
+use super::written::{Problem, Rule, Written};
 use switchboard::config::Presence;
 use switchboard_hub::presence::Track;
 
@@ -26,11 +26,15 @@ pub fn apply(written: &Written, presence: &mut Presence, problems: &mut Vec<Prob
         let Some(said) = &rule.pattern else { continue };
         match pattern(&said.value, &said.origin) {
             Ok(pattern) => presence.tracking.rules.push((pattern, meant)),
-            // With a class, or with who may do what, it was complained of there.
-            Err(bad) if rule.class.is_none() && !says_who(rule) => problems.push(bad),
+            Err(bad) if !is_told(rule) => problems.push(bad),
             Err(_) => {}
         }
     }
+}
+
+/// Whether a pattern that is none is complained of elsewhere.
+fn is_told(rule: &Rule) -> bool {
+    rule.class.is_some() || says_who(rule) || rule.publishes.is_some() || rule.message.is_some()
 }
 
 #[cfg(test)]
@@ -81,7 +85,13 @@ mod tests {
         ] {
             assert_eq!(of(text).unwrap_err(), [expected], "{text}");
         }
-        for more in ["", "class = \"state\"", "presence = \"anyone\"", "class = \"state\"\npresence = \"anyone\""] {
+        for more in [
+            "",
+            "publishes = 3",
+            "class = \"state\"",
+            "presence = \"anyone\"",
+            "class = \"state\"\npresence = \"anyone\"",
+        ] {
             let problems = of(&format!("[[channel]]\npattern = \"a//b\"\ntrack = \"count\"\n{more}")).unwrap_err();
             assert!(problems.len() == 1 && problems[0].starts_with("s.toml:2: pattern `a//b`"), "{problems:?}");
         }

@@ -104,12 +104,17 @@ impl Script {
         while let Some(step) = self.steps.front()
             && step.control <= known.control
         {
-            if step.past.is_some() && known.position < step.at {
+            // Whoever has got to the next step has read all of this one's past.
+            let is_last = self.steps.get(1).is_none_or(|next| next.control > known.control);
+            if is_last && step.past.is_some() && known.position < step.at {
                 return;
             }
             self.base = (step.selection.clone(), Place::at(step.onward));
             self.steps.pop_front();
             self.done += 1;
+        }
+        if self.steps.is_empty() {
+            self.steps = VecDeque::new();
         }
         let upto = self.steps.front().map_or(u64::MAX, |step| step.at);
         let position = known.position.min(upto);
@@ -180,3 +185,7 @@ impl Script {
         self.steps.get(usize::try_from(walk.step.checked_sub(self.done + 1)?).ok()?)
     }
 }
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@
 pub mod apikey;
 mod carried;
 pub mod explain;
-pub mod fetch;
+mod fetch;
 mod identity;
 pub(crate) mod jwks;
 pub mod keys;
@@ -21,7 +21,6 @@ mod revoked;
 pub mod settings;
 pub mod sign;
 mod token;
-pub mod trust;
 
 pub(crate) use carried::{PARAMETER, Way};
 pub(crate) use identity::Identity;

@@ -263,8 +263,18 @@ impl Shard {
         self.forget(token);
     }
 
+    /// Forgets a reader whose connection is there to say its last words.
+    fn retire(&mut self, token: Token) {
+        self.guests.retire(token);
+        self.leave(token);
+    }
+
     fn forget(&mut self, token: Token) {
         self.guests.remove(token);
+        self.leave(token);
+    }
+
+    fn leave(&mut self, token: Token) {
         self.readers.remove(token);
         self.unlink(token);
         if self.readers.is_empty() {

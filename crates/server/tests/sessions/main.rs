@@ -9,6 +9,7 @@
 
 mod calls;
 mod cuts;
+mod limits;
 mod link;
 mod methods;
 mod presence;

@@ -115,6 +115,32 @@ fn a_session_that_polls_hears_of_it_or_of_a_gap_and_asks_again() {
 }
 
 #[test]
+fn what_a_member_shows_is_the_info_of_its_token_and_a_new_token_may_change_it() {
+    let server = server(SHORT);
+    let with = |info: Value| {
+        let mut claims = claims("ben", &["**"]);
+        (claims["info"], claims["exp"]) = (info, json!(now() + LONG.as_secs_f64()));
+        sign(&claims, SECRET)
+    };
+    let mut ann = open(&server, Way::Sse, "ann");
+    watch(&mut ann, "room/1");
+    assert_eq!(heard(&mut ann), "room/1 join ann");
+    let shown = bearer(&with(json!({ "name": "Ben" })));
+    let mut ben = Talk::open_with(&server, Way::WebSocket, &[("Authorization", &shown)]);
+    ben.call("subscribe", &json!({ "channel": "room/1" })).unwrap();
+    let shown = |ann: &mut Talk| {
+        let notice = ann.notice("presence");
+        assert_eq!((&notice["event"], &notice["member"]["user"]), (&json!("join"), &json!("ben")));
+        notice["member"]["info"].clone()
+    };
+    assert_eq!(shown(&mut ann), json!({ "name": "Ben" }));
+    ben.call("refresh", &json!({ "token": with(json!({ "name": "Benjamin" })) })).unwrap();
+    assert_eq!(shown(&mut ann), json!({ "name": "Benjamin" }));
+    let members = ann.call("presence", &json!({ "channel": "room/1" })).unwrap()["members"].clone();
+    assert_eq!(members[1]["info"], json!({ "name": "Benjamin" }));
+}
+
+#[test]
 fn who_comes_back_in_time_has_not_left() {
     let server = server(LONG);
     let mut ann = open(&server, Way::Sse, "ann");

@@ -52,7 +52,7 @@ impl Shard {
             Ask::Call { method, params, timeout, reply } => {
                 let timeout = timeout.min(CALL);
                 match conversation.session.call(&method, params, timeout, self.sessions.now()) {
-                    Ok(call) => drop(conversation.calls.insert(call, reply)),
+                    Ok(call) => conversation.calls.push((call, reply)),
                     Err(problem) => drop(reply.send(Err(problem))),
                 }
             }

@@ -218,8 +218,9 @@ impl Shard {
         if let Some(number) = self.sessions.of(token)
             && matches!(close.code, None | Some(close::NORMAL | close::GOING_AWAY))
         {
-            self.sessions.links.remove(&token);
-            self.with(number, |_, conversation| {
+            self.with(number, |shard, conversation| {
+                shard.leave_seats(conversation);
+                shard.sessions.links.remove(&token);
                 conversation.link = Link::None;
                 conversation.session.end(Code::SessionEnded);
             });

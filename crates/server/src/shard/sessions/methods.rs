@@ -133,7 +133,10 @@ impl Shard {
             }
             _ => Err(Code::MethodNotFound.because(format!("`{method}` is no method here"))),
         };
-        Some(result.map_err(|problem| ErrorObject::from(&problem)))
+        Some(result.map_err(|problem| {
+            self.audit_call(conversation, method, problem.code);
+            ErrorObject::from(&problem)
+        }))
     }
 
     pub(super) fn subscribe(
@@ -275,6 +278,9 @@ impl Shard {
     fn renewed(&mut self, session: u64, ticket: Option<u64>, found: Result<Identity, Problem>) {
         self.with(session, |shard, conversation| {
             let renewed = found.and_then(|identity| shard.renew_session(conversation, identity));
+            if let Err(problem) = &renewed {
+                shard.audit_call(conversation, "refresh", problem.code);
+            }
             if let Some(ticket) = ticket {
                 conversation.session.answer(ticket, renewed.map_err(|problem| ErrorObject::from(&problem)));
             }
@@ -293,6 +299,7 @@ impl Shard {
             Some(expires) => serde_json::json!({ "expires": expires }),
             None => serde_json::json!({}),
         };
+        conversation.allowance = self.node.limits.publisher(&identity, Some(conversation.address));
         conversation.identity = identity;
         self.show(conversation);
         Ok(Json::from(&answer))

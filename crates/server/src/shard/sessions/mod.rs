@@ -26,6 +26,7 @@ use link::Link;
 use methods::Change;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
@@ -102,7 +103,10 @@ struct Conversation {
     script: Script,
     identity: Identity,
     allowance: Allowance,
-    _seats: Seats,
+    /// What it takes up of limits, as long as it is there; then as long as the socket of its last connection.
+    seats: Seats,
+    /// Where it was opened from.
+    address: IpAddr,
     /// What it shows of itself to others on its channels.
     profile: Arc<Profile>,
     link: Link,
@@ -114,8 +118,8 @@ struct Conversation {
     asked: u64,
     /// Messages up that are held for their turn.
     held: BTreeMap<u64, Vec<Reply<Option<u64>>>>,
-    /// Our calls.
-    calls: HashMap<u64, Reply<Outcome>>,
+    /// Our calls, which are few.
+    calls: Vec<(u64, Reply<Outcome>)>,
     /// Changes of what is read that come with answers that have yet to leave.
     joining: Vec<(u64, Change)>,
     /// When it was opened, in milliseconds since the Unix epoch.
@@ -148,12 +152,13 @@ impl Shard {
             profile: presence::profile(id, opened, &opener.identity),
             identity: opener.identity,
             allowance: opener.allowance,
-            _seats: opener.seats,
+            seats: opener.seats,
+            address: opener.address,
             link: Link::None,
             sent: 0,
             asked: 0,
             held: BTreeMap::new(),
-            calls: HashMap::new(),
+            calls: Vec::new(),
             joining: Vec::new(),
             opened,
             warned: None,
@@ -187,6 +192,7 @@ impl Shard {
                 }
                 self.happened(conversation, happening);
             }
+            self.node.figures.shard(self.index).session_calls_refused(conversation.session.take_refused());
             self.say(conversation);
             // A connection that broke meanwhile could not find its session.
             if let Some(token) = conversation.link.token()
@@ -215,6 +221,9 @@ impl Shard {
             Happening::Left { ticket, control } => {
                 if let Some(at) = conversation.joining.iter().position(|(of, _)| *of == ticket) {
                     let (_, change) = conversation.joining.remove(at);
+                    if conversation.joining.is_empty() {
+                        conversation.joining = Vec::new();
+                    }
                     self.change(conversation, control, change);
                 }
             }
@@ -226,10 +235,33 @@ impl Shard {
 
     /// The session is over. Whoever is connected is told.
     fn ended(&mut self, conversation: &mut Conversation, code: Code) {
-        self.node.figures.shard(self.index).session_ended();
+        self.node.figures.shard(self.index).session_ended(code == Code::SessionFull);
         tracing::debug!(session = %conversation.id, code = code.row().name, "session ended");
+        if self.node.denies(code) {
+            let (code, who, peer) =
+                (code.row().name, conversation.identity.to_string(), conversation.address.to_string());
+            tracing::info!(target: "switchboard::audit", code, who, session = %conversation.id, peer, "a session ended");
+        }
+        self.leave_seats(conversation);
         self.close_link(conversation, code);
         self.go(conversation, &conversation.selection().channels);
+    }
+
+    /// A session that is over has its place until the socket of its connection is gone.
+    fn leave_seats(&mut self, conversation: &mut Conversation) {
+        if let Some(token) = conversation.link.token().filter(|token| self.sessions_have(*token)) {
+            self.guests.keep(token, std::mem::take(&mut conversation.seats));
+        }
+    }
+
+    /// A line for a call that is refused for who makes it, or for a limit.
+    fn audit_call(&self, conversation: &Conversation, method: &str, code: Code) {
+        if self.node.denies(code) {
+            let (code, who, peer) =
+                (code.row().name, conversation.identity.to_string(), conversation.address.to_string());
+            let session = conversation.id;
+            tracing::info!(target: "switchboard::audit", code, method, who, %session, peer, "a call was denied");
+        }
     }
 
     /// Has a session looked at when it wants that.
@@ -311,9 +343,12 @@ impl Conversation {
     }
 
     fn reply(&mut self, call: u64, outcome: Result<Outcome, Problem>) {
-        if let Some(reply) = self.calls.remove(&call) {
+        if let Some(at) = self.calls.iter().position(|(number, _)| *number == call) {
             // Who asked may have gone.
-            let _ = reply.send(outcome);
+            let _ = self.calls.swap_remove(at).1.send(outcome);
+        }
+        if self.calls.is_empty() {
+            self.calls = Vec::new();
         }
     }
 
@@ -331,5 +366,16 @@ impl Conversation {
             // A session that has ended has nobody to tell.
             let _ = self.session.notify(method, params);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle session costs besides its connection and its reader.
+    #[test]
+    fn an_idle_session_is_one_block_of_at_most_768_bytes() {
+        assert!(size_of::<Conversation>() <= 768, "{}", size_of::<Conversation>());
     }
 }

@@ -27,7 +27,10 @@ struct Presence {
 
 /// What a session shows of itself.
 pub(super) fn profile(id: Id, opened: u64, identity: &Identity) -> Arc<Profile> {
-    Arc::new(Profile::new(opened, id.number, &id.to_string(), identity.user()))
+    let plain = Profile::new(opened, id.number, &id.to_string(), identity.user());
+    let info = identity.info().and_then(Json::parse);
+    // More than may be shown was refused with its token.
+    Arc::new(info.and_then(|info| plain.clone().with_info(info)).unwrap_or(plain))
 }
 
 impl Shard {
