@@ -86,13 +86,14 @@ impl Node {
     pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
         let connections = Arc::new(Connections::new(config.connections));
+        let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
-            presence: Presence::new(&config.presence, log.clone()),
+            presence: Presence::new(&config.presence, log.clone(), application.get().cloned()),
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
-            application: Link::start(&config.application, config.limits.message)?,
+            application,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
