@@ -42,8 +42,8 @@ pub enum Step {
     Publish { channel: String, data: Value, event: Option<String>, end: bool, id: Option<String> },
     /// A request is sent.
     Ask { method: String, path: String, fields: Vec<(String, String)>, body: Option<String> },
-    /// The request that was sent first, of those without an answer, is answered.
-    Answer(Answer),
+    /// A request is answered: of those without an answer, the one that was sent first, or last.
+    Answer { last: bool, answer: Answer },
     /// The connection is lost.
     Cut,
     /// The client takes its session up.
@@ -152,7 +152,7 @@ impl Step {
         let (kind, value) = crate::only(value.as_object().unwrap());
         let text = || value.as_str().unwrap_or_else(|| panic!("{of}: {value} is no text")).to_owned();
         let mut members = match kind {
-            "open" | "publish" | "ask" | "answer" | "take_up" => Members::new(of, value),
+            "open" | "publish" | "ask" | "answer" | "answer_to_last" | "take_up" => Members::new(of, value),
             _ => Members::new(of, &Value::Object(Map::new())),
         };
         let step = match kind {
@@ -178,13 +178,16 @@ impl Step {
                     (Some(_), Some(_)) => panic!("{of}: either `body` or `text` is expected"),
                 },
             },
-            "answer" => Step::Answer(Answer {
-                status: members.has("status").unwrap().as_u64().unwrap() as u16,
-                fields: members.pairs("fields"),
-                body: members.has("body"),
-                problem: members.text("problem"),
-                with: members.object("with"),
-            }),
+            "answer" | "answer_to_last" => Step::Answer {
+                last: kind == "answer_to_last",
+                answer: Answer {
+                    status: members.has("status").unwrap().as_u64().unwrap() as u16,
+                    fields: members.pairs("fields"),
+                    body: members.has("body"),
+                    problem: members.text("problem"),
+                    with: members.object("with"),
+                },
+            },
             "cut" => Step::Cut,
             "take_up" => Step::TakeUp {
                 over: members.text("over"),

@@ -154,7 +154,7 @@ impl Player<'_> {
                 }
             }
             Step::Ask { method, path, fields, body } => self.ask(method, path, fields, body.as_deref()),
-            Step::Answer(answer) => self.answer(answer),
+            Step::Answer { last, answer } => self.answer(*last, answer),
             Step::Cut => self.kept = self.talk.take().map(Talk::cut),
             Step::Closed(code) => {
                 let closed = self.talk.take().unwrap().closed();
@@ -229,8 +229,9 @@ impl Player<'_> {
         self.asked.push_back((conn, method.to_owned()));
     }
 
-    fn answer(&mut self, expected: &Answer) {
-        let (mut conn, method) = self.asked.pop_front().unwrap_or_else(|| panic!("{}: nothing was asked", self.at));
+    fn answer(&mut self, last: bool, expected: &Answer) {
+        let asked = if last { self.asked.pop_back() } else { self.asked.pop_front() };
+        let (mut conn, method) = asked.unwrap_or_else(|| panic!("{}: nothing was asked", self.at));
         let response: Response = conn.response_to(&method);
         assert_eq!(response.status(), expected.status, "{}: {response}", self.at);
         for (name, value) in &expected.fields {
