@@ -1,15 +1,15 @@
-"""What Schemathesis cannot know of itself: what goes together, that streams go on for ever, and how to have a session."""
+"""What Schemathesis cannot know of itself: what goes together, that streams go on, and how to have a session."""
 
 import itertools
 import json
 import os
+import queue
 import re
 import threading
 
 import requests
 import schemathesis
 from hypothesis import strategies as st
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 URL = os.environ["CONFORMANCE_URL"]
@@ -42,7 +42,9 @@ schemathesis.openapi.media_type(
     "application/x-ndjson",
     st.lists(LINE, max_size=5).map(lambda lines: "".join(json.dumps(line) + "\n" for line in lines).encode()),
 )
-schemathesis.openapi.media_type("text/event-stream", st.lists(BLOCK, max_size=5).map(lambda blocks: "".join(blocks).encode()))
+schemathesis.openapi.media_type(
+    "text/event-stream", st.lists(BLOCK, max_size=5).map(lambda blocks: "".join(blocks).encode())
+)
 
 
 @schemathesis.serializer(*STREAMS)
@@ -97,25 +99,25 @@ class Client:
     """A session whose client answers each call."""
 
     def __init__(self):
-        address = URL.replace("http", "ws", 1) + "/session"
-        self._socket = connect(address, subprotocols=["switchboard.v1"], additional_headers=BEARER)
-        self.id = json.loads(self._socket.recv(PATIENCE))["params"]["id"]
-        self._answering = threading.Thread(target=self._answer, daemon=True)
-        self._answering.start()
+        opened = queue.Queue()
+        self._talking = threading.Thread(target=self._talk, args=[opened], daemon=True)
+        self._talking.start()
+        self.id = opened.get(timeout=PATIENCE)
 
-    def _answer(self):
-        try:
-            for text in self._socket:
+    def _talk(self, opened):
+        address = URL.replace("http", "ws", 1) + "/session"
+        with connect(address, subprotocols=["switchboard.v1"], additional_headers=BEARER) as socket:
+            opened.put(json.loads(socket.recv(PATIENCE))["params"]["id"])
+            # Until it is closed.
+            for text in socket:
                 message = json.loads(text)
                 if "id" in message and "method" in message:
                     result, error = {"result": message.get("params")}, {"error": {"code": 7, "message": "no"}}
                     answer = {"jsonrpc": "2.0", "id": message["id"], **(error if next(TURN) % 2 else result)}
-                    self._socket.send(json.dumps(answer))
-        except ConnectionClosed:
-            pass
+                    socket.send(json.dumps(answer))
 
     def lives(self):
-        return self._answering.is_alive()
+        return self._talking.is_alive()
 
 
 class Alive:
@@ -127,7 +129,7 @@ class Alive:
 
     @classmethod
     def takes_place_of(cls, name):
-        """Whether one that lives is asked for instead: where it was before, and for every other name that is made up."""
+        """Whether one that lives is asked for instead: for every other name that is made up, and for its own."""
         return name in cls._ids or int(name, 16) % 2 == 0
 
     @classmethod

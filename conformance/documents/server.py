@@ -72,6 +72,7 @@ class Server:
     def __exit__(self, *_):
         self._process.kill()
         self._process.wait()
+        self._process.stdout.close()
         self._folder.cleanup()
 
     def drain(self):

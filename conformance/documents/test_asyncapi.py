@@ -1,6 +1,7 @@
-"""Conversations of every kind that the AsyncAPI document describes. Each message that comes is what it says there, and each
-that it describes comes."""
+"""Conversations of every kind that the AsyncAPI document describes. Each message that comes is as it says there, and
+each that it describes comes."""
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -13,7 +14,7 @@ import jsonschema_rs
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from server import AUTHENTICATED, PATIENCE, Server, document
+from server import API_KEY, AUTHENTICATED, PATIENCE, Server, document
 
 DOCUMENT = document("asyncapi")
 RAW, EVENTS, SESSION, LOCATION = "raw", "events", "session", "location"
@@ -92,6 +93,9 @@ class Blocks:
         self._response = response
         self.id = ""
 
+    def __iter__(self):
+        return self
+
     def __next__(self):
         kind, data = "message", []
         for line in iter(self._response.readline, b""):
@@ -108,10 +112,10 @@ class Blocks:
 
 
 class Client:
-    """Requests to a server, by a user if there is a token."""
+    """Requests to a server, by a user if there is a token. What stays open is closed with the stack."""
 
-    def __init__(self, url, token=None):
-        self.url, self._host = url, urlsplit(url).netloc
+    def __init__(self, stack, url, token=None):
+        self._stack, self.url, self._host = stack, url, urlsplit(url).netloc
         self._fields = {"Authorization": f"Bearer {token}"} if token else {}
 
     def ask(self, method, target, body=None, **fields):
@@ -122,10 +126,11 @@ class Client:
 
     def open(self, method, target, body=None, **fields):
         connection = http.client.HTTPConnection(self._host, timeout=PATIENCE)
+        self._stack.callback(connection.close)
         named = {name.replace("_", "-"): value for name, value in fields.items()}
         body = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
         connection.request(method, target, body, {**self._fields, **named})
-        return connection.getresponse()
+        return self._stack.enter_context(contextlib.closing(connection.getresponse()))
 
     def publish(self, channel, data, kind="text/plain", **query):
         status, answer = self.ask("POST", f"/channels/{channel}?{urlencode(query)}", data, Content_Type=kind)
@@ -144,12 +149,17 @@ class Client:
 
     def blocks(self, target, **fields):
         """The messages of Server-Sent Events in event form, as the document translates them."""
-        for kind, data in iter(self.stream(target, SSE, **fields).__next__, None):
-            yield json.loads(data) if kind == "message" or not kind.startswith("$") else {kind: json.loads(data)}
+        for kind, data in self.stream(target, SSE, **fields):
+            yield {kind: json.loads(data)} if kind.startswith("$") else json.loads(data)
+
+    def texts(self, target):
+        """The messages of a WebSocket in event form."""
+        return map(json.loads, messages_of(self.socket(target)))
 
     def socket(self, target, *protocols):
         address = self.url.replace("http", "ws", 1) + target
-        return connect(address, subprotocols=protocols or None, additional_headers=self._fields, open_timeout=PATIENCE)
+        opening = connect(address, subprotocols=protocols or None, additional_headers=self._fields)
+        return self._stack.enter_context(opening)
 
 
 def messages_of(socket):
@@ -183,7 +193,7 @@ class Talk:
             self.id, self._location = greeting["id"], greeting["location"]
 
     def _blocks(self, place):
-        return (json.loads(data) for _, data in iter(self._client.stream(f"{self._location}?since={place}", SSE).__next__, None))
+        return (json.loads(data) for _, data in self._client.stream(f"{self._location}?since={place}", SSE))
 
     def _lines(self, place):
         return self._client.lines(f"{self._location}?since={place}")
@@ -220,27 +230,26 @@ class Talk:
                 self._see(each)
         elif "method" in message:
             name = "call" if "id" in message else message["method"]
-            known = DOCUMENT["components"]["messages"].get(name, {}).get("name") == name or name == "event"
-            see(SESSION, name if name == "call" or known else "notification", message)
+            see(SESSION, name if name in DOCUMENT["channels"][SESSION]["messages"] else "notification", message)
         elif "result" in message:
             see(SESSION, f"{self._asked[message['id']]}Result", message)
         else:
             see(SESSION, "error", message)
 
-    def wait(self, fits):
-        """The next message that fits. Others are kept for later."""
+    def wait(self, fits, kind=dict):
+        """The next message, or batch where `kind` is a list, that fits. Others are kept for later."""
         for at, message in enumerate(self._later):
-            if fits(message):
+            if isinstance(message, kind) and fits(message):
                 return self._later.pop(at)
         while (message := self._next()) is not None:
-            if fits(message):
+            if isinstance(message, kind) and fits(message):
                 return message
             self._later.append(message)
         raise AssertionError(f"the session ended: {self._later}")
 
     def hear(self, method):
         """The params of the next notification of this name."""
-        return self.wait(lambda said: isinstance(said, dict) and said.get("method") == method and "id" not in said)["params"]
+        return self.wait(lambda said: "id" not in said and said.get("method") == method)["params"]
 
     def send(self, message):
         text = message if isinstance(message, str) else json.dumps(message)
@@ -260,11 +269,12 @@ class Talk:
         if valid:
             self._messages.see(SESSION, method, request)
         self.send(request)
-        answer = self.wait(lambda said: isinstance(said, dict) and "method" not in said and said["id"] == request["id"])
+        answer = self.wait(lambda said: "method" not in said and said["id"] == request["id"])
         return answer.get("result", answer.get("error"))
 
     def called(self):
-        return self.wait(lambda said: isinstance(said, dict) and "method" in said and "id" in said)
+        """The next call of the client."""
+        return self.wait(lambda said: "method" in said and "id" in said)
 
     def closed(self):
         """Everything up to the end is heard; the close code, if there is one."""
@@ -278,17 +288,17 @@ class Talk:
 class AsyncApi(unittest.TestCase):
     def test_every_message_that_is_described_is_said_as_it_is_described(self):
         messages = Messages()
-        with Server(SETTINGS) as server:
-            client = Client(server.url)
+        with Server(SETTINGS) as server, contextlib.ExitStack() as stack:
+            client = Client(stack, server.url)
             raw(messages, client)
-            for read in (client.lines, client.blocks, lambda target: map(json.loads, messages_of(client.socket(target)))):
+            for read in (client.lines, client.blocks, client.texts):
                 in_event_form(messages, client, read)
             for transport in Talk.TRANSPORTS:
                 converse(messages, client, transport)
             close_codes(messages, client)
             drain(messages, client, server)
-        with Server(f'log_level = "warn"\nheartbeat = "200ms"\n{AUTHENTICATED}') as server:
-            expire(messages, server)
+        with Server(f'log_level = "warn"\n{AUTHENTICATED}') as server, contextlib.ExitStack() as stack:
+            expire(messages, stack, server)
         self.assertEqual(messages.described() - messages.seen, set(), "described, and never said")
 
 
@@ -377,22 +387,20 @@ def refusals(messages, talk):
     assert talk.call("refresh", {"token": "none"})["code"] == 40100
     batch = [talk.request("ping", []), talk.request("fly", [])]
     talk.send(messages.see(SESSION, "batch", batch))
-    assert len(talk.wait(lambda said: isinstance(said, list))) == 2
+    assert len(talk.wait(lambda answers: True, kind=list)) == 2
     for foul, code in (("{", -32700), ("[]", -32600)):
         talk.send(foul)
-        answer = talk.wait(lambda said: isinstance(said, dict) and "id" in said and said["id"] is None)
+        answer = talk.wait(lambda said: "id" in said and said["id"] is None)
         assert answer["error"]["code"] == code
 
 
 def by_backend(messages, client, talk):
     """The client is called, told, subscribed and ended."""
-    at, answers = f"/api/sessions/{talk.id}", queue.Queue()
+    at, answers, call = f"/api/sessions/{talk.id}", queue.Queue(), {"method": "add", "params": [1, 2]}
     for outcome in ({"result": 3}, {"error": {"code": 7, "message": "no", "data": [1]}}):
-        asking = threading.Thread(target=lambda: answers.put(client.ask("POST", f"{at}/call", {"method": "add", "params": [1, 2]})))
-        asking.start()
+        threading.Thread(target=lambda: answers.put(client.ask("POST", f"{at}/call", call)), daemon=True).start()
         answer = {"jsonrpc": "2.0", "id": talk.called()["id"], **outcome}
         talk.send(messages.see(SESSION, "answer" if "result" in outcome else "refusal", answer))
-        asking.join(PATIENCE)
         assert answers.get(timeout=PATIENCE) == (200, outcome)
     assert client.ask("POST", f"{at}/notify", {"method": "news", "params": {"n": 1}})[0] == 202
     assert talk.hear("news") == {"n": 1}
@@ -439,18 +447,17 @@ def drain(messages, client, server):
     assert talk.closed() == 1012
 
 
-def expire(messages, server):
+def expire(messages, stack, server):
     """Tokens end, and are renewed before."""
     grants = ("--subscribe", "**", "--publish", "**")
-    client, lasting = Client(server.url, server.token(*grants, lasts="50s")), server.token(*grants)
+    client, lasting = Client(stack, server.url, server.token(*grants, lasts="50s")), server.token(*grants)
     talk = Talk(messages, client, "websocket")
     assert talk.hear("expiring")["expires"] > 0
     assert talk.call("refresh", {"token": lasting})["expires"] > 0
     reader = client.lines("/channels?channel=a")
     assert messages.see_notice(next(reader))["$open"]["expires"] > 0
-    # It lasted long enough to be told.
-    ended, _ = Client(server.url, "swk_documents").ask("POST", "/api/revoke", {"user": "ann"})
-    assert ended == 200
+    status, _ = Client(stack, server.url, API_KEY).ask("POST", "/api/revoke", {"user": "ann"})
+    assert status == 200
     assert messages.see_notice(next(reader))["$closing"]["code"] == "token_revoked"
     assert talk.hear("closing")["code"] == "token_revoked"
     assert talk.closed() == 4401

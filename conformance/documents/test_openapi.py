@@ -6,7 +6,9 @@ import subprocess
 import sys
 import unittest
 
-from server import API_KEY, AUTHENTICATED, DOCUMENTS, Server
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from server import API_KEY, AUTHENTICATED, DOCUMENTS, Server, document
 
 EXAMPLES = "100"
 """Random requests for each operation and each kind of them, besides those that are made by rule."""
@@ -30,6 +32,9 @@ channels = 100_000
 
 
 class OpenApi(unittest.TestCase):
+    def test_the_document_is_one(self):
+        self.assertEqual([error.message for error in OpenAPIV31SpecValidator(document("openapi")).iter_errors()], [])
+
     def test_the_server_answers_as_the_document_says(self):
         everything = [word for action in ("subscribe", "publish", "manage") for word in (f"--{action}", "**")]
         with Server(SETTINGS) as server:
