@@ -26,10 +26,24 @@ heartbeat = "200ms"
 [history]
 events = 3
 
+[presence]
+debounce = "50ms"
+
 [[channel]]
 pattern = "state/**"
 class = "state"
+
+[[channel]]
+pattern = "room/**"
+track = "members"
 """
+
+NOTIFICATIONS = {
+    DOCUMENT["components"]["messages"][described["$ref"].rpartition("/")[2]].get("name"): name
+    for name, described in DOCUMENT["channels"][SESSION]["messages"].items()
+    if {"$ref": f"#/channels/{SESSION}/messages/{name}"} in DOCUMENT["operations"]["notify"]["messages"]
+}
+"""The names of messages, by the methods of the server's own."""
 
 JSON, LINES, SSE = "application/json", "application/x-ndjson", "text/event-stream"
 
@@ -229,8 +243,7 @@ class Talk:
             for each in message:
                 self._see(each)
         elif "method" in message:
-            name = "call" if "id" in message else message["method"]
-            see(SESSION, name if name in DOCUMENT["channels"][SESSION]["messages"] else "notification", message)
+            see(SESSION, "call" if "id" in message else NOTIFICATIONS.get(message["method"], "notification"), message)
         elif "result" in message:
             see(SESSION, f"{self._asked[message['id']]}Result", message)
         else:
@@ -375,8 +388,21 @@ def converse(messages, client, transport):
     client.publish(name, "", end="true")
     assert talk.hear("end") == {"channel": name}
 
+    presence(client, talk)
     refusals(messages, talk)
     by_backend(messages, client, talk)
+
+
+def presence(client, talk):
+    """Who is there, and that somebody came."""
+    name = f"room/{next(NAMES)}"
+    talk.call("subscribe", {"channel": name, "presence": True})
+    if talk.transport != "poll":
+        # Between two polls it is not kept.
+        assert talk.hear("presence")["event"] == "join"
+    there = talk.call("presence", {"channel": name})
+    assert there == {"count": 1, "members": [{"session": talk.id}]}, there
+    assert client.ask("GET", f"/api/presence/{name}") == (200, {"channel": name, **there})
 
 
 def refusals(messages, talk):

@@ -27,6 +27,10 @@ user = 100_000
 publishes = 100_000
 accepts = 100_000
 channels = 100_000
+
+[[channel]]
+pattern = "**"
+track = "members"
 {AUTHENTICATED}
 """
 

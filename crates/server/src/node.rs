@@ -9,6 +9,7 @@ use crate::listen::Connections;
 use crate::listen::http1::Settings;
 use crate::metrics::Figures;
 use crate::origin::Pages;
+use crate::presence::Presence;
 use crate::session::{self, Ask};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,7 @@ pub(crate) struct Node {
     pub(crate) connections: Arc<Connections>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) presence: Presence,
     pub(crate) application: Link,
     /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
     pub(crate) unnamed_proxy: AtomicBool,
@@ -84,12 +86,14 @@ impl Node {
     pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
         let connections = Arc::new(Connections::new(config.connections));
+        let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
+            presence: Presence::new(&config.presence, log.clone(), application.get().cloned()),
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
-            application: Link::start(&config.application, config.limits.message)?,
+            application,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
@@ -282,7 +286,8 @@ impl Node {
     }
 }
 
-fn now() -> u64 {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 

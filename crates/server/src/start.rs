@@ -151,6 +151,7 @@ async fn tick(node: &Node) {
                 node.auth.tick(node.now());
                 node.limits.tick(node.now());
             }
+            () = node.presence.due() => node.presence.tick(),
             _ = draining.wait_for(|draining| *draining) => return,
         }
     }

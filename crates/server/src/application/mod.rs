@@ -102,9 +102,9 @@ impl Question {
 pub enum Event {
     /// A session has ended, for this reason: the name of a row of the table of errors, or `closed` where its client ended it.
     Disconnected { caller: Caller, reason: &'static str },
-    /// A channel has its first subscriber.
+    /// A channel has its first member, where that is kept track of.
     Occupied { channel: ChannelName },
-    /// A channel has lost its last subscriber.
+    /// The last member of a channel has left it.
     Vacated { channel: ChannelName },
 }
 

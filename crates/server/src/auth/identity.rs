@@ -110,7 +110,7 @@ impl Identity {
         self.signed()?.user.as_deref()
     }
 
-    /// What others see of the user: JSON on one line, of at most [`super::token::INFO_MAX`] bytes.
+    /// What others see of the user: JSON on one line, of at most [`switchboard_wire::limits::INFO_MAX`] bytes.
     pub(crate) fn info(&self) -> Option<&str> {
         self.signed()?.info.as_deref()
     }

@@ -12,4 +12,5 @@ mod cuts;
 mod limits;
 mod link;
 mod methods;
+mod presence;
 mod talk;

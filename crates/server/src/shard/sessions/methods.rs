@@ -16,6 +16,7 @@ use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
 use switchboard_wire::name::Selection;
+use switchboard_wire::presence::{apart, notices_of};
 use tokio::sync::Notify;
 
 /// Steps of a script that a client may leave unacknowledged.
@@ -25,10 +26,11 @@ const PAGE: usize = 100;
 
 /// A change of what a session reads, which comes about when its answer leaves.
 pub(super) enum Change {
-    /// Read this too, from there on.
+    /// Read this too, from there on, and hear these notices of who comes and goes.
     Add {
         selection: Arc<Selection>,
         from: Place,
+        notices: Selection,
     },
     Remove {
         texts: Vec<String>,
@@ -77,6 +79,8 @@ struct Subscribe {
     channel: OneOrSeveral,
     #[serde(default)]
     since: Option<String>,
+    #[serde(default)]
+    presence: bool,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +123,7 @@ impl Shard {
             "unsubscribe" => self.unsubscribe(conversation, ticket, &params),
             "publish" => self.publish_for(conversation, &params),
             "history" => self.history(conversation, &params),
+            "presence" => self.who_is_there(conversation, &params),
             "refresh" => match self.refresh(conversation, ticket, &params) {
                 Ok(()) => return None,
                 Err(problem) => Err(problem),
@@ -140,11 +145,15 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
-        let Subscribe { channel, since } = params.read()?;
+        let Subscribe { channel, since, presence } = params.read()?;
         let selection = Arc::new(ordinary(&channel.texts())?);
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
+        let notices = match presence {
+            true => self.watching(conversation, &selection)?,
+            false => Selection::default(),
+        };
         let most = self.node.config.limits.channels;
-        if with(conversation.selection(), &selection).len() > most {
+        if with(&apart(conversation.selection()).0, &selection).len() > most {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
         conversation.has_room()?;
@@ -153,7 +162,7 @@ impl Shard {
         let opened = self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
         let from = Place { cursor: opened.cursor.seq, floor: opened.cursor.floor };
         let answer = opened_json(&opened);
-        let change = Change::Add { selection, from };
+        let change = Change::Add { selection, from, notices };
         self.change_with(conversation, ticket, change);
         Ok(answer)
     }
@@ -216,25 +225,29 @@ impl Shard {
         }
         let present = self.present(conversation);
         let mut selection = Selection::clone(conversation.selection());
+        let before = selection.channels.clone();
         let (at, past, onward) = match change {
-            Change::Add { selection: added, from } => {
-                selection = with(&selection, &added);
+            Change::Add { selection: added, from, notices } => {
+                selection = with(&with(&selection, &added), &notices);
                 let at = present.max(from.cursor).max(from.floor);
                 (at, Some((added, from)), at)
             }
             Change::Remove { texts } => {
-                for text in texts {
-                    // The name was read before.
-                    let _ = selection.remove(&text);
-                }
+                // They were read before.
+                let removed = ordinary(&texts).unwrap_or_default();
+                selection = without(&without(&selection, &removed), &notices_of(&removed));
                 (present, None, present)
             }
             Change::Skip(seq) => (seq - 1, None, seq),
         };
+        let (gone, come) = (apart_from(&before, &selection.channels), apart_from(&selection.channels, &before));
         conversation.script.add(Step { control, at, past, onward, selection: Arc::new(selection) });
         if let Some(token) = conversation.link.token() {
             self.place_reader(conversation, token);
         }
+        // Now that it would hear of itself.
+        self.go(conversation, &gone);
+        self.come(conversation, &come);
     }
 
     fn history(&mut self, conversation: &Conversation, params: &Params<'_>) -> Result<Json<'static>, Problem> {
@@ -288,6 +301,7 @@ impl Shard {
         };
         conversation.allowance = self.node.limits.publisher(&identity, Some(conversation.address));
         conversation.identity = identity;
+        self.show(conversation);
         Ok(Json::from(&answer))
     }
 }
@@ -308,7 +322,7 @@ impl Conversation {
 }
 
 /// What texts select that are not the system's own.
-fn ordinary(texts: &[String]) -> Result<Selection, Problem> {
+pub(super) fn ordinary(texts: &[String]) -> Result<Selection, Problem> {
     let mut selection = Selection::default();
     for text in texts {
         if text.starts_with('$') {
@@ -328,6 +342,19 @@ fn with(one: &Selection, other: &Selection) -> Selection {
     both.channels.extend(other.channels.iter().filter(|name| !one.channels.contains(name)).cloned());
     both.patterns.extend(other.patterns.iter().filter(|pattern| !one.patterns.contains(pattern)).cloned());
     both
+}
+
+/// What one selects, but for what the other does.
+fn without(one: &Selection, other: &Selection) -> Selection {
+    Selection {
+        channels: apart_from(&one.channels, &other.channels),
+        patterns: apart_from(&one.patterns, &other.patterns),
+    }
+}
+
+/// What is in the first list alone.
+fn apart_from<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
+    one.iter().filter(|item| !other.contains(item)).cloned().collect()
 }
 
 fn since_of(text: Option<&str>) -> Since<'_> {

@@ -2,7 +2,7 @@
 //!
 //! - [`down`]: what goes down, in the order of the session's script, and who takes it;
 //! - [`link`]: connections and polls that come and go;
-//! - [`methods`]: what clients call; [`publish`]: one of them;
+//! - [`methods`]: what clients call; [`publish`] and [`presence`]: some of them;
 //! - [`asked`]: what others ask of a session.
 //!
 //! A session is taken out of the table while something is done with it ([`Shard::with`]), so that it and the shard can both
@@ -12,6 +12,7 @@ mod asked;
 mod down;
 mod link;
 mod methods;
+mod presence;
 mod publish;
 
 pub(crate) use methods::Errand;
@@ -29,6 +30,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
+use switchboard_hub::presence::Profile;
 use switchboard_hub::session::{Happening, Script, Session, Walk};
 use switchboard_store::Entry;
 use switchboard_wire::Code;
@@ -105,6 +107,8 @@ struct Conversation {
     seats: Seats,
     /// Where it was opened from.
     address: IpAddr,
+    /// What it shows of itself to others on its channels.
+    profile: Arc<Profile>,
     link: Link,
     /// Where the present connection is in the script.
     walk: Walk,
@@ -138,13 +142,14 @@ impl Shard {
         // Invariant: the halves are as long as that.
         let (number, key) = (number.try_into().unwrap_or_default(), key.try_into().unwrap_or_default());
         let id = Id { shard: self.index as u16, number: u64::from_le_bytes(number) };
-        let mut script = Script::new(self.node.log.head());
+        let (mut script, opened) = (Script::new(self.node.log.head()), self.node.now());
         let mut conversation = Box::new(Conversation {
             id,
             key: Key::new(key),
             session: Session::new(settings.limits(), self.sessions.now()),
             walk: script.walk(None),
             script,
+            profile: presence::profile(id, opened, &opener.identity),
             identity: opener.identity,
             allowance: opener.allowance,
             seats: opener.seats,
@@ -155,7 +160,7 @@ impl Shard {
             held: BTreeMap::new(),
             calls: Vec::new(),
             joining: Vec::new(),
-            opened: self.node.now(),
+            opened,
             warned: None,
             due: None,
         });
@@ -239,6 +244,7 @@ impl Shard {
         }
         self.leave_seats(conversation);
         self.close_link(conversation, code);
+        self.go(conversation, &conversation.selection().channels);
     }
 
     /// A session that is over has its place until the socket of its connection is gone.
