@@ -179,20 +179,32 @@ fn everything_that_the_server_says_by_itself_is_described() {
         arms.filter_map(|line| Some(line.split_once("=> \"")?.1.split('"').next()?)).collect();
     assert_eq!(said("events").filter(|name| *name != "event").collect::<BTreeSet<_>>(), notices);
 
+    let messages = asyncapi["operations"]["notify"]["messages"].as_array().unwrap().iter();
+    let described = messages.filter_map(|message| {
+        let message = asyncapi.pointer(message["$ref"].as_str()?.strip_prefix('#')?)?;
+        let message = asyncapi.pointer(message["$ref"].as_str()?.strip_prefix('#')?)?;
+        message["payload"]["properties"]["method"]["const"].as_str()
+    });
+    let described: BTreeSet<&str> = described.collect();
+    let mut files = sources(&Path::new(SOURCES).join("shard"));
+    files.push(Path::new(SOURCES).join("../../wire/src/form.rs"));
     let mut found = BTreeSet::new();
-    for file in sources(&Path::new(SOURCES).join("shard")) {
+    for file in files {
         let code = std::fs::read_to_string(file).unwrap();
-        for before in ["\"method\": \"", "notify(\"", "tell(conversation, \""] {
+        for before in ["\"method\": \"", "notify(\"", "tell(conversation, \"", "rpc(form, \""] {
             found.extend(code.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
         }
     }
-    for known in ["session", "caught_up", "expiring", "subscribed"] {
+    for known in ["session", "event", "presence", "caught_up", "expiring", "subscribed"] {
         assert!(
             found.contains(known),
             "what sessions say is no longer found where it is written: mend this test's reader"
         );
     }
     for name in found {
-        assert!(said("session").any(|described| described == name), "sessions say {name}, and asyncapi.json does not");
+        assert!(described.contains(&*name), "sessions say {name}, and asyncapi.json does not");
+    }
+    for notice in notices.into_iter().map(|name| name.trim_start_matches('$')).filter(|name| *name != "open") {
+        assert!(described.contains(notice), "sessions say {notice}, and asyncapi.json does not");
     }
 }
