@@ -175,8 +175,7 @@ fn everything_that_the_server_says_by_itself_is_described() {
     let said = |channel: &str| members(&asyncapi["channels"][channel]["messages"]).keys().map(String::as_str);
     let notices = std::fs::read_to_string(format!("{SOURCES}/../../wire/src/notice.rs")).unwrap();
     let arms = notices.lines().filter(|line| line.trim().starts_with("Notice::"));
-    let notices: BTreeSet<&str> =
-        arms.filter_map(|line| Some(line.split_once("=> \"")?.1.split('"').next()?)).collect();
+    let notices: BTreeSet<&str> = arms.filter_map(|line| line.split_once("=> \"")?.1.split('"').next()).collect();
     assert_eq!(said("events").filter(|name| *name != "event").collect::<BTreeSet<_>>(), notices);
 
     let messages = asyncapi["operations"]["notify"]["messages"].as_array().unwrap().iter();
