@@ -1,6 +1,6 @@
 //! What all threads of a server share.
 
-use crate::application::Link;
+use crate::application::{Link, Occupancy};
 use crate::audit;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
@@ -39,6 +39,7 @@ pub(crate) struct Node {
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) application: Link,
+    pub(crate) occupancy: Occupancy,
     /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
     pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
@@ -84,12 +85,14 @@ impl Node {
     pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
         let connections = Arc::new(Connections::new(config.connections));
+        let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
-            application: Link::start(&config.application, config.limits.message)?,
+            occupancy: Occupancy::new(&application),
+            application,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),

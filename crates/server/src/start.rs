@@ -150,6 +150,7 @@ async fn tick(node: &Node) {
                 node.log.tick(node.now());
                 node.auth.tick(node.now());
                 node.limits.tick(node.now());
+                node.occupancy.tick(Instant::now());
             }
             _ = draining.wait_for(|draining| *draining) => return,
         }

@@ -7,12 +7,14 @@
 pub mod answers;
 mod breaker;
 mod handlers;
+mod occupancy;
 mod queue;
 mod sign;
 pub mod webhook;
 
 pub use answers::{Allowed, Begin, Granted, Taken, refusal};
 pub use handlers::Handlers;
+pub(crate) use occupancy::{Occupancy, WAITING};
 pub use sign::{SIGNATURE, sign, verify};
 
 use serde::Serialize;
@@ -56,6 +58,14 @@ pub trait Application: Send + Sync + 'static {
     /// A client's notification of a method that the server does not have.
     fn notify(&self, caller: Caller, method: &str, params: Params<'static>);
 
+    /// Whether it wants to be told this. What nobody wants to be told is not watched for.
+    fn tells(&self, kind: Kind) -> bool;
+
+    /// How long a channel without subscribers may take to have one again, before it counts as vacated.
+    fn debounce(&self) -> Duration {
+        DEBOUNCE
+    }
+
     /// Something has happened.
     fn tell(&self, event: Event);
 
@@ -63,6 +73,33 @@ pub trait Application: Send + Sync + 'static {
     fn figures(&self) -> Figures {
         Figures::default()
     }
+}
+
+/// How long a channel may be without subscribers unnoticed, unless it is said.
+const DEBOUNCE: Duration = Duration::from_secs(5);
+
+/// Methods that a client cannot call the application by: words of the server's own, to the application and to clients.
+const RESERVED: [&str; 14] = [
+    "connect",
+    "disconnected",
+    "session",
+    "event",
+    "gap",
+    "end",
+    "position",
+    "caught_up",
+    "subscribed",
+    "unsubscribed",
+    "presence",
+    "expiring",
+    "closing",
+    "channel",
+];
+
+/// Whether a method is the server's own to speak of, though it has none of that name: what an application hears of
+/// `connect` or `channel.occupied` is then never a client's.
+pub(crate) fn is_reserved(method: &str) -> bool {
+    RESERVED.contains(&method) || method.starts_with("channel.") || method.starts_with("rpc.")
 }
 
 /// Who calls.
@@ -100,7 +137,8 @@ impl Question {
 /// What an application is told after it happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// A session has ended, for this reason: the name of a row of the table of errors, or `closed` where its client ended it.
+    /// A session has ended, for this reason: `closed` where its client ended it, `gone` where its client did not come back,
+    /// or the name of a row of the table of errors.
     Disconnected { caller: Caller, reason: &'static str },
     /// A channel has its first subscriber.
     Occupied { channel: ChannelName },

@@ -1,11 +1,12 @@
 //! What clients call.
 
-use super::super::{Shard, SharedShard};
+use super::super::Shard;
 use super::Conversation;
+use super::application::Deed;
 use super::link::Link;
 use crate::auth::Identity;
-use crate::node::Node;
 use crate::session::Outcome;
+use crate::session::opening::Begin;
 use crate::transport::poll;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
 use switchboard_wire::name::Selection;
-use tokio::sync::Notify;
 
 /// Steps of a script that a client may leave unacknowledged.
 const STEPS: usize = 1024;
@@ -35,23 +35,6 @@ pub(super) enum Change {
     },
     /// Pass over the event of this number, which the session has published itself.
     Skip(u64),
-}
-
-/// Something to be done outside of the shard.
-pub(crate) struct Errand {
-    session: u64,
-    ticket: Option<u64>,
-    token: String,
-}
-
-impl Errand {
-    /// Runs the errand, and comes back with what it came to.
-    pub(crate) async fn run(self, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
-        let found = node.auth.identify_token(&self.token, node.now()).await;
-        shard.borrow_mut().renewed(self.session, self.ticket, found);
-        // It may be due at another time from now on.
-        bell.notify_one();
-    }
 }
 
 /// Names and patterns.
@@ -115,9 +98,9 @@ impl Shard {
         params: Params<'static>,
     ) -> Option<Outcome> {
         let result = match method {
-            "subscribe" => self.subscribe(conversation, ticket, &params),
-            "unsubscribe" => self.unsubscribe(conversation, ticket, &params),
-            "publish" => self.publish_for(conversation, &params),
+            "subscribe" => return self.in_line(conversation, ticket, Deed::Subscribe, params),
+            "unsubscribe" => return self.in_line(conversation, ticket, Deed::Unsubscribe, params),
+            "publish" => return self.in_line(conversation, ticket, Deed::Publish, params),
             "history" => self.history(conversation, &params),
             "refresh" => match self.refresh(conversation, ticket, &params) {
                 Ok(()) => return None,
@@ -126,12 +109,18 @@ impl Shard {
             "ping" => {
                 params.read::<Nothing>().map(|Nothing {}| Json::from(&serde_json::json!({ "time": self.node.now() })))
             }
-            _ => Err(Code::MethodNotFound.because(format!("`{method}` is no method here"))),
+            _ => match self.pass_on(conversation, ticket, method, params) {
+                Ok(()) => return None,
+                Err(problem) => Err(problem),
+            },
         };
-        Some(result.map_err(|problem| {
-            self.audit_call(conversation, method, problem.code);
-            ErrorObject::from(&problem)
-        }))
+        Some(result.map_err(|problem| self.refuse(conversation, method, &problem)))
+    }
+
+    /// What a call is refused with, after a line in the log where it deserves one.
+    pub(super) fn refuse(&self, conversation: &Conversation, method: &str, problem: &Problem) -> ErrorObject<'static> {
+        self.audit_call(conversation, method, problem.code);
+        ErrorObject::from(problem)
     }
 
     pub(super) fn subscribe(
@@ -140,14 +129,35 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
+        let (selection, since) = self.subscribable(conversation, params)?;
+        Ok(self.read_from(conversation, ticket, Begin { selection: Arc::new(selection), since }))
+    }
+
+    /// What a client asks to subscribe to, and from where on, if it may.
+    pub(super) fn subscribable(
+        &self,
+        conversation: &Conversation,
+        params: &Params<'_>,
+    ) -> Result<(Selection, Option<String>), Problem> {
         let Subscribe { channel, since } = params.read()?;
-        let selection = Arc::new(ordinary(&channel.texts())?);
+        let selection = ordinary(&channel.texts())?;
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
         let most = self.node.config.limits.channels;
         if with(conversation.selection(), &selection).len() > most {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
         conversation.has_room()?;
+        Ok((selection, since))
+    }
+
+    /// Lets a session read something, and gives the answer that says so.
+    pub(super) fn read_from(
+        &mut self,
+        conversation: &mut Conversation,
+        ticket: Option<u64>,
+        begin: Begin,
+    ) -> Json<'static> {
+        let Begin { selection, since } = begin;
         // What was published before the client asked is not news to it.
         self.catch_up_with_ring(conversation);
         let opened = self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
@@ -155,7 +165,7 @@ impl Shard {
         let answer = opened_json(&opened);
         let change = Change::Add { selection, from };
         self.change_with(conversation, ticket, change);
-        Ok(answer)
+        answer
     }
 
     pub(super) fn unsubscribe(
@@ -231,7 +241,9 @@ impl Shard {
             }
             Change::Skip(seq) => (seq - 1, None, seq),
         };
-        conversation.script.add(Step { control, at, past, onward, selection: Arc::new(selection) });
+        let selection = Arc::new(selection);
+        self.occupy(Some(conversation.selection()), Some(&selection));
+        conversation.script.add(Step { control, at, past, onward, selection });
         if let Some(token) = conversation.link.token() {
             self.place_reader(conversation, token);
         }
@@ -257,12 +269,12 @@ impl Shard {
         params: &Params<'_>,
     ) -> Result<(), Problem> {
         let Refresh { token } = params.read()?;
-        self.sessions.errands.push(Errand { session: conversation.id.number, ticket, token });
+        self.renew_by(conversation, ticket, token);
         Ok(())
     }
 
     /// A client's new token was looked into.
-    fn renewed(&mut self, session: u64, ticket: Option<u64>, found: Result<Identity, Problem>) {
+    pub(super) fn renewed(&mut self, session: u64, ticket: Option<u64>, found: Result<Identity, Problem>) {
         self.with(session, |shard, conversation| {
             let renewed = found.and_then(|identity| shard.renew_session(conversation, identity));
             if let Err(problem) = &renewed {
@@ -275,12 +287,17 @@ impl Shard {
     }
 
     fn renew_session(&mut self, conversation: &mut Conversation, identity: Identity) -> Result<Json<'static>, Problem> {
-        if identity.user().is_none() || identity.user() != conversation.identity.user() {
+        if identity.holder().is_none() || identity.holder() != conversation.identity.holder() {
             let why = "a session is renewed by a token with the `sub` of the one that opened it";
             return Err(Code::Forbidden.because(why));
         }
         let auth = &self.node.auth;
         auth.standing(&identity, self.node.now())?;
+        // What the application said of whom it let in goes on to hold.
+        let identity = match conversation.identity.welcome() {
+            Some(welcome) => identity.welcomed(welcome.clone()),
+            None => identity,
+        };
         auth.allow_reading(&identity, conversation.selection())?;
         let answer = match identity.expires() {
             Some(expires) => serde_json::json!({ "expires": expires }),
