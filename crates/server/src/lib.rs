@@ -31,6 +31,7 @@ mod node;
 mod origin;
 pub mod outward;
 pub mod proxies;
+mod publisher;
 mod reading;
 mod session;
 mod shard;
@@ -39,4 +40,5 @@ mod traffic;
 mod transport;
 
 pub use config::Config;
+pub use publisher::Publisher;
 pub use start::{ReloadError, Running, StartError, start};

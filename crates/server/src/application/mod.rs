@@ -16,6 +16,10 @@ pub use answers::{Allowed, Begin, Granted, Taken, refusal};
 pub use handlers::Handlers;
 pub(crate) use occupancy::{Occupancy, WAITING};
 pub use sign::{SIGNATURE, sign, verify};
+pub use switchboard_hub::access::Grants;
+pub use switchboard_wire::code::{Code, Problem};
+pub use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
+pub use switchboard_wire::{ChannelName, Pattern};
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -26,8 +30,6 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use switchboard_wire::ChannelName;
-use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
 
 /// What it comes to, when it does. An error is passed on to the client as it is.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, ErrorObject<'static>>> + Send>>;
