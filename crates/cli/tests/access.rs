@@ -216,10 +216,25 @@ fn no_secret_is_in_the_log_at_its_most_talkative() {
         stream.ask("GET", &format!("/channels/a?token={token}"), &[("Accept", "text/event-stream")], None);
         stream.head();
     }
+    // A session's key is in its location, and a new token in what it says.
+    let fields = [("Authorization", &*identity::bearer(&good)), ("Sec-WebSocket-Protocol", "switchboard.v1")];
+    let mut socket = server.handshake("/session", &fields).unwrap();
+    let location = socket.json()["params"]["location"].as_str().unwrap().to_owned();
+    for token in [&*good, &forged] {
+        let refresh = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"refresh","params":{{"token":"{token}"}}}}"#);
+        socket.send_text(&refresh);
+        assert_eq!(socket.json()["id"], 1);
+    }
+    let mut down = server.connect();
+    down.ask("GET", &location, &[("Accept", "text/event-stream")], None);
+    down.head();
+    server.get(&format!("{location}x"));
+    server.post(&location, &[], "{}");
     eventually("refusals are in the log", || server.said().contains("denied"));
     let said = server.said();
     let mut secrets = vec![SECRET.to_owned(), key.to_owned(), "guessed-by-somebody".to_owned()];
     secrets.extend(good.split('.').chain(forged.split('.')).filter(|part| part.len() > 30).map(str::to_owned));
+    secrets.push(location.rsplit('.').next().unwrap().to_owned());
     for secret in secrets {
         assert!(!said.contains(&secret), "{secret} is in the log: {said}");
     }

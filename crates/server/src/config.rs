@@ -5,6 +5,7 @@ use crate::auth;
 use crate::proxies::Proxies;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use switchboard_hub::presence::Tracking;
 use switchboard_store::Policy;
 use switchboard_wire::limits::SELECTION_MAX;
 
@@ -38,6 +39,16 @@ pub struct Config {
     pub auth: auth::Settings,
     /// What answers what the server cannot.
     pub application: application::Backend,
+    pub presence: Presence,
+}
+
+/// Who is on which channel.
+#[derive(Clone, Debug)]
+pub struct Presence {
+    /// How long a member that left may take to come back unnoticed.
+    pub debounce: Duration,
+    /// What is kept of which channel.
+    pub tracking: Tracking,
 }
 
 /// What one peer may make the server hold, in bytes unless it says otherwise.
@@ -153,6 +164,7 @@ impl Default for Config {
             policy: Policy::default(),
             auth: auth::Settings::default(),
             application: application::Backend::None,
+            presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },
         }
     }
 }

@@ -10,7 +10,7 @@
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
 //! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
-//! those.
+//! those; `presence` knows who is on a channel.
 
 mod alarm;
 mod api;
@@ -30,6 +30,7 @@ mod metrics;
 mod node;
 mod origin;
 pub mod outward;
+mod presence;
 pub mod proxies;
 mod publisher;
 mod reading;

@@ -5,6 +5,7 @@
 
 use crate::application::WAITING;
 use crate::node::Node;
+use crate::presence::DUE_MAX;
 use crate::shard::CONTROL_LIMIT;
 use crate::traffic::{COUNTED, Traffic, Way};
 use crate::transport::Transport;
@@ -248,7 +249,7 @@ impl Collector for Snapshot {
 fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
     let [addresses, users, publishers, channels] = node.limits.counted();
-    let application = node.application.figures();
+    let (application, presence) = (node.application.figures(), node.presence.totals());
     vec![
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
@@ -288,6 +289,10 @@ fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
         ("occupancy_waiting", "Channels that may yet have a subscriber again", node.occupancy.waiting() as i64),
         ("occupancy_waiting_limit", "Such channels at most", WAITING as i64),
         ("application_resting", "Whether the application is given a rest", application.resting.into()),
+        ("presence_channels", "Channels that somebody is known to be on", presence.channels as i64),
+        ("presence_members", "Members of these channels", presence.members as i64),
+        ("presence_due", "Changes of members that wait for their time", presence.due as i64),
+        ("presence_due_limit", "Changes of members that wait at most", DUE_MAX as i64),
     ]
 }
 

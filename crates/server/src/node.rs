@@ -9,6 +9,7 @@ use crate::listen::Connections;
 use crate::listen::http1::Settings;
 use crate::metrics::Figures;
 use crate::origin::Pages;
+use crate::presence::Presence;
 use crate::session::{self, Ask};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +39,7 @@ pub(crate) struct Node {
     pub(crate) connections: Arc<Connections>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) presence: Presence,
     pub(crate) application: Link,
     pub(crate) occupancy: Occupancy,
     /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
@@ -88,6 +90,7 @@ impl Node {
         let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
+            presence: Presence::new(&config.presence, log.clone()),
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
@@ -285,7 +288,8 @@ impl Node {
     }
 }
 
-fn now() -> u64 {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 

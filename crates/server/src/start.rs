@@ -153,6 +153,7 @@ async fn tick(node: &Node) {
                 node.limits.tick(node.now());
                 node.occupancy.tick(Instant::now());
             }
+            () = node.presence.due() => node.presence.tick(),
             _ = draining.wait_for(|draining| *draining) => return,
         }
     }

@@ -76,6 +76,11 @@ impl Draft {
         Ok(Draft { event: event.map(Into::into), kind, content_type: content_type.map(Into::into), data })
     }
 
+    /// An event of the server's own, of a JSON text that it wrote itself, on one line.
+    pub(crate) fn of_json(text: Vec<u8>) -> Draft {
+        Draft { event: None, kind: Kind::Json, content_type: None, data: text.into_boxed_slice().into() }
+    }
+
     pub fn event(&self) -> Option<&str> {
         self.event.as_deref()
     }

@@ -9,7 +9,7 @@ use crate::gzip::{Sum, Total};
 use crate::notice::Notice;
 use crate::websocket::deflate::Deflate;
 use crate::websocket::header::{Opcode, write_server_header};
-use crate::{gzip, json, sse};
+use crate::{gzip, json, presence, sse};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -188,9 +188,10 @@ pub fn event(event: &Event, form: Form) -> Encoded {
             event.write_json(&mut json);
             frame(Opcode::Text, &json, deflated, out);
         }
-        Form::WsSession { .. } | Form::SseSession | Form::NdSession => {
-            rpc(form, "event", |out| event.write_json(out), out);
-        }
+        Form::WsSession { .. } | Form::SseSession | Form::NdSession => match presence::is_of_notices(&event.channel) {
+            true => rpc(form, "presence", |out| presence::write_params(event, out), out),
+            false => rpc(form, "event", |out| event.write_json(out), out),
+        },
     })
 }
 

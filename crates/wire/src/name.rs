@@ -68,6 +68,16 @@ impl ChannelName {
     pub fn segments(&self) -> std::str::Split<'_, char> {
         self.0.split('/')
     }
+
+    /// The name with another segment in front, which may make it longer than a client's name can be.
+    pub(crate) fn under(&self, root: &str) -> ChannelName {
+        ChannelName(format!("{root}/{}", self.0).into())
+    }
+
+    /// The name that this one is [`ChannelName::under`] a segment; `None` if it is not.
+    pub(crate) fn beneath(&self, root: &str) -> Option<ChannelName> {
+        Some(ChannelName(self.0.strip_prefix(root)?.strip_prefix('/')?.into()))
+    }
 }
 
 /// How the segments of a checked text are to be taken.
@@ -158,6 +168,20 @@ impl Pattern {
 
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The pattern with another segment in front.
+    pub(crate) fn under(&self, root: &str) -> Pattern {
+        let root = Segment::Literal(root.into());
+        Pattern { segments: std::iter::once(root).chain(self.segments.iter().cloned()).collect() }
+    }
+
+    /// The pattern that this one is [`Pattern::under`] a segment; `None` if it is not.
+    pub(crate) fn beneath(&self, root: &str) -> Option<Pattern> {
+        match &*self.segments {
+            [Segment::Literal(first), rest @ ..] if **first == *root => Some(Pattern { segments: rest.into() }),
+            _ => None,
+        }
     }
 
     /// The pattern with a value in place of a word, wherever the word stands in a segment. The value becomes a part of

@@ -1,6 +1,6 @@
 //! What the configuration says of access, as meant.
 
-use super::suggest::nearest;
+use super::suggest::known;
 use super::value::{Count, Hidden, Size, Span, Text, Texts};
 use super::written::{ApiKey, Key, Origin, Problem, Rule, Said, Written};
 use crate::units::show_size;
@@ -34,7 +34,7 @@ fn jwks_of(written: &Written) -> Option<&Said<Text>> {
     written.auth_jwks.as_ref().filter(|said| !said.value.0.is_empty())
 }
 
-fn says_who(rule: &Rule) -> bool {
+pub(super) fn says_who(rule: &Rule) -> bool {
     [&rule.subscribe, &rule.publish, &rule.presence].into_iter().any(Option::is_some)
 }
 
@@ -216,7 +216,7 @@ fn api_key_of(key: &ApiKey) -> Result<auth::apikey::ApiKey, Vec<Problem>> {
     }
 }
 
-fn pattern(text: &str, origin: &Origin) -> Result<Pattern, Problem> {
+pub(super) fn pattern(text: &str, origin: &Origin) -> Result<Pattern, Problem> {
     Pattern::new(text).map_err(|bad| Problem::at(origin, format!("pattern `{text}`: {bad}")))
 }
 
@@ -224,17 +224,13 @@ fn rule_of(rule: &Rule) -> Result<Option<access::Rule>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut whom = |action: Action, said: &Option<Said<String>>| {
         let said = said.as_ref()?;
-        let known = Whom::ALL.into_iter().find(|whom| whom.as_str() == said.value);
-        if known.is_none() {
-            let words = Whom::ALL.map(Whom::as_str);
-            let hint = match nearest(&said.value, words) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => format!("; there are {}", words.join(", ")),
-            };
+        let meant = Whom::ALL.into_iter().find(|whom| whom.as_str() == said.value);
+        if meant.is_none() {
+            let hint = known(&said.value, Whom::ALL.map(Whom::as_str));
             let sentence = format!("`{}` is for `{}`, which is nobody known{hint}", action.as_str(), said.value);
             problems.push(Problem::at(&said.origin, sentence));
         }
-        known
+        meant
     };
     let subscribe = whom(Action::Subscribe, &rule.subscribe);
     let publish = whom(Action::Publish, &rule.publish);

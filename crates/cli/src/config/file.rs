@@ -121,7 +121,8 @@ impl Reader<'_> {
             "publish" => said(string(value), origin, &mut rule.publish),
             "presence" => said(string(value), origin, &mut rule.presence),
             "publishes" => said(Value::from_toml(value), origin, &mut rule.publishes),
-            _ => said(Value::from_toml(value), origin, &mut rule.message),
+            "message" => said(Value::from_toml(value), origin, &mut rule.message),
+            _ => said(string(value), origin, &mut rule.track),
         });
         self.written.rules.push(rule);
     }

@@ -2,7 +2,7 @@
 
 use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
-use super::{access, application};
+use super::{access, application, presence};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -66,6 +66,7 @@ pub fn defaults() -> Written {
         memory_channels: said(Count(policy.channels)),
         idempotency_keys: said(Count(policy.keys)),
         idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
+        presence_debounce: said(Span(config.presence.debounce)),
         auth_issuer: said(Texts(auth.issuers)),
         auth_audience: said(Texts(auth.audiences)),
         auth_skew: said(Span(auth.skew)),
@@ -112,6 +113,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     apply_policy(written, &mut config, &mut problems);
     apply_proxies(written, &mut config.proxies, &mut problems);
     access::apply(written, &mut config.auth, &mut problems);
+    presence::apply(written, &mut config.presence, &mut problems);
     config.application = application::resolve(written, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
@@ -225,11 +227,7 @@ fn class_of(rule: &Rule, class: &Said<String>, history: Retention) -> Result<Cla
             return Err(Problem::at(&class.origin, sentence));
         }
         unknown => {
-            let known = ["history", "ephemeral", "state"];
-            let hint = match super::suggest::nearest(unknown, known) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => format!("; there are {}", known.join(", ")),
-            };
+            let hint = super::suggest::known(unknown, ["history", "ephemeral", "state"]);
             return Err(Problem::at(&class.origin, format!("unknown class `{unknown}`{hint}")));
         }
     };

@@ -5,6 +5,7 @@ mod application;
 pub mod environment;
 mod file;
 pub mod meant;
+mod presence;
 mod print;
 mod suggest;
 pub mod value;

@@ -94,6 +94,7 @@ fn print_rule(rule: &Rule, out: &mut String) {
         ("presence", text(&rule.presence)),
         ("publishes", value(&rule.publishes)),
         ("message", value(&rule.message)),
+        ("track", text(&rule.track)),
     ];
     print_entries("channel", entries, out);
 }
@@ -200,6 +201,7 @@ mod tests {
                     pattern: said(&pattern),
                     class: said(if history { "history" } else { "state" }),
                     events: history.then(|| Said { value: crate::config::value::Count(events), origin: origin.clone() }),
+                    track: if history { said("members") } else { None },
                     ..Rule::default()
                 });
             }

@@ -77,13 +77,14 @@ pub struct Rule {
     pub presence: Option<Said<String>>,
     pub publishes: Option<Said<Count>>,
     pub message: Option<Said<Size>>,
+    pub track: Option<Said<String>>,
 }
 
 /// Keys of a `[[channel]]`.
-pub const RULE_KEYS: [&str; 10] =
-    ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence", "publishes", "message"];
+pub const RULE_KEYS: [&str; 11] =
+    ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence", "publishes", "message", "track"];
 /// Those beside which a rule may leave the class to another.
-pub const CLASSLESS_KEYS: [&str; 5] = ["subscribe", "publish", "presence", "publishes", "message"];
+pub const CLASSLESS_KEYS: [&str; 6] = ["subscribe", "publish", "presence", "publishes", "message", "track"];
 
 /// One `[[auth.key]]`, as written.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -234,6 +235,8 @@ settings! {
     memory_channels: Count = "memory.channels", "Channels kept; beyond it the longest unused go first.";
     idempotency_keys: Count = "idempotency.keys", "Idempotency keys kept; beyond it a publish with a new key is refused.";
     idempotency_age: Span = "idempotency.age", "How long an idempotency key is kept.";
+    presence_debounce: Span = "presence.debounce",
+        "How long somebody who left a channel may take to come back before the others are told.";
     auth_issuer: Texts = "auth.issuer", "Issuers (`iss`) whose tokens count; where none is named, any.";
     auth_audience: Texts = "auth.audience", "Audiences (`aud`) of which a token names one; where none is named, any.";
     auth_skew: Span = "auth.skew", "How far the clocks of issuers may be off.";

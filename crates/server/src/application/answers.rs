@@ -1,13 +1,12 @@
 //! What an application's answers say, read in one place, whichever way they came.
 
-use crate::auth::INFO_MAX;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 use switchboard_hub::access::{Action, Grants};
 use switchboard_wire::code::{Problem, TABLE};
 use switchboard_wire::jsonrpc::{ErrorObject, Json};
-use switchboard_wire::limits::SELECTION_MAX;
+use switchboard_wire::limits::{INFO_MAX, SELECTION_MAX};
 use switchboard_wire::{Code, Pattern};
 
 /// Longest name of a user, in bytes, as in tokens.

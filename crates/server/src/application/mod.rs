@@ -142,9 +142,9 @@ pub enum Event {
     /// A session has ended, for this reason: `closed` where its client ended it, `gone` where its client did not come back,
     /// or the name of a row of the table of errors.
     Disconnected { caller: Caller, reason: &'static str },
-    /// A channel has its first subscriber.
+    /// A channel has its first member, where that is kept track of.
     Occupied { channel: ChannelName },
-    /// A channel has lost its last subscriber.
+    /// The last member of a channel has left it.
     Vacated { channel: ChannelName },
 }
 

@@ -163,7 +163,7 @@ impl Identity {
         }
     }
 
-    /// What others see of the user: JSON on one line, of at most [`super::token::INFO_MAX`] bytes.
+    /// What others see of the user: JSON on one line, of at most [`switchboard_wire::limits::INFO_MAX`] bytes.
     pub(crate) fn info(&self) -> Option<&str> {
         self.welcome().and_then(|welcome| welcome.info.as_deref()).or_else(|| self.signed()?.info.as_deref())
     }

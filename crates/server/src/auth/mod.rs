@@ -27,7 +27,7 @@ pub(crate) use identity::{Identity, Welcome};
 pub(crate) use revoked::Revocation;
 pub use settings::Settings;
 pub use token::look_into;
-pub(crate) use token::{INFO_MAX, on_one_line};
+pub(crate) use token::on_one_line;
 
 use crate::api::query::Query;
 use crate::audit::Audit;
@@ -41,7 +41,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use switchboard_hub::access::{Action, Decision, Target};
 use switchboard_wire::code::Problem;
 use switchboard_wire::name::Selection;
-use switchboard_wire::{ChannelName, Code, Pattern};
+use switchboard_wire::{ChannelName, Code, Pattern, presence};
 use token::Fault;
 
 /// Milliseconds between two looks at what was revoked.
@@ -220,16 +220,22 @@ impl Auth {
         if decision.allowed { Ok(()) } else { Err(refusal(identity, Action::Manage, target, &decision)) }
     }
 
-    /// Refuses to read what `identity` may not.
+    /// Refuses to read what `identity` may not: events, and who comes and goes.
     pub(crate) fn allow_reading(&self, identity: &Identity, selection: &Selection) -> Result<(), Problem> {
         if self.open {
             return Ok(());
         }
         // What the application has granted is beyond the rules.
         let rest = identity.welcome().map(|welcome| selection.without(&welcome.subscriptions));
+        let (read, watched) = presence::apart(rest.as_ref().unwrap_or(selection));
+        self.allow_all(identity, Action::Subscribe, &read)?;
+        self.allow_all(identity, Action::Presence, &watched)
+    }
+
+    fn allow_all(&self, identity: &Identity, action: Action, selection: &Selection) -> Result<(), Problem> {
         let settings = self.settings();
-        match settings.access.refused(identity.who(&settings), rest.as_ref().unwrap_or(selection)) {
-            Some((target, decision)) => Err(refusal(identity, Action::Subscribe, target, &decision)),
+        match settings.access.refused(identity.who(&settings), action, selection) {
+            Some((target, decision)) => Err(refusal(identity, action, target, &decision)),
             None => Ok(()),
         }
     }

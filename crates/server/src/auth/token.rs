@@ -12,14 +12,13 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use switchboard_hub::access::{Action, Grants};
 use switchboard_wire::code::Problem;
+use switchboard_wire::limits::INFO_MAX;
 use switchboard_wire::{Code, Pattern};
 
 /// What stands for the token's own `sub` in its patterns.
 const SUB: &str = "{sub}";
 /// Longest `sub`, `jti` and `kid`, in bytes.
 const NAME_MAX: usize = 255;
-/// Longest `info`, in bytes of JSON: it is kept for as long as what the token opens.
-pub(crate) const INFO_MAX: usize = 1024;
 /// Patterns that a token names for one action.
 const PATTERNS_MAX: usize = 256;
 /// Keys tried for a token that does not say which.

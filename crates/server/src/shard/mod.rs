@@ -319,9 +319,10 @@ impl Shard {
         }
     }
 
-    /// Readers of each of these channels, and of every channel selected by name.
+    /// Readers of each of these channels, and of every channel selected by name that is not the system's own.
     pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
-        let named: Vec<ChannelName> = self.readers.channels().chain(listed).cloned().collect();
+        let selected = self.readers.channels().filter(|channel| !channel.is_reserved());
+        let named: Vec<ChannelName> = selected.chain(listed).cloned().collect();
         named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
     }
 

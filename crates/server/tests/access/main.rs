@@ -15,6 +15,7 @@ mod jwks;
 mod limits;
 mod matrix;
 mod pacing;
+mod presence;
 mod proxies;
 mod renewal;
 mod revocation;

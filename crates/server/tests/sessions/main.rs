@@ -9,8 +9,12 @@
 
 mod application;
 mod calls;
+mod chat;
 mod cuts;
 mod limits;
 mod link;
 mod methods;
+mod presence;
 mod talk;
+mod tokens;
+mod vectors;

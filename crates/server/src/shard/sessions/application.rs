@@ -12,6 +12,7 @@
 //! ```
 
 use super::super::{Shard, SharedShard};
+use super::methods::Asked;
 use super::{Conversation, Params, opening};
 use crate::application::{Allowed, Answer, Application, Caller, Publishing, Question, Subscribing, Taken, is_reserved};
 use crate::node::Node;
@@ -180,7 +181,7 @@ impl Shard {
             Deed::Subscribe => match self.asked_about(Question::Subscribe) {
                 None => self.subscribe(conversation, *ticket, params),
                 Some(application) => match self.subscribable(conversation, params) {
-                    Ok((selection, since)) => {
+                    Ok(Asked { begin: Begin { selection, since }, .. }) => {
                         let asking = ask_to_subscribe(application, conversation.caller(), names(&selection), since);
                         self.send(conversation, What::Ask(asking));
                         return None;
@@ -226,9 +227,9 @@ impl Shard {
     fn carry_out(&mut self, conversation: &mut Conversation, waiting: &Waiting, verdict: Verdict) -> Outcome {
         let done = match verdict {
             Verdict::Subscribe(Allowed { since }) => {
-                self.subscribable(conversation, &waiting.params).map(|(selection, asked)| {
-                    let begin = Begin { selection: Arc::new(selection), since: since.or(asked) };
-                    self.read_from(conversation, waiting.ticket, begin)
+                self.subscribable(conversation, &waiting.params).map(|Asked { mut begin, notices }| {
+                    begin.since = since.or(begin.since);
+                    self.read_from(conversation, waiting.ticket, begin, notices)
                 })
             }
             Verdict::Publish(taken) => {
@@ -262,7 +263,7 @@ impl Shard {
     pub(super) fn begin_with(&mut self, conversation: &mut Conversation, subscriptions: Vec<Begin>) {
         for begin in subscriptions {
             let channels = names(&begin.selection);
-            let answer = self.read_from(conversation, None, begin);
+            let answer = self.read_from(conversation, None, begin, Selection::default());
             let Ok(mut told) = answer.read::<serde_json::Value>() else { continue };
             told["channel"] = match &channels[..] {
                 [one] => serde_json::json!(one),

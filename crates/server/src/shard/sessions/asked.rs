@@ -10,6 +10,7 @@ use switchboard_hub::session::Arrival;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{Json, Params};
+use switchboard_wire::presence::apart;
 
 /// Longest that a call to a client may take, in milliseconds.
 const CALL: u64 = 60_000;
@@ -111,7 +112,7 @@ impl Conversation {
             user: self.identity.user().map(str::to_owned),
             connected: self.link.token().is_some(),
             transport: self.link.name(),
-            channels: names(self.selection()),
+            channels: names(&apart(self.selection()).0),
             opened: self.opened,
         }
     }

@@ -17,6 +17,7 @@ use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
 use switchboard_wire::name::Selection;
+use switchboard_wire::presence::{apart, notices_of};
 
 /// Steps of a script that a client may leave unacknowledged.
 const STEPS: usize = 1024;
@@ -25,10 +26,11 @@ const PAGE: usize = 100;
 
 /// A change of what a session reads, which comes about when its answer leaves.
 pub(super) enum Change {
-    /// Read this too, from there on.
+    /// Read this too, from there on, and hear these notices of who comes and goes.
     Add {
         selection: Arc<Selection>,
         from: Place,
+        notices: Selection,
     },
     Remove {
         texts: Vec<String>,
@@ -60,6 +62,15 @@ struct Subscribe {
     channel: OneOrSeveral,
     #[serde(default)]
     since: Option<String>,
+    #[serde(default)]
+    presence: bool,
+}
+
+/// What a client may subscribe to, as it asked.
+pub(super) struct Asked {
+    pub(super) begin: Begin,
+    /// The notices of who comes and goes that it hears as well.
+    pub(super) notices: Selection,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +113,7 @@ impl Shard {
             "unsubscribe" => return self.in_line(conversation, ticket, Deed::Unsubscribe, params),
             "publish" => return self.in_line(conversation, ticket, Deed::Publish, params),
             "history" => self.history(conversation, &params),
+            "presence" => self.who_is_there(conversation, &params),
             "refresh" => match self.refresh(conversation, ticket, &params) {
                 Ok(()) => return None,
                 Err(problem) => Err(problem),
@@ -129,25 +141,25 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
-        let (selection, since) = self.subscribable(conversation, params)?;
-        Ok(self.read_from(conversation, ticket, Begin { selection: Arc::new(selection), since }))
+        let asked = self.subscribable(conversation, params)?;
+        Ok(self.read_from(conversation, ticket, asked.begin, asked.notices))
     }
 
     /// What a client asks to subscribe to, and from where on, if it may.
-    pub(super) fn subscribable(
-        &self,
-        conversation: &Conversation,
-        params: &Params<'_>,
-    ) -> Result<(Selection, Option<String>), Problem> {
-        let Subscribe { channel, since } = params.read()?;
-        let selection = ordinary(&channel.texts())?;
+    pub(super) fn subscribable(&self, conversation: &Conversation, params: &Params<'_>) -> Result<Asked, Problem> {
+        let Subscribe { channel, since, presence } = params.read()?;
+        let selection = Arc::new(ordinary(&channel.texts())?);
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
+        let notices = match presence {
+            true => self.watching(conversation, &selection)?,
+            false => Selection::default(),
+        };
         let most = self.node.config.limits.channels;
-        if with(conversation.selection(), &selection).len() > most {
+        if with(&apart(conversation.selection()).0, &selection).len() > most {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
         conversation.has_room()?;
-        Ok((selection, since))
+        Ok(Asked { begin: Begin { selection, since }, notices })
     }
 
     /// Lets a session read something, and gives the answer that says so.
@@ -156,6 +168,7 @@ impl Shard {
         conversation: &mut Conversation,
         ticket: Option<u64>,
         begin: Begin,
+        notices: Selection,
     ) -> Json<'static> {
         let Begin { selection, since } = begin;
         // What was published before the client asked is not news to it.
@@ -163,7 +176,7 @@ impl Shard {
         let opened = self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
         let from = Place { cursor: opened.cursor.seq, floor: opened.cursor.floor };
         let answer = opened_json(&opened);
-        let change = Change::Add { selection, from };
+        let change = Change::Add { selection, from, notices };
         self.change_with(conversation, ticket, change);
         answer
     }
@@ -226,17 +239,17 @@ impl Shard {
         }
         let present = self.present(conversation);
         let mut selection = Selection::clone(conversation.selection());
+        let before = selection.channels.clone();
         let (at, past, onward) = match change {
-            Change::Add { selection: added, from } => {
-                selection = with(&selection, &added);
+            Change::Add { selection: added, from, notices } => {
+                selection = with(&with(&selection, &added), &notices);
                 let at = present.max(from.cursor).max(from.floor);
                 (at, Some((added, from)), at)
             }
             Change::Remove { texts } => {
-                for text in texts {
-                    // The name was read before.
-                    let _ = selection.remove(&text);
-                }
+                // They were read before.
+                let removed = ordinary(&texts).unwrap_or_default();
+                selection = selection.without(&removed).without(&notices_of(&removed));
                 (present, None, present)
             }
             Change::Skip(seq) => (seq - 1, None, seq),
@@ -244,9 +257,14 @@ impl Shard {
         let selection = Arc::new(selection);
         self.occupy(Some(conversation.selection()), Some(&selection));
         conversation.script.add(Step { control, at, past, onward, selection });
+        let after = &conversation.selection().channels;
+        let (gone, come) = (apart_from(&before, after), apart_from(after, &before));
         if let Some(token) = conversation.link.token() {
             self.place_reader(conversation, token);
         }
+        // Now that it would hear of itself.
+        self.go(conversation, &gone);
+        self.come(conversation, &come);
     }
 
     fn history(&mut self, conversation: &Conversation, params: &Params<'_>) -> Result<Json<'static>, Problem> {
@@ -305,6 +323,7 @@ impl Shard {
         };
         conversation.allowance = self.node.limits.publisher(&identity, Some(conversation.address));
         conversation.identity = identity;
+        self.show(conversation);
         Ok(Json::from(&answer))
     }
 }
@@ -325,7 +344,7 @@ impl Conversation {
 }
 
 /// What texts select that are not the system's own.
-fn ordinary(texts: &[String]) -> Result<Selection, Problem> {
+pub(super) fn ordinary(texts: &[String]) -> Result<Selection, Problem> {
     let mut selection = Selection::default();
     for text in texts {
         if text.starts_with('$') {
@@ -345,6 +364,11 @@ fn with(one: &Selection, other: &Selection) -> Selection {
     both.channels.extend(other.channels.iter().filter(|name| !one.channels.contains(name)).cloned());
     both.patterns.extend(other.patterns.iter().filter(|pattern| !one.patterns.contains(pattern)).cloned());
     both
+}
+
+/// What is in the first list alone.
+fn apart_from<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
+    one.iter().filter(|item| !other.contains(item)).cloned().collect()
 }
 
 fn since_of(text: Option<&str>) -> Since<'_> {

@@ -2,7 +2,7 @@
 //!
 //! - [`down`]: what goes down, in the order of the session's script, and who takes it;
 //! - [`link`]: connections and polls that come and go;
-//! - [`methods`]: what clients call; [`publish`]: one of them;
+//! - [`methods`]: what clients call; [`publish`] and [`presence`]: some of them;
 //! - [`application`]: what goes to the application, and comes back;
 //! - [`asked`]: what others ask of a session.
 //!
@@ -14,6 +14,7 @@ mod asked;
 mod down;
 mod link;
 mod methods;
+mod presence;
 mod publish;
 
 pub(crate) use application::Errand;
@@ -32,6 +33,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
+use switchboard_hub::presence::Profile;
 use switchboard_hub::session::{Happening, Script, Session, Walk};
 use switchboard_store::Entry;
 use switchboard_wire::Code;
@@ -108,6 +110,8 @@ struct Conversation {
     seats: Seats,
     /// Where it was opened from.
     address: IpAddr,
+    /// What it shows of itself to others on its channels.
+    profile: Arc<Profile>,
     link: Link,
     /// Where the present connection is in the script.
     walk: Walk,
@@ -156,13 +160,14 @@ impl Shard {
     pub(crate) fn open_session(&mut self, location: Location, opener: Opener) -> Result<Opened, Problem> {
         self.has_room_for_a_session()?;
         let Location { id, key } = location;
-        let mut script = Script::new(self.node.log.head());
+        let (mut script, opened) = (Script::new(self.node.log.head()), self.node.now());
         let mut conversation = Box::new(Conversation {
             id,
             key,
             session: Session::new(self.node.config.session.limits(), self.sessions.now()),
             walk: script.walk(None),
             script,
+            profile: presence::profile(id, opened, &opener.identity),
             identity: opener.identity,
             allowance: opener.allowance,
             seats: opener.seats,
@@ -175,7 +180,7 @@ impl Shard {
             joining: Vec::new(),
             line: Line::default(),
             closed: false,
-            opened: self.node.now(),
+            opened,
             warned: None,
             due: None,
         });
@@ -263,6 +268,7 @@ impl Shard {
         self.part(conversation, code);
         self.leave_seats(conversation);
         self.close_link(conversation, code);
+        self.go(conversation, &conversation.selection().channels);
     }
 
     /// A session that is over has its place until the socket of its connection is gone.
