@@ -1,0 +1,93 @@
+//! What the methods take and answer, and what the notifications say.
+
+use serde::{Deserialize, Serialize};
+
+/// What `session` says, and the answer to `POST /session`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Said {
+    pub id: String,
+    pub location: String,
+    pub place: String,
+    /// The number of the next message up.
+    #[serde(default = "one")]
+    pub seq: u64,
+    /// How long the session is kept without a connection, in milliseconds.
+    #[serde(default)]
+    pub linger: Option<u64>,
+    /// When its token ends, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub expires: Option<u64>,
+    /// How often something is heard of a connection that lives, in milliseconds.
+    #[serde(default)]
+    pub heartbeat: Option<u64>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[derive(Serialize)]
+pub(super) struct Subscribe<'a> {
+    pub(super) channel: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) presence: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Subscribed {
+    pub(super) position: String,
+    #[serde(default)]
+    pub(super) ended: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Channel<'a> {
+    pub(super) channel: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Token<'a> {
+    pub(super) token: &'a str,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Positioned {
+    pub(super) position: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CaughtUp {
+    pub(super) channel: String,
+    pub(super) position: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct End {
+    pub(super) channel: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Expires {
+    pub(super) expires: u64,
+}
+
+/// Why the server closes a connection.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Closing {
+    /// A name of the protocol's table of errors.
+    pub code: String,
+    pub reason: String,
+    /// Whether there is a point in coming back.
+    pub reconnect: bool,
+}
+
+/// A page of a long poll.
+#[derive(Deserialize)]
+pub(super) struct Page<'a> {
+    #[serde(borrow)]
+    pub(super) messages: Vec<&'a serde_json::value::RawValue>,
+    pub(super) place: String,
+    pub(super) seq: u64,
+}
