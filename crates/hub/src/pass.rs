@@ -102,6 +102,15 @@ impl Pass {
         None
     }
 
+    /// What a reader is still due, which is no longer on its way to it then.
+    pub(crate) fn take(&mut self, token: Token) -> Vec<Due> {
+        if !self.on || self.gone.contains(&token) {
+            return Vec::new();
+        }
+        self.gone.insert(token);
+        self.due[self.done..].iter().filter(|due| due.token == token).copied().collect()
+    }
+
     /// A reader has left.
     pub(crate) fn leave(&mut self, token: Token) {
         if self.on {

@@ -207,6 +207,12 @@ impl Readers {
         self.pass.next()
     }
 
+    /// What a reader is still due of the present pass: to be handed over at once, since the pass will not. A live reader
+    /// is then where the shard is.
+    pub fn take_due(&mut self, token: Token) -> Vec<Due> {
+        self.pass.take(token)
+    }
+
     /// Everything up to `position` has been handed to the live readers, or is on its way to them.
     pub fn advance(&mut self, position: u64) {
         self.position = self.position.max(position);
@@ -262,9 +268,8 @@ impl Readers {
         (!reader.live).then_some(Place { cursor: reader.cursor, floor: reader.floor })
     }
 
-    /// Everything up to here was handed to the reader.
-    #[cfg(test)]
-    fn cursor(&self, token: Token) -> Option<u64> {
+    /// Everything up to here was handed to the reader, or is on its way to it in the present pass.
+    pub fn cursor(&self, token: Token) -> Option<u64> {
         self.get(token).map(|reader| if reader.live { reader.cursor.max(self.position) } else { reader.cursor })
     }
 

@@ -27,6 +27,7 @@ pub struct Config {
     /// Compresses SSE and NDJSON for clients that take gzip: once for each event, not for each client.
     pub gzip: bool,
     pub limits: Limits,
+    pub session: Session,
     pub timeouts: Timeouts,
     /// Who is in front, and says whom a connection is from.
     pub proxies: Proxies,
@@ -60,6 +61,38 @@ pub struct Limits {
     /// Events that one user publishes a second, or one address without a token.
     pub publishes: Option<u32>,
 }
+
+/// How sessions are kept.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Without a connection.
+    pub linger: Duration,
+    /// Bytes of messages that wait for the client, or for their turn, in one session.
+    pub memory: usize,
+    /// Sessions in all (a count); `None` is the limit of connections.
+    pub count: Option<usize>,
+    /// Calls of one session that may be open, in each direction (a count).
+    pub calls: usize,
+    /// The longest that a client's call may be worked on.
+    pub call_timeout: Duration,
+}
+
+impl Session {
+    pub(crate) fn limits(&self) -> switchboard_hub::session::Limits {
+        switchboard_hub::session::Limits {
+            memory: self.memory,
+            linger: self.linger.as_millis() as u64,
+            calls: self.calls,
+            call_timeout: self.call_timeout.as_millis() as u64,
+            ahead: AHEAD,
+            hole: HOLE,
+        }
+    }
+}
+
+/// Messages up that may come before their turn, and how long they are held for it, in milliseconds.
+const AHEAD: usize = 64;
+const HOLE: u64 = 2_000;
 
 /// How long a peer may take.
 #[derive(Clone, Debug)]
@@ -98,6 +131,13 @@ impl Default for Config {
                 user: None,
                 accepts: None,
                 publishes: None,
+            },
+            session: Session {
+                linger: Duration::from_secs(30),
+                memory: 256 << 10,
+                count: None,
+                calls: 64,
+                call_timeout: Duration::from_secs(60),
             },
             timeouts: Timeouts {
                 head: Duration::from_secs(10),

@@ -1,5 +1,7 @@
 //! Lets requests in: one connection's, one after the other, until one of them turns it into a stream.
 
+mod session;
+
 use crate::api;
 use crate::api::query::{self, Query};
 use crate::auth::{self, Asked, Identity};
@@ -13,7 +15,8 @@ use crate::metrics;
 use crate::node::Node;
 use crate::origin;
 use crate::reading::{How, PageWanted, Reading, is_event_stream};
-use crate::shard::{Answer, Guest, SharedShard};
+use crate::session::{PATH, shown};
+use crate::shard::{Adopted, Answer, Guest, SharedShard};
 use crate::traffic::Way;
 use crate::transport::{poll, sse};
 use bytes::{Bytes, BytesMut};
@@ -64,13 +67,15 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     }
     let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
     let connection = Connection::with_leftover(socket, settings, leftover);
-    let front = Front { connection, node, shard: shard.clone(), refused, client, reading: None };
+    let front = Front { connection, node: node.clone(), shard: shard.clone(), refused, client, reading: None };
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
-        let adopted =
-            socket.into_std().and_then(|socket| shard.borrow_mut().adopt(socket, received.into(), *answer, admission));
-        if let Err(error) = adopted {
-            tracing::debug!(%error, "a connection could not be held");
+        let Ok(socket) = socket.into_std() else { return };
+        let adopted = Adopted { socket, received: received.into(), answer: *answer, admission };
+        match adopted.answer.take.map(|take| usize::from(take.id.shard)) {
+            // A session has its connections where it is itself.
+            Some(home) if home != shard.borrow().index() => node.hand_over(home, adopted),
+            _ => shard.borrow_mut().take_over(adopted),
         }
         bell.notify_one();
     }
@@ -121,11 +126,11 @@ impl Front {
                         Outcome::Respond(response) => {
                             self.audit(&head, &response);
                             // The path alone: a query may hold a token.
-                            tracing::debug!(method = %head.method, path = head.path, status = %response.status());
+                            tracing::debug!(method = %head.method, path = shown(&head.path), status = %response.status());
                             self.dress(&head, response)
                         }
                         Outcome::Hold(answer) => {
-                            tracing::debug!(path = head.path, transport = ?answer.transport, "held");
+                            tracing::debug!(path = shown(&head.path), transport = ?answer.transport, "held");
                             return Some((answer, self.connection));
                         }
                         Outcome::Gone => return None,
@@ -160,7 +165,8 @@ impl Front {
         if head.path == "/healthz" {
             return get_only(head, || text(PLAIN, "ok\n".into())).map(Outcome::Respond);
         }
-        let reads = head.path == "/channels" || head.path.starts_with("/channels/");
+        let converses = head.path == "/session" || head.path.starts_with(PATH);
+        let reads = converses || head.path == "/channels" || head.path.starts_with("/channels/");
         if origin::is_preflight(head) {
             // Whatever becomes of what the page asks then, it is to be able to read.
             return Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)));
@@ -172,8 +178,14 @@ impl Front {
             let lasting = reads && is_event_stream(head, &query);
             return if lasting { Ok(Outcome::Respond(self.refuse_event_stream(code))) } else { Err(code.into()) };
         }
+        if converses && head.method != Method::GET {
+            return self.session(head, &query).await;
+        }
         if reads && matches!(head.method, Method::GET | Method::HEAD) {
-            let read = self.read(head, &query).await;
+            let read = match converses {
+                true => self.session(head, &query).await,
+                false => self.read(head, &query).await,
+            };
             return match read {
                 // What may succeed later is refused in the way that an EventSource survives.
                 Err(problem) if problem.code.row().reconnect && is_event_stream(head, &query) => {
@@ -325,7 +337,7 @@ impl Front {
         let peer = self.origin(head).0.to_string();
         let (status, origin) =
             (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
-        tracing::info!(target: "switchboard::audit", status, method = %head.method, path = head.path, peer, origin, "denied");
+        tracing::info!(target: "switchboard::audit", status, method = %head.method, path = shown(&head.path), peer, origin, "denied");
     }
 
     fn refuse_event_stream(&self, code: Code) -> Response<Bytes> {

@@ -7,14 +7,16 @@ use crate::listen::http1::Head;
 use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
 use crate::reading::Reading;
+use crate::session::Take;
 use crate::shard::{Answer, Guest};
-use crate::transport::{Ending, Transport, sse, stream};
+use crate::transport::{Ending, Over, Transport, sse, stream};
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode, Version};
+use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_store::Opened;
 use switchboard_wire::gzip::{self, Total};
@@ -52,14 +54,7 @@ pub(crate) fn open(
         None => streaming(node, reading, transport),
     };
     dress(response.headers_mut());
-    let (parts, ()) = response.into_parts();
-    let (extent, connection) = match (transport.is_websocket(), chunked) {
-        (true, _) => (Extent::Unsaid, None),
-        (false, true) => (Extent::Chunked, Some("close")),
-        (false, false) => (Extent::Unsaid, Some("close")),
-    };
-    let mut bytes = Vec::with_capacity(512);
-    write_head(&parts, extent, connection, &mut bytes);
+    let mut bytes = head_of(response, transport, chunked);
     let head_length = bytes.len();
     let form = transport.form();
     let ending = match &opened {
@@ -88,6 +83,7 @@ pub(crate) fn open(
         selection: reading.selection.clone(),
         place: Place { cursor: opened.cursor.seq, floor: opened.cursor.floor },
         ending,
+        take: None,
         guest: lease.map(|lease| Guest {
             identity: identity.clone(),
             connection: lease.connection,
@@ -95,6 +91,60 @@ pub(crate) fn open(
             allowance: Allowance::default(),
         }),
     }))
+}
+
+/// Opens the way down of a session. What is said on it is for the session's shard to say.
+pub(crate) fn open_session(
+    node: &Node,
+    head: &Head,
+    take: Take,
+    over: Over,
+    accepted: Option<&Accepted<'_>>,
+    dress: impl FnOnce(&mut HeaderMap),
+) -> Box<Answer> {
+    let transport = Transport::Session(over);
+    let chunked = !transport.is_websocket() && head.version != Version::HTTP_10;
+    let mut response = match accepted {
+        Some(accepted) => switching(accepted),
+        None => Response::new(()),
+    };
+    match over {
+        Over::WebSocket { .. } => {}
+        Over::Sse => stream_fields(HeaderValue::from_static("text/event-stream"), response.headers_mut()),
+        Over::Stream => stream_fields(HeaderValue::from_static(stream::NDJSON), response.headers_mut()),
+    }
+    dress(response.headers_mut());
+    let mut bytes = head_of(response, transport, chunked);
+    let head_length = bytes.len();
+    if over == Over::Sse {
+        let retry = form::verbatim(sse::retry(node.config.retry).as_bytes(), transport.form());
+        bytes.extend_from_slice(&retry.message(chunked).bytes);
+    }
+    Box::new(Answer {
+        head: Bytes::from(bytes),
+        head_length,
+        transport,
+        chunked,
+        gzip: None,
+        selection: Arc::default(),
+        place: Place::at(node.log.head()),
+        ending: None,
+        take: Some(take),
+        guest: None,
+    })
+}
+
+/// The head of an answer that is held open, as it is sent.
+fn head_of(response: Response<()>, transport: Transport, chunked: bool) -> Vec<u8> {
+    let (parts, ()) = response.into_parts();
+    let (extent, connection) = match (transport.is_websocket(), chunked) {
+        (true, _) => (Extent::Unsaid, None),
+        (false, true) => (Extent::Chunked, Some("close")),
+        (false, false) => (Extent::Unsaid, Some("close")),
+    };
+    let mut bytes = Vec::with_capacity(512);
+    write_head(&parts, extent, connection, &mut bytes);
+    bytes
 }
 
 /// `$open`, and `$gap` if reading opens with one.
@@ -129,7 +179,9 @@ fn streaming(node: &Node, reading: &Reading, transport: Transport) -> Response<(
     let headers = response.headers_mut();
     let content_type = match transport {
         Transport::Sse { .. } => HeaderValue::from_static("text/event-stream"),
-        Transport::Stream { raw: false, .. } | Transport::WebSocket { .. } => HeaderValue::from_static(stream::NDJSON),
+        Transport::Stream { raw: false, .. } | Transport::WebSocket { .. } | Transport::Session(_) => {
+            HeaderValue::from_static(stream::NDJSON)
+        }
         Transport::Stream { raw: true, .. } => {
             // What others published is not to be taken for a page of this server.
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -9,7 +9,8 @@
 //!
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
-//! do what and `limits` how much of it; `shard` is where subscribers live.
+//! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
+//! those.
 
 mod api;
 mod audit;
@@ -28,6 +29,7 @@ mod node;
 mod origin;
 pub mod proxies;
 mod reading;
+mod session;
 mod shard;
 mod start;
 mod traffic;

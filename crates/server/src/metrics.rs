@@ -54,6 +54,8 @@ pub(crate) struct ShardFigures {
     overruns: AtomicU64,
     unresponsive: AtomicU64,
     paused: AtomicU64,
+    sessions: AtomicI64,
+    sessions_opened: AtomicU64,
     pub(crate) traffic: Traffic,
 }
 
@@ -77,6 +79,11 @@ impl Figures {
 
     fn sum(&self, of: impl Fn(&ShardFigures) -> &AtomicU64) -> u64 {
         self.shards.iter().map(|shard| of(shard).load(Ordering::Relaxed)).sum()
+    }
+
+    /// Sessions that are kept, with a connection or without.
+    pub(crate) fn sessions(&self) -> usize {
+        self.gauge(|shard| &shard.sessions).max(0) as usize
     }
 
     fn gauge(&self, of: impl Fn(&ShardFigures) -> &AtomicI64) -> i64 {
@@ -112,11 +119,21 @@ impl ShardFigures {
     }
 
     fn held(&self, transport: Transport) -> &AtomicI64 {
-        match transport {
-            Transport::Sse { .. } => &self.sse,
-            Transport::Stream { .. } => &self.stream,
-            Transport::WebSocket { .. } => &self.websocket,
+        match transport.into() {
+            Way::Sse => &self.sse,
+            Way::Stream => &self.stream,
+            Way::WebSocket => &self.websocket,
+            Way::Poll | Way::LongPoll => &self.waiting,
         }
+    }
+
+    pub(crate) fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        self.sessions_opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_ended(&self) {
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn waiting(&self, change: i64) {
@@ -217,7 +234,7 @@ impl Collector for Snapshot {
 }
 
 /// What is so now: each by its name, with a sentence.
-fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
+fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 30] {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
     let (addresses, users, publishers) = node.limits.counted();
     [
@@ -226,6 +243,7 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
         ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
         ("readers_poll", "Long polls waiting", figures.gauge(|s| &s.waiting)),
         ("readers_behind", "Readers that are behind and read the log", figures.gauge(|s| &s.behind)),
+        ("sessions", "Sessions kept, with a connection or without", figures.sessions() as i64),
         ("connections", "Connections open", node.connections.open() as i64),
         ("connections_limit", "Connections held at most", node.connections.limit() as i64),
         ("channels", "Channels kept", log.channels as i64),
@@ -254,7 +272,7 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 29] {
 }
 
 /// What has been counted so far.
-fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 23] {
+fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 24] {
     let (figures, refused) = (&node.figures, &node.limits.refused);
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     [
@@ -271,6 +289,7 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 23]
         ("ring_overruns", "Times a shard was too slow for the ring", figures.sum(|s| &s.overruns)),
         ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
         ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
+        ("sessions_opened", "Sessions opened", figures.sum(|s| &s.sessions_opened)),
         ("accepted", "Connections accepted", of(&figures.accepted)),
         ("refused", "Connections refused at the limit", of(&figures.refused)),
         ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),

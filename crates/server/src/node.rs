@@ -7,6 +7,7 @@ use crate::listen::Connections;
 use crate::listen::http1::Settings;
 use crate::metrics::Figures;
 use crate::origin::Pages;
+use crate::session::{self, Ask};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -62,6 +63,12 @@ pub(crate) enum Command {
     CountReaders(Vec<ChannelName>, oneshot::Sender<HashMap<ChannelName, usize>>),
     /// Look at every stream again: what was taken from it since it was opened ends it. Answers how many that were.
     Reconsider(oneshot::Sender<usize>),
+    /// Take over a connection that takes up a session of this shard.
+    Adopt(Box<crate::shard::Adopted>),
+    /// Ask something of the session of this name: with its key, or as a backend.
+    Session(session::Id, Option<session::Key>, session::Ask),
+    /// Tell of the sessions of a user, or of all.
+    Sessions(Option<String>, oneshot::Sender<Vec<session::Listed>>),
     /// End the connection of this name, and tell whose it was.
     End(u64, oneshot::Sender<Option<Identity>>),
     /// Let the connection of this name last as long as this identity; see [`crate::shard::Shard::renew`].
@@ -166,6 +173,43 @@ impl Node {
             }
         }
         None
+    }
+
+    /// Asks something of a session.
+    pub(crate) async fn ask_session<T>(
+        &self,
+        id: session::Id,
+        key: Option<session::Key>,
+        ask: impl FnOnce(session::Reply<T>) -> Ask,
+    ) -> Result<T, Problem> {
+        let (reply, replied) = oneshot::channel();
+        self.tell_session(id, key, ask(reply));
+        replied.await.unwrap_or_else(|_| Err(session::not_found()))
+    }
+
+    /// Asks something of a session whose answer comes by itself, or does not matter.
+    pub(crate) fn tell_session(&self, id: session::Id, key: Option<session::Key>, ask: Ask) {
+        if let Some(shard) = self.shards().get(usize::from(id.shard)) {
+            // A shard that has stopped drops the question, and with it the answer.
+            let _ = shard.commands.send(Command::Session(id, key, ask));
+        }
+    }
+
+    /// Hands a connection to the shard that has its session.
+    pub(crate) fn hand_over(&self, shard: usize, adopted: crate::shard::Adopted) {
+        if let Some(shard) = self.shards().get(shard) {
+            // A shard that has stopped drops it, and with it the connection.
+            let _ = shard.commands.send(Command::Adopt(Box::new(adopted)));
+        }
+    }
+
+    /// The sessions of a user, or all, on all shards.
+    pub(crate) async fn sessions(&self, user: Option<&str>) -> Vec<session::Listed> {
+        let mut all = Vec::new();
+        for listed in self.ask_shards(|answer| Command::Sessions(user.map(str::to_owned), answer)) {
+            all.extend(listed.await.unwrap_or_default());
+        }
+        all
     }
 
     fn ask_shards<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<oneshot::Receiver<T>> {

@@ -5,7 +5,7 @@ use crate::auth::PARAMETER;
 use crate::config::Config;
 use crate::listen::http1::Head;
 use crate::traffic::Way;
-use crate::transport::{Transport, websocket};
+use crate::transport::{Over, Transport, websocket};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, Version};
 use std::sync::Arc;
@@ -252,6 +252,37 @@ fn websocket(head: &Head, raw: Option<bool>, single: bool) -> Result<How, Proble
     Ok(How::Hold { transport, accepted: Some(accepted) })
 }
 
+/// How the way down of a session is asked for.
+pub(crate) enum Conversing {
+    /// A page, after a wait if there is one.
+    Page(Option<Duration>),
+    Held {
+        over: Over,
+        accepted: Option<handshake::Accepted<'static>>,
+    },
+}
+
+impl Conversing {
+    /// Understands `GET /session` and `GET` of a session's location.
+    pub(crate) fn of(head: &Head, query: &Query, config: &Config) -> Result<Conversing, Problem> {
+        Ok(match choose(head, query)? {
+            Choice::Poll => Conversing::Page(page(head, query, config)?.wait),
+            Choice::Sse => Conversing::Held { over: Over::Sse, accepted: None },
+            Choice::Stream => Conversing::Held { over: Over::Stream, accepted: None },
+            Choice::WebSocket => {
+                let (method, version, fields) = (head.method.as_str(), version(head), fields(&head.headers));
+                let accepted = handshake::accept(method, version, fields.iter().copied(), &[websocket::SESSION], true)?;
+                if accepted.protocol.is_none() {
+                    let why = "a session's WebSocket offers the subprotocol `switchboard.v1`";
+                    return Err(Code::BadRequest.because(why));
+                }
+                let over = Over::WebSocket { deflated: accepted.deflate.map(|deflate| deflate.window) };
+                Conversing::Held { over, accepted: Some(accepted) }
+            }
+        })
+    }
+}
+
 fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Problem> {
     let limit = match query.last("limit").map(str::parse::<usize>) {
         None => PAGE,
@@ -293,7 +324,7 @@ fn seconds(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|text| !text.is_empty())
 }

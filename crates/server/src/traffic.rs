@@ -2,7 +2,7 @@
 //!
 //! Bytes are those of HTTP and WebSocket, framing included; what TCP, IP and TLS put around them is not known here.
 
-use crate::transport::Transport;
+use crate::transport::{Over, Transport};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A way to read, as `/metrics` tells them apart.
@@ -33,9 +33,9 @@ impl Way {
 impl From<Transport> for Way {
     fn from(transport: Transport) -> Way {
         match transport {
-            Transport::Sse { .. } => Way::Sse,
-            Transport::Stream { .. } => Way::Stream,
-            Transport::WebSocket { .. } => Way::WebSocket,
+            Transport::Sse { .. } | Transport::Session(Over::Sse) => Way::Sse,
+            Transport::Stream { .. } | Transport::Session(Over::Stream) => Way::Stream,
+            Transport::WebSocket { .. } | Transport::Session(Over::WebSocket { .. }) => Way::WebSocket,
         }
     }
 }

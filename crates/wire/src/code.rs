@@ -83,6 +83,8 @@ table! {
     InvalidParams       "invalid_params"        -32602  400  4400  false "The method takes no such parameters."
     StaleAttempt        "stale_attempt"         40901   409  4409  false "A newer connection has taken this session over."
     CallTimeout         "call_timeout"          50400   504  4504  true  "The call was not answered in time."
+    OutOfOrder          "out_of_order"          40902   409  4409  false "Messages before this one did not come; go on with the number in `expected`."
+    SessionEnded        "session_ended"         41002   410  1000  false "The session was ended."
     SessionFull         "session_full"          41001   410  4410  true  "More waits for the client than its session may keep; begin another."
 }
 

@@ -29,6 +29,12 @@ pub enum Form {
     WsRaw { deflated: Option<u8> },
     /// A WebSocket message: the JSON event.
     WsEvent { deflated: Option<u8> },
+    /// A WebSocket message: a JSON-RPC notification around the JSON event.
+    WsSession { deflated: Option<u8> },
+    /// The same as the data of Server-Sent Events. The `id:`, which is not the same for all, goes before it.
+    SseSession,
+    /// The same on a line.
+    NdSession,
 }
 
 /// The bytes of one event in one form, cheap to clone.
@@ -155,6 +161,51 @@ pub fn event(event: &Event, form: Form) -> Encoded {
             event.write_json(&mut json);
             frame(Opcode::Text, &json, deflated, out);
         }
+        Form::WsSession { .. } | Form::SseSession | Form::NdSession => {
+            rpc(form, "event", |out| event.write_json(out), out);
+        }
+    })
+}
+
+/// Appends a JSON-RPC notification with these params as a session is sent it.
+fn rpc(form: Form, method: &str, params: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+    let write = |out: &mut Vec<u8>| {
+        out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":\"");
+        out.extend_from_slice(method.as_bytes());
+        out.extend_from_slice(b"\",\"params\":");
+        params(out);
+        out.push(b'}');
+    };
+    match form {
+        Form::WsSession { deflated } => {
+            let mut json = Vec::new();
+            write(&mut json);
+            frame(Opcode::Text, &json, deflated, out);
+        }
+        Form::SseSession => {
+            out.extend_from_slice(b"data: ");
+            write(out);
+            out.extend_from_slice(b"\n\n");
+        }
+        _ => {
+            write(out);
+            out.push(b'\n');
+        }
+    }
+}
+
+/// Encodes a JSON-RPC message, which is on one line, as a session is sent it.
+pub fn message(json: &[u8], form: Form) -> Encoded {
+    Encoded::new(|out| match form {
+        Form::WsSession { deflated } => frame(Opcode::Text, json, deflated, out),
+        Form::SseSession => {
+            sse::encode::data(json, out);
+            sse::encode::end(out);
+        }
+        _ => {
+            out.extend_from_slice(json);
+            out.push(b'\n');
+        }
     })
 }
 
@@ -180,8 +231,15 @@ pub fn notice(notice: &Notice, form: Form) -> Encoded {
             notice.write_json(&mut json);
             frame(Opcode::Text, &json, None, out);
         }
+        // What says nothing of the connection as a whole is compressed for nobody else either.
+        Form::WsSession { .. } => rpc(Form::WsSession { deflated: None }, notice.method(), write(notice), out),
+        Form::SseSession | Form::NdSession => rpc(form, notice.method(), write(notice), out),
         Form::Body | Form::WsRaw { .. } => {}
     })
+}
+
+fn write(notice: &Notice) -> impl FnOnce(&mut Vec<u8>) {
+    |out| notice.write_data(out)
 }
 
 /// Encodes bytes of the caller's own, such as a heartbeat.

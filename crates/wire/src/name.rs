@@ -242,6 +242,20 @@ impl Selection {
         Ok(())
     }
 
+    /// Takes a name or pattern out. `false` if it is not there.
+    pub fn remove(&mut self, text: &str) -> Result<bool, BadName> {
+        let before = self.len();
+        match ChannelName::new(text) {
+            Ok(name) => self.channels.retain(|channel| *channel != name),
+            Err(BadName::Wildcard) => {
+                let pattern = Pattern::new(text)?;
+                self.patterns.retain(|other| *other != pattern);
+            }
+            Err(bad) => return Err(bad),
+        }
+        Ok(self.len() < before)
+    }
+
     pub fn len(&self) -> usize {
         self.channels.len() + self.patterns.len()
     }

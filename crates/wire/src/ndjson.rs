@@ -123,6 +123,29 @@ struct BatchItem<'a> {
     key: Option<String>,
 }
 
+/// What a session's `publish` is called with: an event and where it goes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`channel` and `data` or `base64`")]
+struct Said<'a> {
+    channel: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "as_written")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    base64: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "type")]
+    content_type: Option<Cow<'a, str>>,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default = "yes")]
+    echo: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// Tells a `null` from a member that is not there.
 fn as_written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
@@ -136,6 +159,39 @@ pub struct Item {
     pub draft: Draft,
     /// The idempotency key, as given.
     pub key: Option<String>,
+}
+
+/// What a session publishes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Publish {
+    pub channel: ChannelName,
+    pub draft: Draft,
+    /// The idempotency key, as given.
+    pub key: Option<String>,
+    /// Whether the session is to hear it, if it listens.
+    pub echo: bool,
+}
+
+/// Reads the params of a session's `publish`:
+/// `{"channel","data"|"base64","event"?,"type"?,"key"?,"echo"?}`, or their values in this order, with `base64` after
+/// `data`.
+pub fn parse_publish(params: &str) -> Result<Publish, Problem> {
+    let said: Said<'_> = serde_json::from_str(params).map_err(|error| {
+        let text = error.to_string();
+        Code::InvalidParams.because(text.split(" at line ").next().unwrap_or_default().to_owned())
+    })?;
+    let channel = ordinary(&said.channel)?;
+    let draft = draft(said.data, said.base64.as_deref(), said.event.as_deref(), said.content_type.as_deref())?;
+    Ok(Publish { channel, draft, key: said.key, echo: said.echo })
+}
+
+/// A name that is not the system's own.
+fn ordinary(text: &str) -> Result<ChannelName, Problem> {
+    let name = ChannelName::new(text).and_then(|name| match name.is_reserved() {
+        true => Err(BadName::Reserved),
+        false => Ok(name),
+    });
+    name.map_err(|bad| Code::ChannelName.because(format!("{text:?}: {bad}")))
 }
 
 /// Reads one line of a stream of events: `{"data"|"base64","event"?,"type"?}`. Members it does not know are refused.
@@ -161,11 +217,7 @@ pub fn parse_item(item: &RawValue) -> Result<Item, Problem> {
     }
     let mut channels: Vec<ChannelName> = Vec::with_capacity(item.channels.len());
     for text in &item.channels {
-        let name = ChannelName::new(text).and_then(|name| match name.is_reserved() {
-            true => Err(BadName::Reserved),
-            false => Ok(name),
-        });
-        channels.push(name.map_err(|bad| Code::ChannelName.because(format!("{text:?}: {bad}")))?);
+        channels.push(ordinary(text)?);
     }
     let mut sorted: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
     sorted.sort_unstable();

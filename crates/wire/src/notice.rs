@@ -113,6 +113,11 @@ impl Notice {
         }
     }
 
+    /// The name as a method of JSON-RPC, in sessions.
+    pub fn method(&self) -> &'static str {
+        &self.name()[1..]
+    }
+
     /// The cursor that a reader holds once it has read this notice, if the notice moves it. A `$open` with a gap
     /// does not: the `$gap` that follows does.
     pub fn cursor(&self) -> Option<&Position> {

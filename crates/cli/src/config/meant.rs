@@ -79,6 +79,21 @@ pub fn defaults() -> Written {
         rules: Vec::new(),
         keys: Vec::new(),
         api_keys: Vec::new(),
+        ..of_sessions(&config.session)
+    }
+}
+
+fn of_sessions(session: &switchboard::config::Session) -> Written {
+    fn said<T>(value: T) -> Option<Said<T>> {
+        Some(Said { value, origin: Origin::Default })
+    }
+    Written {
+        session_linger: said(Span(session.linger)),
+        session_memory: said(Size(session.memory)),
+        session_count: said(session.count.map(Count)),
+        session_calls: said(Count(session.calls)),
+        session_call_timeout: said(Span(session.call_timeout)),
+        ..Written::default()
     }
 }
 
@@ -136,6 +151,11 @@ fn apply(written: &Written, config: &mut Config) {
         config.limits.user, written.limits_user, |most: Option<Count>| most.map(|count| count.0);
         config.limits.accepts, written.limits_accepts, rate;
         config.limits.publishes, written.limits_publishes, rate;
+        config.session.linger, written.session_linger, |span: Span| span.0;
+        config.session.memory, written.session_memory, |size: Size| size.0;
+        config.session.count, written.session_count, |most: Option<Count>| most.map(|count| count.0);
+        config.session.calls, written.session_calls, |count: Count| count.0;
+        config.session.call_timeout, written.session_call_timeout, |span: Span| span.0;
         config.timeouts.head, written.timeouts_head, |span: Span| span.0;
         config.timeouts.idle, written.timeouts_idle, |span: Span| span.0;
         config.timeouts.body, written.timeouts_body, |span: Span| span.0;
@@ -293,6 +313,10 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("limits.user", auto(&written.limits_user));
     check("limits.accepts", auto(&written.limits_accepts));
     check("limits.publishes", auto(&written.limits_publishes));
+    check("session.memory", size(&written.session_memory));
+    check("session.count", auto(&written.session_count));
+    check("session.calls", count(&written.session_calls));
+    check("session.call_timeout", span(&written.session_call_timeout));
     check("timeouts.head", span(&written.timeouts_head));
     check("timeouts.idle", span(&written.timeouts_idle));
     check("timeouts.body", span(&written.timeouts_body));

@@ -200,6 +200,16 @@ settings! {
         "New connections a second, beyond which they wait; \"auto\" is 2000, and without authentication no limit.";
     limits_publishes: Option<Count> = "limits.publishes",
         "Events that one user publishes a second; \"auto\" is 100, and without authentication no limit.";
+    session_linger: Span = "session.linger",
+        "How long a session is kept without a connection.";
+    session_memory: Size = "session.memory",
+        "Messages that wait for one session's client, or for their turn: beyond it the session ends.";
+    session_count: Option<Count> = "session.count",
+        "Sessions in all; auto is the limit of connections.";
+    session_calls: Count = "session.calls",
+        "Calls of one session that may be open, in each direction.";
+    session_call_timeout: Span = "session.call_timeout",
+        "The longest that a client's call may be worked on.";
     timeouts_head: Span = "timeouts.head", "To send a request head once it has begun.";
     timeouts_idle: Span = "timeouts.idle", "Between the requests of one connection.";
     timeouts_body: Span = "timeouts.body", "Without a byte of a body, within an event.";

@@ -37,8 +37,14 @@ impl Control {
 
     /// What is kept with higher numbers, in order.
     pub(super) fn after(&self, number: u64) -> impl Iterator<Item = (u64, &Bytes)> {
-        let first = self.last - self.kept.len() as u64 + 1;
-        (first..).zip(&self.kept).skip_while(move |(this, _)| *this <= number)
+        let before = self.last - self.kept.len() as u64;
+        let skipped = number.saturating_sub(before).min(self.kept.len() as u64);
+        (before + skipped + 1..).zip(self.kept.range(skipped as usize..))
+    }
+
+    /// The number of the newest message; 0 before the first.
+    pub(super) fn last(&self) -> u64 {
+        self.last
     }
 
     /// What the messages take, in bytes.

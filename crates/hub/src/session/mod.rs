@@ -8,7 +8,7 @@
 //!                attach, with a higher attempt
 //!            .--------------------------------------.
 //!            v                                      |
-//!        ATTACHED ---- detach, by its attempt ---> DROPPED
+//!        ATTACHED ---- detach, by its number ----> DROPPED
 //!            |                                      |
 //!            '-- more waits than may be kept --.    | nobody came for `linger`
 //!                                              v    v
@@ -26,6 +26,7 @@
 
 mod calls;
 mod control;
+mod script;
 mod serving;
 #[cfg(test)]
 mod simulation;
@@ -36,7 +37,8 @@ mod upward;
 use bytes::Bytes;
 use calls::Calls;
 use control::{Control, OVERHEAD};
-use serving::Serving;
+pub use script::{Known, Piece, Script, Step, Walk};
+use serving::{Leaving, Serving};
 use std::collections::VecDeque;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
@@ -74,6 +76,8 @@ pub enum Happening {
     Answered { call: u64, outcome: Result<Json<'static>, ErrorObject<'static>> },
     /// A call of [`Session::call`] will not be answered.
     Failed { call: u64, problem: Problem },
+    /// The answer to a call is on its way down, in the control message of this number.
+    Left { ticket: u64, control: u64 },
     /// A request that was held has been applied.
     Applied { seq: u64 },
     /// A request that was held was given up, and is not applied.
@@ -94,7 +98,10 @@ enum Link {
 pub struct Session {
     limits: Limits,
     link: Link,
+    /// The highest attempt so far.
     attempt: u64,
+    /// The present connection, by a number of ours.
+    connection: u64,
     control: Control,
     upward: Upward,
     ours: Calls<()>,
@@ -109,6 +116,7 @@ impl Session {
             limits,
             link: Link::Dropped { since: now },
             attempt: 0,
+            connection: 0,
             control: Control::default(),
             upward: Upward::new(),
             ours: Calls::new(),
@@ -120,6 +128,11 @@ impl Session {
     /// The next thing that has happened, in order. To be asked for after each call, until there is nothing.
     pub fn happening(&mut self) -> Option<Happening> {
         self.happened.pop_front()
+    }
+
+    /// Whether nothing has happened that the driver was not told of.
+    pub fn is_quiet(&self) -> bool {
+        self.happened.is_empty()
     }
 
     /// When [`Session::tick`] is due.
@@ -139,22 +152,29 @@ impl Session {
 
 /// Connections come and go.
 impl Session {
-    /// A connection takes the session over; the one before it, if there is one, is to be closed. `attempt` is what the
-    /// client numbered it with: one that is not the highest so far is a connection that was overtaken on its way, and is
-    /// refused. One without is taken for the newest. Gives its attempt.
-    pub fn attach(&mut self, attempt: Option<u64>) -> Result<u64, Problem> {
+    /// Whether a connection of this attempt may take the session over.
+    pub fn check(&self, attempt: Option<u64>) -> Result<(), Problem> {
         self.alive()?;
-        let attempt = attempt.unwrap_or(self.attempt.saturating_add(1));
-        if attempt <= self.attempt {
-            return Err(Code::StaleAttempt.because(format!("attempt {attempt} comes after {}", self.attempt)));
+        match attempt.filter(|attempt| *attempt <= self.attempt) {
+            Some(attempt) => Err(Code::StaleAttempt.because(format!("attempt {attempt} comes after {}", self.attempt))),
+            None => Ok(()),
         }
-        (self.attempt, self.link) = (attempt, Link::Attached);
-        Ok(attempt)
     }
 
-    /// The connection of this attempt is lost. That of one which was taken over changes nothing.
-    pub fn detach(&mut self, attempt: u64, now: u64) {
-        if self.link == Link::Attached && attempt == self.attempt {
+    /// A connection takes the session over; the one before it, if there is one, is to be closed. `attempt` is what the
+    /// client numbered it with, from 1 on: one that is not the highest so far is a connection that was overtaken on its way,
+    /// and is refused. One without is taken for the newest. Gives a number of ours for it.
+    pub fn attach(&mut self, attempt: Option<u64>) -> Result<u64, Problem> {
+        self.check(attempt)?;
+        self.attempt = attempt.unwrap_or(self.attempt);
+        self.connection += 1;
+        self.link = Link::Attached;
+        Ok(self.connection)
+    }
+
+    /// The connection of this number is lost. One that was taken over changes nothing.
+    pub fn detach(&mut self, connection: u64, now: u64) {
+        if self.link == Link::Attached && connection == self.connection {
             self.link = Link::Dropped { since: now };
         }
     }
@@ -177,8 +197,8 @@ impl Session {
         while let Some((call, ())) = self.ours.expire(now) {
             self.happened.push_back(Happening::Failed { call, problem: Code::CallTimeout.into() });
         }
-        while let Some((id, batch)) = self.theirs.expire(now) {
-            self.reply(Response::refusal(id, &Code::CallTimeout.into()), batch);
+        while let Some((ticket, id, batch)) = self.theirs.expire(now) {
+            self.reply(Response::refusal(id, &Code::CallTimeout.into()), Some(ticket), batch);
         }
         if let Link::Dropped { since } = self.link
             && now >= since + self.limits.linger
@@ -231,8 +251,13 @@ impl Session {
     /// Answers a call of the client's. `false` if it was answered before, or its time was up.
     pub fn answer(&mut self, ticket: u64, outcome: Result<Json<'_>, ErrorObject<'_>>) -> bool {
         let Some((id, batch)) = self.theirs.close(ticket) else { return false };
-        self.reply(Response { id, outcome }, batch);
+        self.reply(Response { id, outcome }, Some(ticket), batch);
         true
+    }
+
+    /// The number of the newest control message; 0 before the first.
+    pub fn last_control(&self) -> u64 {
+        self.control.last()
     }
 
     fn say(&mut self, message: &Message<'_>) {
@@ -241,18 +266,27 @@ impl Session {
         self.send(out);
     }
 
-    fn reply(&mut self, response: Response<'_>, batch: Option<u64>) {
-        match self.theirs.answer(response, batch) {
-            Some(out) => self.send(out),
+    fn reply(&mut self, response: Response<'_>, ticket: Option<u64>, batch: Option<u64>) {
+        match self.theirs.answer(response, ticket, batch) {
+            Some(leaving) => self.leave(leaving),
             None => self.keep_within_memory(),
         }
     }
 
-    fn send(&mut self, message: Vec<u8>) {
-        if self.link != Link::Ended {
-            self.control.push(message.into());
-            self.keep_within_memory();
+    fn leave(&mut self, Leaving { message, tickets }: Leaving) {
+        if let Some(control) = self.send(message) {
+            self.happened.extend(tickets.into_iter().map(|ticket| Happening::Left { ticket, control }));
         }
+    }
+
+    /// Numbers a control message. `None` if the session has ended, or ends for it.
+    fn send(&mut self, message: Vec<u8>) -> Option<u64> {
+        if self.link == Link::Ended {
+            return None;
+        }
+        let number = self.control.push(message.into());
+        self.keep_within_memory();
+        (self.link != Link::Ended).then_some(number)
     }
 
     /// A client that does not take what it is sent loses its session, and is told so: nothing is dropped silently.
@@ -278,10 +312,7 @@ impl Session {
         }
         if self.upward.turn(seq) {
             self.apply(&body, now);
-            while let Some((seq, body)) = self.upward.next() {
-                self.happened.push_back(Happening::Applied { seq });
-                self.apply(&body, now);
-            }
+            self.apply_held(now);
             return Ok(Arrival::Applied);
         }
         if self.upward.holds(seq) {
@@ -296,10 +327,31 @@ impl Session {
         Ok(Arrival::Held)
     }
 
+    /// A message arrived by a connection that keeps their order, and takes the next number.
+    pub fn arrive_next(&mut self, body: &[u8], now: u64) -> Result<(), Problem> {
+        self.alive()?;
+        self.upward.take_turn();
+        self.apply(body, now);
+        self.apply_held(now);
+        Ok(())
+    }
+
+    /// The number of the next message up.
+    pub fn expected(&self) -> u64 {
+        self.upward.expected()
+    }
+
+    fn apply_held(&mut self, now: u64) {
+        while let Some((seq, body)) = self.upward.next() {
+            self.happened.push_back(Happening::Applied { seq });
+            self.apply(&body, now);
+        }
+    }
+
     /// Reads a message or a batch, and does what it says.
     fn apply(&mut self, text: &[u8], now: u64) {
         match parse(text) {
-            Err(problem) => self.reply(Incoming::refusal(&problem), None),
+            Err(problem) => self.reply(Incoming::refusal(&problem), None, None),
             Ok(Incoming::One(member)) => self.member(member, None, now),
             Ok(Incoming::Batch(members)) => {
                 let batch = self.theirs.begin_batch();
@@ -307,7 +359,7 @@ impl Session {
                     self.member(member, Some(batch), now);
                 }
                 if let Some(answers) = self.theirs.end_batch(batch) {
-                    self.send(answers);
+                    self.leave(answers);
                 }
             }
         }
@@ -332,7 +384,7 @@ impl Session {
             }
             Err(invalid) => {
                 if let Some(response) = invalid.answer() {
-                    self.reply(response, batch);
+                    self.reply(response, None, batch);
                 }
             }
         }
@@ -341,7 +393,7 @@ impl Session {
     fn called(&mut self, Request { id, method, params }: Request<'_>, batch: Option<u64>, now: u64) {
         if self.theirs.len() >= self.limits.calls {
             let problem = Code::Overloaded.because("too many calls of this session are open");
-            return self.reply(Response::refusal(id, &problem), batch);
+            return self.reply(Response::refusal(id, &problem), None, batch);
         }
         let ticket = self.theirs.open(now.saturating_add(self.limits.call_timeout), id.into_owned(), batch);
         self.happened.push_back(Happening::Called { ticket, method: method.into(), params: params.into_owned() });

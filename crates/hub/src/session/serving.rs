@@ -13,10 +13,18 @@ pub(super) struct Serving {
     bytes: usize,
 }
 
+/// What leaves as one message, and the calls that it answers.
+pub(super) struct Leaving {
+    pub(super) message: Vec<u8>,
+    pub(super) tickets: Vec<u64>,
+}
+
 /// The answers to a batch, which leave together.
 #[derive(Debug, Default)]
 struct Gathering {
     answers: BatchWriter,
+    /// The calls that it answers.
+    tickets: Vec<u64>,
     open: usize,
     /// All of the batch's members have been read.
     read: bool,
@@ -35,7 +43,7 @@ impl Serving {
     }
 
     /// All members of the batch were read. Gives what may leave.
-    pub(super) fn end_batch(&mut self, batch: u64) -> Option<Vec<u8>> {
+    pub(super) fn end_batch(&mut self, batch: u64) -> Option<Leaving> {
         if let Some(gathering) = self.batches.get_mut(&batch) {
             gathering.read = true;
         }
@@ -57,11 +65,11 @@ impl Serving {
         Some((id, batch))
     }
 
-    /// A call that was worked on for too long.
-    pub(super) fn expire(&mut self, now: u64) -> Option<(Id<'static>, Option<u64>)> {
-        let (_, (id, batch)) = self.calls.expire(now)?;
+    /// A call that was worked on for too long: its number, and what [`Serving::close`] gives.
+    pub(super) fn expire(&mut self, now: u64) -> Option<(u64, Id<'static>, Option<u64>)> {
+        let (ticket, (id, batch)) = self.calls.expire(now)?;
         self.closed(batch);
-        Some((id, batch))
+        Some((ticket, id, batch))
     }
 
     fn closed(&mut self, batch: Option<u64>) {
@@ -70,28 +78,35 @@ impl Serving {
         }
     }
 
-    /// Takes an answer, and gives what may leave now: the answer itself, or the batch that it was the last of.
-    pub(super) fn answer(&mut self, response: Response<'_>, batch: Option<u64>) -> Option<Vec<u8>> {
+    /// Takes an answer, and the call that it is to if it is to one of ours, and gives what may leave now: the answer
+    /// itself, or the batch that it was the last of.
+    pub(super) fn answer(
+        &mut self,
+        response: Response<'_>,
+        ticket: Option<u64>,
+        batch: Option<u64>,
+    ) -> Option<Leaving> {
         let Some(batch) = batch else {
-            let mut out = Vec::new();
-            response.write(&mut out);
-            return Some(out);
+            let mut message = Vec::new();
+            response.write(&mut message);
+            return Some(Leaving { message, tickets: ticket.into_iter().collect() });
         };
         let gathering = self.batches.get_mut(&batch)?;
         let before = gathering.answers.len();
         gathering.answers.push(&Message::Response(response));
+        gathering.tickets.extend(ticket);
         self.bytes += gathering.answers.len() - before;
         self.finish(batch)
     }
 
     /// The batch's answers, once there are all.
-    fn finish(&mut self, batch: u64) -> Option<Vec<u8>> {
+    fn finish(&mut self, batch: u64) -> Option<Leaving> {
         if !self.batches.get(&batch).is_some_and(|gathering| gathering.read && gathering.open == 0) {
             return None;
         }
-        let gathering = self.batches.remove(&batch)?;
-        self.bytes -= gathering.answers.len();
-        gathering.answers.finish()
+        let Gathering { answers, tickets, .. } = self.batches.remove(&batch)?;
+        self.bytes -= answers.len();
+        Some(Leaving { message: answers.finish()?, tickets })
     }
 
     pub(super) fn deadline(&self) -> Option<u64> {

@@ -101,6 +101,8 @@ struct World {
     client: Client,
     /// The server's side of the connection: its attempt, what was sent on it, when that arrives, whether it is a poll.
     connection: Option<(u64, u64, u64, bool)>,
+    /// The session's own numbers of connections, by their attempts.
+    numbers: BTreeMap<u64, u64>,
     said: u64,
     calls: BTreeMap<u64, u64>,
     /// What the server's application saw.
@@ -138,6 +140,7 @@ impl World {
             session: Session::new(LIMITS, 0),
             client: Client::default(),
             connection: None,
+            numbers: BTreeMap::new(),
             said: 0,
             calls: BTreeMap::new(),
             called: Vec::new(),
@@ -218,14 +221,21 @@ impl World {
         self.connection = if polls { None } else { Some((attempt, last, arrives, false)) };
         self.after(arrives - self.now, Event::Down { attempt, messages, last: polls });
         if polls {
-            self.session.detach(attempt, self.now);
+            self.detach(attempt);
+        }
+    }
+
+    fn detach(&mut self, attempt: u64) {
+        if let Some(connection) = self.numbers.get(&attempt) {
+            self.session.detach(*connection, self.now);
         }
     }
 
     fn step(&mut self, event: Event) {
         match event {
             Event::Attach { attempt, after, polls } => {
-                if self.session.attach(Some(attempt)).is_ok() {
+                if let Ok(connection) = self.session.attach(Some(attempt)) {
+                    self.numbers.insert(attempt, connection);
                     self.session.acknowledge(after);
                     self.connection = Some((attempt, after, self.now, polls));
                 } else {
@@ -233,7 +243,7 @@ impl World {
                 }
             }
             Event::Lost { attempt } => {
-                self.session.detach(attempt, self.now);
+                self.detach(attempt);
                 self.connection = self.connection.filter(|connection| connection.0 != attempt);
             }
             Event::Cut { attempt } if attempt == self.client.attempt => {
@@ -350,6 +360,7 @@ impl World {
                     assert_eq!(outcome, Ok(doubled(n)));
                     *self.answers.entry(n).or_default() += 1;
                 }
+                Happening::Left { .. } => {}
                 Happening::Applied { seq } => self.tell(Event::Applied { seq }),
                 Happening::Refused { expected, .. } => self.tell(Event::Refused { expected }),
                 other => panic!("{other:?}"),

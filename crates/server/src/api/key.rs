@@ -24,7 +24,7 @@ pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<String>, Proble
 }
 
 /// A key is 1..=255 bytes of visible ASCII.
-pub(super) fn check(key: &str) -> Result<(), Problem> {
+pub(crate) fn check(key: &str) -> Result<(), Problem> {
     if (1..=IDEMPOTENCY_KEY_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }

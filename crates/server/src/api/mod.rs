@@ -2,7 +2,7 @@
 
 mod batch;
 mod channels;
-mod key;
+pub(crate) mod key;
 pub(crate) mod problem;
 mod publish;
 pub(crate) mod query;
@@ -13,6 +13,7 @@ use crate::limits::Asker;
 use crate::listen::http1::Head;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
+use crate::session::manage;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -38,6 +39,8 @@ enum Route {
     Token,
     /// `/api/revoke`
     Revoke,
+    /// `/api/sessions` and below, `/api/users/…`
+    Sessions(manage::Path),
     /// `*`, which the front lets through with OPTIONS only.
     Server,
 }
@@ -54,7 +57,7 @@ impl Route {
             "*" => Ok(Route::Server),
             _ => match path.strip_prefix("/channels/") {
                 Some(name) => query::channel(name).map(Route::Channel),
-                None => Err(Code::NotFound.into()),
+                None => manage::Path::of(path).map(Route::Sessions).ok_or(Code::NotFound.into()),
             },
         }
     }
@@ -64,6 +67,7 @@ impl Route {
         match self {
             Route::Channel(_) | Route::Server => "GET, HEAD, POST, DELETE, OPTIONS",
             Route::Channels | Route::List => "GET, HEAD, OPTIONS",
+            Route::Sessions(path) => path.allow(),
             Route::Publish | Route::Token | Route::Revoke => "POST, OPTIONS",
         }
     }
@@ -98,6 +102,11 @@ pub(crate) async fn answer(
             node.auth.allow_managing(identity)?;
             channels::list(node, query).await
         }
+        (Route::Sessions(path), method) => {
+            node.auth.allow_managing(identity)?;
+            let answer = manage::answer(node, path, method, query.one("user")?, body).await?;
+            Ok(answer.unwrap_or_else(|| with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())))
+        }
         (Route::Token, &Method::POST) => tokens::renew(node, identity, body).await,
         (Route::Revoke, &Method::POST) => tokens::revoke(node, identity, body).await,
         _ => Ok(with_allow(refuse(node, &Code::MethodNotAllowed.into(), ""), route.allow())),
@@ -117,7 +126,7 @@ fn no_content() -> Response<Bytes> {
 }
 
 /// A JSON answer that nobody keeps.
-fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
+pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     // Invariant: what is answered has string keys only, so it cannot fail to be JSON.
     let mut text = serde_json::to_vec(body).unwrap_or_default();
     text.push(b'\n');
@@ -130,7 +139,7 @@ fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
 }
 
 /// Reads a body of at most `limit` bytes. One that says that it is larger is refused at its word.
-async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
     let check = |length: u64| match length > limit as u64 {
         true => Err(Code::TooLarge.because(format!("the body has more than {limit} bytes"))),
         false => Ok(()),

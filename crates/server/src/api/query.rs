@@ -18,6 +18,11 @@ pub(crate) fn channel(path: &str) -> Result<ChannelName, Problem> {
     name.map_err(|bad| Code::ChannelName.because(bad.to_string()))
 }
 
+/// A segment of a path, decoded. `None` if it cannot be.
+pub(crate) fn decode(segment: &str) -> Option<String> {
+    String::from_utf8(decoded(segment, false)?.into_owned()).ok()
+}
+
 /// The parameters of a query, decoded, in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct Query {

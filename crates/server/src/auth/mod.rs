@@ -117,6 +117,16 @@ impl Auth {
         Ok(Asked { identity, way: Some(carried.way) })
     }
 
+    /// Who holds a token that came in a message. `now` is in milliseconds since the Unix epoch.
+    pub(crate) async fn identify_token(&self, text: &str, now: u64) -> Result<Identity, Problem> {
+        if self.open {
+            return Err(Code::Unauthorized.because("nothing here looks at tokens: no authentication is configured"));
+        }
+        let identity = Identity::of(Kind::Token(self.holder_of_token(text, &self.settings(), now).await?));
+        self.standing(&identity, now)?;
+        Ok(identity)
+    }
+
     /// Who holds a token, by the keys of the configuration or, where it names none of them, by those that are fetched.
     async fn holder_of_token(&self, text: &str, settings: &Settings, now: u64) -> Result<Signed, Problem> {
         let unknown = || Code::Unauthorized.because("the token was refused: no key has its `kid`");

@@ -1,7 +1,6 @@
 //! Heartbeats: that a stream lives, where its cursor is, and whether its peer is still there.
 
 use super::{Shard, Slot};
-use crate::transport::Transport;
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
 use switchboard_wire::{Notice, form};
@@ -64,9 +63,12 @@ impl Shard {
             return;
         }
         let transport = held.transport;
+        let said = transport.is_session() && self.beat_session(token, active);
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let mut words = Vec::new();
         // A stream that events keep moving is told its cursor by them; one that is quiet, by this.
         if !active
+            && !transport.is_session()
             && transport.form().says_gaps()
             && let Some(cursor) = self.readers.tell(token)
         {
@@ -74,13 +76,13 @@ impl Shard {
         }
         match transport {
             // What the socket took counts as life as well: a pong waits behind all that the peer has yet to read.
-            Transport::WebSocket { .. } if heard || active => held.pings = 0,
-            Transport::WebSocket { .. } if held.pings == PINGS => return self.unresponsive(token),
-            Transport::WebSocket { .. } => {
+            _ if transport.is_websocket() && (heard || active) => held.pings = 0,
+            _ if transport.is_websocket() && held.pings == PINGS => return self.unresponsive(token),
+            _ if transport.is_websocket() => {
                 held.pings += 1;
                 words.extend(transport.heartbeat());
             }
-            _ if active || !words.is_empty() => {}
+            _ if active || said || !words.is_empty() => {}
             _ => words.extend(transport.heartbeat()),
         }
         for word in words {

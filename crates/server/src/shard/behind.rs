@@ -42,6 +42,11 @@ impl Shard {
 
     /// Sends a reader that is behind the next piece of the log.
     pub(super) fn catch_up(&mut self, token: Token) {
+        if let Some(Slot::Held(held)) = self.slots.get(token as usize)
+            && held.transport.is_session()
+        {
+            return self.go_on_with(token);
+        }
         let Some(place) = self.readers.behind(token) else { return };
         let Some(selection) = self.readers.selection(token).cloned() else { return };
         // Up to the shard's position and no further: what comes after it, the ring will bring. But a reader that

@@ -99,12 +99,13 @@ impl Shard {
     /// Tells every client that the server stops.
     pub(crate) fn drain(&mut self) {
         self.deliver_before();
+        self.drain_polls();
         let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();
         for token in tokens {
             match self.slots.get(token as usize) {
                 Some(Slot::Waiting(_)) => self.wake(token, Vec::new()),
                 Some(Slot::Held(_)) => self.begin_close(token, Ending::Closing(Code::Draining)),
-                None => {}
+                Some(Slot::Polling) | None => {}
             }
         }
     }

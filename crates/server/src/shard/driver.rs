@@ -109,6 +109,9 @@ async fn run(
     let requests = Rc::new(Requests::default());
     loop {
         let more = shard.borrow_mut().turn(Instant::now());
+        for errand in shard.borrow_mut().errands() {
+            tokio::task::spawn_local(errand.run(node.clone(), shard.clone(), bell.clone()));
+        }
         if give_up.is_none() && *draining.borrow_and_update() {
             give_up = Some(Instant::now() + node.config.drain);
             shard.borrow_mut().drain();
@@ -141,6 +144,11 @@ async fn run(
                 }
                 Command::Reconsider(answer) => {
                     let _ = answer.send(shard.borrow_mut().reconsider());
+                }
+                Command::Adopt(adopted) => shard.borrow_mut().take_over(*adopted),
+                Command::Session(id, key, ask) => shard.borrow_mut().ask(id, key, ask),
+                Command::Sessions(user, answer) => {
+                    let _ = answer.send(shard.borrow().list_sessions(user.as_deref()));
                 }
                 Command::End(connection, answer) => {
                     let _ = answer.send(shard.borrow_mut().end(connection));

@@ -134,6 +134,9 @@ impl Shard {
         let mut ended = 0;
         for token in tokens {
             let waits = matches!(self.slots.get(token as usize), Some(Slot::Waiting(_)));
+            if self.sessions_have(token) {
+                continue;
+            }
             let Some(refused) = self.refused(token, waits, now) else { continue };
             ended += 1;
             match waits {
@@ -142,7 +145,7 @@ impl Shard {
                 false => self.begin_close(token, Ending::Closing(refused.code)),
             }
         }
-        ended
+        ended + self.reconsider_sessions()
     }
 
     /// Why a stream is to end, if it is.

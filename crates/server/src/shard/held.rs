@@ -3,6 +3,7 @@
 use super::guests::Guest;
 use super::sink::Sink;
 use crate::listen::Admission;
+use crate::session::Take;
 use crate::transport::{Ending, Transport};
 use bytes::Bytes;
 use mio::net::TcpStream;
@@ -29,6 +30,8 @@ pub(crate) struct Answer {
     pub(crate) place: Place,
     /// Set if the stream ends as soon as it is open.
     pub(crate) ending: Option<Ending>,
+    /// The session whose way down it is.
+    pub(crate) take: Option<Take>,
     /// Whose it is, unless anyone's.
     pub(crate) guest: Option<Guest>,
 }

@@ -39,7 +39,7 @@ impl Shard {
             let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
             held.unread = false;
             // What raw form says is published, and that waits like any other publisher.
-            if matches!(held.transport, Transport::WebSocket { raw: true, .. }) && self.node.is_outrun() {
+            if held.transport.publishes() && self.node.is_outrun() {
                 break;
             }
             if held.paused {
@@ -70,7 +70,10 @@ impl Shard {
     pub(super) fn hear(&mut self, token: Token, mut received: &mut [u8]) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.heard |= !received.is_empty();
-        let Transport::WebSocket { deflated, .. } = held.transport else { return };
+        if !held.transport.is_websocket() {
+            return;
+        }
+        let deflated = held.transport.deflated();
         self.node.figures.shard(self.index).traffic.asked(Way::WebSocket, received.len());
         let limits = &self.node.config.limits;
         let limits = Limits { message: limits.message, fragments: limits.fragments };
@@ -99,9 +102,12 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let raw = matches!(held.transport, Transport::WebSocket { raw: true, .. });
         match incoming {
+            Incoming::Pong(payload) if held.transport.is_session() => self.ponged(token, &payload),
             Incoming::Pong(_) => {}
             Incoming::Close(received) => {
                 held.peer_closed = true;
+                self.closed_by_client(token, &received);
+                let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
                 if held.closing {
                     return self.said_farewell(token);
                 }
@@ -123,6 +129,10 @@ impl Shard {
                 if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
                     self.node.figures.shard(self.index).paused();
                 }
+            }
+            Incoming::Text(data) if held.transport.is_session() => self.said(token, &data),
+            Incoming::Binary(_) if held.transport.is_session() => {
+                self.fail(token, &Code::WsUnsupported.because("a session's messages are text"));
             }
             Incoming::Text(data) if raw => self.publish(token, Kind::Text, data),
             Incoming::Binary(data) if raw => self.publish(token, Kind::Binary, data),

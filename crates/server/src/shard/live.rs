@@ -85,10 +85,11 @@ impl Shard {
     }
 
     /// Sends one reader what it is due, in one write. Returns how many events it took.
-    fn deliver(&mut self, due: Due) -> usize {
+    pub(super) fn deliver(&mut self, due: Due) -> usize {
         let pass = self.readers.pass();
         let items = pass.items(due.run);
         match self.slots.get_mut(due.token as usize) {
+            Some(Slot::Held(held)) if held.transport.has_places() => self.deliver_with_places(due),
             Some(Slot::Held(held)) if pass.is_shared(due.run) => {
                 let Some(joined) = self.batch.joined(due.run, items, held.framing()) else {
                     return self.deliver_apart(due);
@@ -108,6 +109,11 @@ impl Shard {
             Some(Slot::Waiting(_)) => {
                 let events = items.iter().map_while(|item| self.batch.event(*item)).cloned().collect();
                 self.wake(due.token, events);
+                0
+            }
+            Some(Slot::Polling) => {
+                let events: Vec<_> = items.iter().map_while(|item| self.batch.event(*item)).cloned().collect();
+                self.poll_due(due.token, &events);
                 0
             }
             None => 0,
@@ -142,7 +148,7 @@ impl Shard {
     }
 
     /// What was not taken is read from the log, by the peer's pace.
-    fn fall_behind(&mut self, due: Due, sent: io::Result<usize>) -> usize {
+    pub(super) fn fall_behind(&mut self, due: Due, sent: io::Result<usize>) -> usize {
         let Ok(taken) = sent else {
             self.remove(due.token);
             return 0;
@@ -174,7 +180,8 @@ impl Shard {
                 return Some(Ending::Broken);
             }
             out.push(held.wrap(&form::notice(&notice, form)));
-            if over {
+            // A session goes on without its channels.
+            if over && !held.transport.is_session() {
                 return Some(Ending::Complete);
             }
         }
@@ -189,6 +196,7 @@ impl Shard {
         for token in fallen {
             match self.slots.get(token as usize) {
                 Some(Slot::Waiting(_)) => self.wake(token, Vec::new()),
+                Some(Slot::Polling) => self.poll_due(token, &[]),
                 _ => self.queue(token),
             }
         }

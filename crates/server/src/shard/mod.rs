@@ -8,6 +8,7 @@
 //! - [`behind`]: from the log to the sockets of those who lag, resume or begin in the past;
 //! - [`inbound`]: what peers say, and that they went away;
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
+//! - [`sessions`]: conversations, whose way down a connection may be;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
 //! - [`sink`]: the write side of a socket; [`driver`]: the thread.
 
@@ -20,6 +21,7 @@ mod guests;
 mod held;
 mod inbound;
 mod live;
+mod sessions;
 mod sink;
 
 pub(crate) use guests::Guest;
@@ -35,6 +37,7 @@ use beat::Beats;
 use closing::Closings;
 use guests::Guests;
 use mio::{Interest, Registry};
+use sessions::Sessions;
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -70,10 +73,19 @@ pub(crate) struct Shard {
     beats: Beats,
     closings: Closings,
     guests: Guests,
+    sessions: Sessions,
     scratch: Box<[u8]>,
     inflaters: Inflaters,
     /// Tells connections apart that had the same token.
     serial: u32,
+}
+
+/// A connection on its way from a request to a shard.
+pub(crate) struct Adopted {
+    pub(crate) socket: TcpStream,
+    pub(crate) received: Vec<u8>,
+    pub(crate) answer: Answer,
+    pub(crate) admission: Admission,
 }
 
 /// What a reader's token stands for.
@@ -82,6 +94,8 @@ enum Slot {
     Held(Held),
     /// A task that is woken by the first thing due.
     Waiting(oneshot::Sender<Vec<Arc<Entry>>>),
+    /// A session's poll.
+    Polling,
 }
 
 impl Shard {
@@ -100,6 +114,7 @@ impl Shard {
             beats,
             closings: Closings::default(),
             guests: Guests::default(),
+            sessions: Sessions::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
             serial: 0,
@@ -115,6 +130,7 @@ impl Shard {
             // In the midst of a pass nobody can tell which reader was handed what.
             self.beat(now);
             self.end_expired();
+            self.tick_sessions();
         }
         self.close_overdue(now);
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
@@ -124,7 +140,7 @@ impl Shard {
     /// When the shard wants a turn though nothing happened.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let beat = (!self.slots.is_empty()).then(|| self.beats.next());
-        [beat, self.closings.next(), self.next_expiry()].into_iter().flatten().min()
+        [beat, self.closings.next(), self.next_expiry(), self.sessions.next()].into_iter().flatten().min()
     }
 
     /// What the poll said of a socket.
@@ -138,9 +154,8 @@ impl Shard {
         }
     }
 
-    /// Takes over a connection whose answer is a stream: sends the head of the answer and holds the rest open.
-    /// `received` is what the peer sent after its request.
-    pub(crate) fn adopt(
+    /// Sends the head of the answer and holds the rest open. `received` is what the peer sent after its request.
+    fn adopt(
         &mut self,
         socket: TcpStream,
         mut received: Vec<u8>,
@@ -153,7 +168,7 @@ impl Shard {
         self.serial = self.serial.wrapping_add(1);
         self.node.figures.shard(self.index).opened(answer.transport);
         let token = token as Token;
-        let ending = answer.ending;
+        let (ending, take) = (answer.ending, answer.take);
         self.attend();
         let live = self.readers.add(token, answer.selection, answer.place);
         let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
@@ -168,7 +183,9 @@ impl Shard {
             Ok(0) | Err(_) => self.remove(token),
             Ok(_) => {
                 self.traffic().answered(answer.transport.into(), answer.head_length, opening);
-                if let Some(ending) = ending {
+                if let Some(take) = take {
+                    self.take_up(token, take);
+                } else if let Some(ending) = ending {
                     self.begin_close(token, ending);
                 } else if !live {
                     // At once, so that what is ephemeral and comes now finds the reader live.
@@ -178,6 +195,19 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Which of the node's shards it is.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Takes over a connection whose answer is a stream. One that cannot be held is closed.
+    pub(crate) fn take_over(&mut self, adopted: Adopted) {
+        let Adopted { socket, received, answer, admission } = adopted;
+        if let Err(error) = self.adopt(socket, received, answer, admission) {
+            tracing::debug!(%error, "a connection could not be held");
+        }
     }
 
     /// Registers a task to be woken by the first thing due to a reader at this place.
@@ -227,7 +257,7 @@ impl Shard {
     fn remove(&mut self, token: Token) {
         match self.slots.try_remove(token as usize) {
             Some(Slot::Held(held)) => self.node.figures.shard(self.index).closed(held.transport),
-            Some(Slot::Waiting(_)) => self.node.figures.shard(self.index).waiting(-1),
+            Some(Slot::Waiting(_) | Slot::Polling) => self.node.figures.shard(self.index).waiting(-1),
             None => return,
         }
         self.forget(token);
@@ -236,6 +266,7 @@ impl Shard {
     fn forget(&mut self, token: Token) {
         self.guests.remove(token);
         self.readers.remove(token);
+        self.unlink(token);
         if self.readers.is_empty() {
             self.node.figures.shard(self.index).attend(false);
         }

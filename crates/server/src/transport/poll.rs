@@ -11,8 +11,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use switchboard_hub::Place;
-use switchboard_store::{Budget, Cursor, Entry, Read};
+use switchboard_store::{Budget, Cursor, Entry, Read, Since};
 use switchboard_wire::code::Problem;
+use switchboard_wire::name::Selection;
 use switchboard_wire::{Form, Gap, form};
 use tokio::time::{Instant, sleep_until};
 
@@ -67,7 +68,7 @@ pub(crate) async fn answer(
     gone: impl Future<Output = ()>,
 ) -> Result<Option<(Response<Bytes>, usize)>, Problem> {
     let opened = node.log.open(node.now(), &reading.selection, reading.since(), true);
-    let mut page = read(node, reading, wanted, opened.cursor, opened.gap);
+    let mut page = read(node, &reading.selection, wanted.limit, opened.cursor, opened.gap);
     if let Some(wait) = wanted.wait
         && page.says_nothing()
     {
@@ -89,7 +90,7 @@ pub(crate) async fn answer(
             page = match events.iter().all(|entry| entry.event().resumable) {
                 // An ephemeral event is nowhere but here.
                 false => handed(&events, wanted, page),
-                true => read(node, reading, wanted, page.cursor, None).keeping(page.position),
+                true => read(node, &reading.selection, wanted.limit, page.cursor, None).keeping(page.position),
             };
         }
         node.auth.standing(identity, node.now())?;
@@ -99,14 +100,23 @@ pub(crate) async fn answer(
     Ok(Some((response, sent)))
 }
 
+/// A page as a session is given it.
+pub(crate) fn page(node: &Node, selection: &Selection, since: Since<'_>, limit: usize) -> Vec<u8> {
+    let opened = node.log.open(node.now(), selection, since, true);
+    let page = read(node, selection, limit, opened.cursor, opened.gap);
+    let mut body = Vec::new();
+    form::page(&page.events, &node.log.position(page.position), page.gap.as_ref(), page.ended, &mut body);
+    body
+}
+
 /// Reads a page. It has one gap at most, in front: what follows another is for the next page.
-fn read(node: &Node, reading: &Reading, wanted: &PageWanted, cursor: Cursor, gap: Option<Gap>) -> Page {
-    let budget = Budget { items: wanted.limit, bytes: PAGE_BYTES };
+fn read(node: &Node, selection: &Selection, limit: usize, cursor: Cursor, gap: Option<Gap>) -> Page {
+    let budget = Budget { items: limit, bytes: PAGE_BYTES };
     let head = node.log.head();
-    let mut piece = node.log.read(node.now(), &reading.selection, cursor, head, budget);
+    let mut piece = node.log.read(node.now(), selection, cursor, head, budget);
     // A pattern may come upon nothing but ends, which a page has no words for: what is behind them is to be reached.
     while !piece.caught_up && piece.found.iter().all(|found| matches!(found.what, Read::End(_))) {
-        piece = node.log.read(node.now(), &reading.selection, piece.cursor, head, budget);
+        piece = node.log.read(node.now(), selection, piece.cursor, head, budget);
     }
     let mut page = Page {
         events: Vec::with_capacity(piece.found.len()),

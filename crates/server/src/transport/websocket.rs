@@ -11,6 +11,9 @@ pub(crate) const PING: [u8; 2] = [0x89, 0];
 /// Subprotocol of the raw form.
 pub(crate) const RAW: &str = "switchboard.raw.v1";
 
+/// Subprotocol of sessions.
+pub(crate) const SESSION: &str = "switchboard.v1";
+
 /// The close frame, in event form after the notice that says why.
 pub(crate) fn farewell(raw: bool, ending: Ending, closing: impl Fn(Code) -> Bytes) -> Bytes {
     let (code, notice) = match ending {

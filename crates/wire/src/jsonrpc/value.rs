@@ -40,6 +40,12 @@ impl<'a> Json<'a> {
     }
 }
 
+impl From<&serde_json::Value> for Json<'static> {
+    fn from(value: &serde_json::Value) -> Json<'static> {
+        Json(Cow::Owned(value.to_string()))
+    }
+}
+
 impl<'a> From<&'a RawValue> for Json<'a> {
     fn from(raw: &'a RawValue) -> Json<'a> {
         Json(Cow::Borrowed(raw.get()))

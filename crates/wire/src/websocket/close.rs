@@ -10,6 +10,8 @@ pub const REASON_MAX: usize = CONTROL_FRAME_MAX - 2;
 
 /// The purpose of the connection is fulfilled.
 pub const NORMAL: u16 = 1000;
+/// The peer goes away: a page that is left.
+pub const GOING_AWAY: u16 = 1001;
 
 /// What a close frame says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

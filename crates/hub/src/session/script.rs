@@ -1,0 +1,177 @@
+//! What a session is read from the log, and how that goes together with its control messages.
+//!
+//! A session's way down is a play with a *script*: so far it was read these channels, up to here; then came this control
+//! message; from there on it reads those. Whoever takes the session up again gets what they miss of it word by word, from
+//! any place in it: the log has the events, the session the control messages, and the script says how they were dealt.
+//!
+//! ```text
+//!     events of the selection    step: control 7     the past of    events of the new selection
+//!     ──────────────────────► at 120 ─────────────► what was added ─────────────────────────────► …
+//!            the base                                from 80 to 120
+//! ```
+//!
+//! While a client reads the past of what it added, its position is in the past as well, though all else has come up to the
+//! step. That is no riddle to who knows the script: a position below that of the newest step whose control message arrived
+//! is one in that step's past.
+
+use crate::Place;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use switchboard_wire::name::Selection;
+
+/// A turn in what is read.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The control message that comes here.
+    pub control: u64,
+    /// The events up to here come before it.
+    pub at: u64,
+    /// What is read from an earlier place up to here, after it.
+    pub past: Option<(Arc<Selection>, Place)>,
+    /// Where reading goes on: `at`, or past events that this session is not to hear.
+    pub onward: u64,
+    /// What is read from there on.
+    pub selection: Arc<Selection>,
+}
+
+/// What a client is known to have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known {
+    pub control: u64,
+    pub position: u64,
+}
+
+/// What a session reads, from what its client is known to have on.
+#[derive(Debug)]
+pub struct Script {
+    base: (Arc<Selection>, Place),
+    steps: VecDeque<Step>,
+    /// How many steps there were before those that are kept.
+    done: u64,
+}
+
+/// Where a connection is in a script.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Walk {
+    /// Steps that lie behind it.
+    step: u64,
+    /// In the past of the last of them.
+    in_past: bool,
+    pub place: Place,
+}
+
+/// What a connection is to read next.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub selection: Arc<Selection>,
+    pub place: Place,
+    /// How far; `None` if it goes on as things happen.
+    pub upto: Option<u64>,
+}
+
+impl Script {
+    /// Of a session that reads nothing yet.
+    pub fn new(position: u64) -> Script {
+        Script { base: (Arc::default(), Place::at(position)), steps: VecDeque::new(), done: 0 }
+    }
+
+    /// What is read after all steps.
+    pub fn selection(&self) -> &Arc<Selection> {
+        self.steps.back().map_or(&self.base.0, |step| &step.selection)
+    }
+
+    /// Adds a step at the end.
+    pub fn add(&mut self, step: Step) {
+        self.steps.push_back(step);
+    }
+
+    /// Where the last step leads on from: the next one is not before.
+    pub fn end(&self) -> u64 {
+        self.steps.back().map_or(self.base.1.cursor, |step| step.onward)
+    }
+
+    /// Steps that a client may yet have to be led through.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The client has so much, and will not ask for it again.
+    pub fn acknowledge(&mut self, known: Known) {
+        while let Some(step) = self.steps.front()
+            && step.control <= known.control
+        {
+            if step.past.is_some() && known.position < step.at {
+                return;
+            }
+            self.base = (step.selection.clone(), Place::at(step.onward));
+            self.steps.pop_front();
+            self.done += 1;
+        }
+        let upto = self.steps.front().map_or(u64::MAX, |step| step.at);
+        let position = known.position.min(upto);
+        if position > self.base.1.cursor {
+            self.base.1 = Place::at(position);
+        }
+    }
+
+    /// Where a connection begins whose client has so much, or gave no place: then it begins where all is sure to be.
+    pub fn walk(&mut self, known: Option<Known>) -> Walk {
+        if let Some(known) = known {
+            self.acknowledge(known);
+            if let Some(step) = self.steps.front()
+                && step.control <= known.control
+                && let Some((_, from)) = &step.past
+            {
+                let cursor = from.cursor.max(known.position);
+                let place = Place { cursor, floor: from.floor.max(cursor) };
+                return Walk { step: self.done + 1, in_past: true, place };
+            }
+        }
+        Walk { step: self.done, in_past: false, place: self.base.1 }
+    }
+
+    /// What comes next for a connection.
+    pub fn next(&self, walk: &Walk) -> Piece {
+        let last = self.last(walk);
+        match last.and_then(|step| Some((step, step.past.as_ref()?))).filter(|_| walk.in_past) {
+            Some((step, (selection, _))) => {
+                Piece { selection: selection.clone(), place: walk.place, upto: Some(step.at) }
+            }
+            None => {
+                let selection = last.map_or(&self.base.0, |step| &step.selection).clone();
+                Piece { selection, place: walk.place, upto: self.ahead(walk).map(|step| step.at) }
+            }
+        }
+    }
+
+    /// The control message that waits for events to come before it, with all after it.
+    pub fn barrier(&self, walk: &Walk) -> Option<u64> {
+        self.ahead(walk).map(|step| step.control)
+    }
+
+    /// A connection has everything of its piece.
+    pub fn finish(&self, walk: &mut Walk) {
+        if walk.in_past {
+            walk.in_past = false;
+            walk.place = Place::at(self.last(walk).map_or(walk.place.cursor, |step| step.onward));
+        } else if let Some(step) = self.ahead(walk) {
+            walk.step += 1;
+            walk.in_past = step.past.is_some();
+            walk.place = step.past.as_ref().map_or(Place::at(step.onward), |(_, from)| *from);
+        }
+    }
+
+    /// The step that a connection comes to next.
+    fn ahead(&self, walk: &Walk) -> Option<&Step> {
+        self.steps.get(usize::try_from(walk.step.checked_sub(self.done)?).ok()?)
+    }
+
+    /// The step that it came past last, if that is still kept.
+    fn last(&self, walk: &Walk) -> Option<&Step> {
+        self.steps.get(usize::try_from(walk.step.checked_sub(self.done + 1)?).ok()?)
+    }
+}

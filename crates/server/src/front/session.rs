@@ -1,0 +1,181 @@
+//! Requests for sessions: opening one, its way down, its way up.
+
+use super::{Front, Outcome, empty};
+use crate::api::problem::with_allow;
+use crate::api::query::Query;
+use crate::api::{collect, json, problem};
+use crate::auth::Identity;
+use crate::hold;
+use crate::listen::http1::{Framing, Head};
+use crate::reading::{Conversing, text};
+use crate::session::{self, Ask, Location, Opener, PATH, Page, Take, read_place};
+use crate::traffic::Way;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, VARY};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+impl Front {
+    /// Answers a request for `/session` or for a session's location.
+    pub(super) async fn session(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
+        let location = match head.path.strip_prefix(PATH) {
+            Some(rest) => Some(Location::parse(rest).ok_or_else(session::not_found)?),
+            None => None,
+        };
+        match (location, &head.method) {
+            (None, &Method::GET) => self.converse(head, query).await,
+            (None, &Method::POST) => self.open_session(head, query).await.map(Outcome::Respond),
+            (Some(location), &Method::GET) => self.way_down(head, query, location).await,
+            (Some(location), &Method::POST) => self.way_up(head, location).await.map(Outcome::Respond),
+            (Some(location), &Method::DELETE) => {
+                let ask = |reply| Ask::End { code: Code::SessionEnded, reply };
+                self.node.ask_session(location.id, Some(location.key), ask).await?;
+                Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)))
+            }
+            (location, method) => {
+                let allow = if location.is_some() { "GET, POST, DELETE, OPTIONS" } else { "GET, POST, OPTIONS" };
+                let response = match *method {
+                    Method::OPTIONS => empty(StatusCode::NO_CONTENT),
+                    _ => self.problem(&Code::MethodNotAllowed.into()),
+                };
+                Ok(Outcome::Respond(with_allow(response, allow)))
+            }
+        }
+    }
+
+    /// `GET /session`: a WebSocket that opens a session, and is both its ways.
+    async fn converse(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
+        let conversing = Conversing::of(head, query, &self.node.config)?;
+        let Conversing::Held { over, accepted: Some(accepted) } = &conversing else {
+            let why = "only a WebSocket opens a session as it connects; else open one with POST, and read where it is";
+            return Err(Code::BadRequest.because(why));
+        };
+        let identity = self.identify(head, query).await?.identity;
+        let location = self.begin(head, &identity)?;
+        let take = Take { id: location.id, known: None, attempt: None };
+        let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
+        Ok(Outcome::Hold(hold::open_session(&self.node, head, take, *over, Some(accepted), dress)))
+    }
+
+    /// Opens a session on this shard.
+    fn begin(&self, head: &Head, identity: &Identity) -> Result<Location, Problem> {
+        let (address, proxied) = self.origin(head);
+        let seats = self.node.limits.stream(identity, proxied)?;
+        let allowance = self.node.limits.publisher(identity, Some(address));
+        let opener = Opener { identity: identity.clone(), allowance, seats };
+        self.shard.borrow_mut().open_session(opener)
+    }
+
+    /// `POST /session`: the session's way down is another request. A body is its first message up.
+    async fn open_session(&mut self, head: &Head, query: &Query) -> Result<Response<Bytes>, Problem> {
+        let identity = self.identify(head, query).await?.identity;
+        let body = collect(&mut self.connection, self.node.config.limits.message).await?;
+        let location = self.begin(head, &identity)?;
+        if !body.is_empty() {
+            let up = |reply| Ask::Up { seq: None, ack: None, body, reply };
+            self.node.ask_session(location.id, Some(location.key), up).await?;
+        }
+        let path = location.secret();
+        let place = format!("0.{}", self.node.log.position(self.node.log.head()));
+        let mut response = json(
+            StatusCode::CREATED,
+            &serde_json::json!({
+                "id": location.id.to_string(),
+                "location": path,
+                "place": place,
+                "linger": self.node.config.session.linger.as_millis() as u64,
+            }),
+        );
+        if let Ok(path) = HeaderValue::try_from(path) {
+            response.headers_mut().insert(LOCATION, path);
+        }
+        Ok(response)
+    }
+
+    /// `GET` of a location: takes the session up.
+    async fn way_down(&mut self, head: &Head, query: &Query, location: Location) -> Result<Outcome, Problem> {
+        let conversing = Conversing::of(head, query, &self.node.config)?;
+        if head.framing != Framing::None && head.framing != Framing::Length(0) {
+            return Err(Code::BadRequest.because("a request that is answered by a stream has no body"));
+        }
+        let since = text(&head.headers, "last-event-id").or_else(|| query.last("since").map(str::to_owned));
+        let known = since.and_then(|since| read_place(&since, &self.node.log));
+        let attempt = query.number("attempt", 0..=u64::MAX)?;
+        let take = Take { id: location.id, known, attempt };
+        match conversing {
+            Conversing::Page(wait) => self.page(location, take, wait).await,
+            Conversing::Held { over, accepted } => {
+                let check = |reply| Ask::Check { attempt, reply };
+                self.node.ask_session(location.id, Some(location.key), check).await?;
+                let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
+                Ok(Outcome::Hold(hold::open_session(&self.node, head, take, over, accepted.as_ref(), dress)))
+            }
+        }
+    }
+
+    /// Answers with what there is to say, once there is something or the wait is over.
+    async fn page(&mut self, location: Location, take: Take, wait: Option<Duration>) -> Result<Outcome, Problem> {
+        let name = self.node.auth.name_connection();
+        let (reply, mut replied) = oneshot::channel();
+        let poll = Ask::Poll { take, waits: wait.map(|_| name), reply };
+        self.node.tell_session(location.id, Some(location.key), poll);
+        let over = |gone| {
+            self.node.tell_session(location.id, Some(location.key), Ask::Unpoll { name });
+            gone
+        };
+        let way = if wait.is_some() { Way::LongPoll } else { Way::Poll };
+        let gone = tokio::select! {
+            page = &mut replied => return self.answered(way, page),
+            () = sleep(wait.unwrap_or(Duration::MAX)) => over(false),
+            () = self.connection.gone() => over(true),
+        };
+        if gone { Ok(Outcome::Gone) } else { self.answered(way, replied.await) }
+    }
+
+    fn answered(
+        &mut self,
+        way: Way,
+        page: Result<Result<Page, Problem>, oneshot::error::RecvError>,
+    ) -> Result<Outcome, Problem> {
+        let page = page.unwrap_or_else(|_| Err(session::not_found()))?;
+        self.reading = Some((way, page.events));
+        let mut response = Response::new(Bytes::from(page.to_json()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        Ok(Outcome::Respond(response))
+    }
+
+    /// `POST` of a location: a message up.
+    async fn way_up(&mut self, head: &Head, location: Location) -> Result<Response<Bytes>, Problem> {
+        let seq = number(&head.headers, "session-seq", 1)?;
+        let ack = number(&head.headers, "session-ack", 0)?;
+        let body = collect(&mut self.connection, self.node.config.limits.message).await?;
+        self.node.pace().await;
+        let up = |reply| Ask::Up { seq, ack, body, reply };
+        match self.node.ask_session(location.id, Some(location.key), up).await? {
+            None => Ok(empty(StatusCode::ACCEPTED)),
+            Some(expected) => {
+                self.node.figures.problems.fetch_add(1, Ordering::Relaxed);
+                Ok(problem::extended(&Code::OutOfOrder.into(), &format!(",\"expected\":{expected}")))
+            }
+        }
+    }
+}
+
+/// A header field that is a whole number.
+fn number(headers: &HeaderMap, name: &'static str, least: u64) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let number =
+        value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|t| t.parse().ok());
+    match number.filter(|number| *number >= least) {
+        Some(number) => Ok(Some(number)),
+        None => Err(Code::InvalidParameter.because(format!("`{name}` is a whole number from {least} on"))),
+    }
+}

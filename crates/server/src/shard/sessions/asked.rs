@@ -1,0 +1,112 @@
+//! What others ask of a session: requests of its client, and backends.
+
+use super::super::Shard;
+use super::Conversation;
+use crate::session::{Ask, Id, Key, Listed};
+use bytes::Bytes;
+use switchboard_hub::session::Arrival;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use switchboard_wire::jsonrpc::{Json, Params};
+use switchboard_wire::name::Selection;
+
+/// Longest that a call to a client may take, in milliseconds.
+const CALL: u64 = 60_000;
+
+impl Shard {
+    /// Does what is asked of a session. A client shows its key; backends were let in already.
+    pub(crate) fn ask(&mut self, id: Id, key: Option<Key>, ask: Ask) {
+        let known = self.sessions.all.get(&id.number);
+        if !known.is_some_and(|conversation| key.is_none_or(|key| conversation.key.is(&key))) {
+            return;
+        }
+        self.with(id.number, |shard, conversation| shard.asked(conversation, ask));
+    }
+
+    // Who asked may have gone: then nobody waits for the answer.
+    fn asked(&mut self, conversation: &mut Conversation, ask: Ask) {
+        match ask {
+            Ask::Check { attempt, reply } => drop(reply.send(conversation.session.check(attempt))),
+            Ask::Up { seq, ack, body, reply } => {
+                if let Some(ack) = ack {
+                    conversation.session.acknowledge(ack);
+                }
+                match conversation.session.arrive(seq, body, self.sessions.now()) {
+                    Ok(Arrival::Applied) => drop(reply.send(Ok(None))),
+                    Ok(Arrival::Conflict { expected }) => drop(reply.send(Ok(Some(expected)))),
+                    Ok(Arrival::Held) => conversation.held.entry(seq.unwrap_or(0)).or_default().push(reply),
+                    Err(problem) => drop(reply.send(Err(problem))),
+                }
+            }
+            Ask::Poll { take, waits, reply } => self.poll(conversation, take, waits, reply),
+            Ask::Unpoll { name } => self.unpoll(conversation, name),
+            Ask::End { code, reply } => {
+                conversation.session.end(code);
+                let _ = reply.send(Ok(()));
+            }
+            Ask::Call { method, params, timeout, reply } => {
+                let timeout = timeout.min(CALL);
+                match conversation.session.call(&method, params, timeout, self.sessions.now()) {
+                    Ok(call) => drop(conversation.calls.insert(call, reply)),
+                    Err(problem) => drop(reply.send(Err(problem))),
+                }
+            }
+            Ask::Notify { method, params, reply } => drop(reply.send(conversation.session.notify(&method, params))),
+            Ask::Subscribe { params, reply } => {
+                let done = self.subscribe(conversation, None, &params);
+                drop(reply.send(tell(conversation, "subscribed", &params, done)));
+            }
+            Ask::Unsubscribe { params, reply } => {
+                let done = self.unsubscribe(conversation, None, &params);
+                drop(reply.send(tell(conversation, "unsubscribed", &params, done)));
+            }
+            Ask::Look { reply } => drop(reply.send(Ok(conversation.listed()))),
+        }
+    }
+
+    /// A WebSocket's message up.
+    pub(in super::super) fn said(&mut self, token: u32, text: &Bytes) {
+        if let Some(number) = self.sessions.of(token) {
+            self.with(number, |shard, conversation| {
+                // One that has ended says no more.
+                let _ = conversation.session.arrive_next(text, shard.sessions.now());
+            });
+        }
+    }
+
+    /// The sessions of a user, or all.
+    pub(crate) fn list_sessions(&self, user: Option<&str>) -> Vec<Listed> {
+        let all = self.sessions.all.values();
+        all.filter(|one| user.is_none() || one.identity.user() == user).map(|one| one.listed()).collect()
+    }
+}
+
+/// Tells a client what was done in its name: what it was answered, had it asked, and the channel.
+fn tell(
+    conversation: &mut Conversation,
+    method: &str,
+    params: &Params<'_>,
+    done: Result<Json<'static>, Problem>,
+) -> Result<Json<'static>, Problem> {
+    let done = done?;
+    let mut told: serde_json::Value = done.read().map_err(|_| Code::Internal)?;
+    let asked: serde_json::Value = params.read()?;
+    told["channel"] = asked["channel"].clone();
+    conversation.notify(method, &told);
+    Ok(done)
+}
+
+impl Conversation {
+    fn listed(&self) -> Listed {
+        let Selection { channels, patterns } = &**self.selection();
+        let names = channels.iter().map(ToString::to_string).chain(patterns.iter().map(ToString::to_string));
+        Listed {
+            id: self.id.to_string(),
+            user: self.identity.user().map(str::to_owned),
+            connected: self.link.token().is_some(),
+            transport: self.link.name(),
+            channels: names.collect(),
+            opened: self.opened,
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! What goes down: control messages and events, dealt as the session's script says.
+
+use super::super::{Shard, Slot};
+use super::Conversation;
+use super::link::Link;
+use crate::session::{Page, write_place};
+use crate::traffic::Way;
+use bytes::Bytes;
+use std::mem;
+use std::sync::Arc;
+use switchboard_hub::session::{Known, Piece};
+use switchboard_hub::{Due, Place, Token};
+use switchboard_store::{Budget, Cursor, Entry, Found, Memory, Read};
+use switchboard_wire::name::Selection;
+use switchboard_wire::websocket::write;
+use switchboard_wire::{Form, Message, Notice, form};
+
+/// What one session may read of the log at once.
+const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
+/// Pieces that it may read in one turn.
+const PIECES: usize = 4;
+/// Control messages that are sent at once.
+const CONTROL: usize = 64;
+/// Most that a poll is answered with: messages, and bytes of them, beyond which no more is added.
+const PAGE_ITEMS: usize = 1000;
+const PAGE_BYTES: usize = 4 << 20;
+
+/// What came of sending something.
+enum Sent {
+    /// All that there was.
+    All,
+    /// Some, and there is more.
+    Some,
+    /// The socket takes no more for now, or the connection is gone.
+    Stuck,
+}
+
+impl Shard {
+    /// Sends a session's connection what there is for it.
+    pub(super) fn say(&mut self, conversation: &mut Conversation) {
+        match conversation.link {
+            Link::None => {}
+            Link::Held { token, .. } => self.pump(conversation, token),
+            Link::Poll { .. } => self.answer_poll(conversation, &[]),
+        }
+    }
+
+    /// Goes on with the session of a connection that may take more.
+    pub(in super::super) fn go_on_with(&mut self, token: Token) {
+        if let Some(number) = self.sessions.of(token) {
+            self.with(number, |_, _| ());
+        }
+    }
+
+    fn pump(&mut self, conversation: &mut Conversation, token: Token) {
+        for _ in 0..PIECES {
+            match self.send_control(conversation, token) {
+                Sent::All => {}
+                Sent::Some => continue,
+                Sent::Stuck => return,
+            }
+            match self.send_piece(conversation, token) {
+                Sent::All => return self.ask_after(conversation, token),
+                Sent::Some => {}
+                Sent::Stuck => return,
+            }
+        }
+        self.queue(token);
+    }
+
+    /// Sends the control messages whose turn it is.
+    fn send_control(&mut self, conversation: &mut Conversation, token: Token) -> Sent {
+        let barrier = conversation.script.barrier(&conversation.walk).unwrap_or(u64::MAX);
+        if conversation.sent >= conversation.session.last_control().min(barrier - 1) {
+            return Sent::All;
+        }
+        // What the message's place says came before it has to have come.
+        self.deliver_due(token);
+        if conversation.is_at_end() {
+            conversation.walk.place = self.reader_place(token);
+        }
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return Sent::Stuck };
+        let position = self.node.log.position(conversation.walk.place.cursor);
+        let plain = match held.transport.form() {
+            Form::WsSession { .. } => Form::WsSession { deflated: None },
+            other => other,
+        };
+        let waiting = conversation.session.unacknowledged(conversation.sent);
+        let out: Vec<Message> = waiting
+            .take_while(|(number, _)| *number < barrier)
+            .take(CONTROL)
+            .map(|(number, text)| {
+                let mut words = Vec::new();
+                if held.transport.has_places() {
+                    words.extend_from_slice(b"id: ");
+                    write_place(number, &position, &mut words);
+                    words.push(b'\n');
+                }
+                words.extend_from_slice(&form::message(text, plain).payload());
+                held.wrap(&form::verbatim(&words, plain))
+            })
+            .collect();
+        let sent = held.sink.send(&out);
+        held.sink.active = true;
+        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
+        let Ok(taken) = sent else {
+            self.remove(token);
+            return Sent::Stuck;
+        };
+        conversation.sent += taken as u64;
+        if let Some(linked) = self.sessions.links.get_mut(&token) {
+            linked.sent = conversation.sent;
+        }
+        self.traffic().sent(way, 0, out[..taken].iter().map(|message| message.bytes.len()).sum());
+        if blocked { Sent::Stuck } else { Sent::Some }
+    }
+
+    /// Sends the next piece of the log, if the connection is behind or has a step of the script before it.
+    fn send_piece(&mut self, conversation: &mut Conversation, token: Token) -> Sent {
+        let Piece { selection, place, upto } = conversation.script.next(&conversation.walk);
+        let place = match upto {
+            Some(_) => place,
+            None => match self.readers.behind(token) {
+                Some(place) => place,
+                None => return Sent::All,
+            },
+        };
+        let live = self.readers.position().max(place.floor);
+        let found = read(&self.node.log, self.node.now(), &selection, place, upto.unwrap_or(live), upto.is_some());
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return Sent::Stuck };
+        let form = held.transport.form();
+        let per_item = 1 + usize::from(held.transport.has_places());
+        let mut out: Vec<Message> = Vec::with_capacity(found.items.len() * per_item);
+        for item in &found.items {
+            if held.transport.has_places() {
+                let id = id_line(conversation.sent, &self.node.log, item);
+                out.push(held.wrap(&form::verbatim(&id, form)));
+            }
+            out.push(held.wrap(&encode(item, form)));
+        }
+        let sent = held.sink.send(&out);
+        held.sink.active |= !out.is_empty();
+        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
+        let Ok(taken) = sent else {
+            self.remove(token);
+            return Sent::Stuck;
+        };
+        let whole = taken / per_item;
+        let events = found.items[..whole].iter().filter(|found| matches!(found.what, Read::Event(_))).count();
+        self.node.figures.shard(self.index).recovered(whole);
+        self.traffic().sent(way, events, out[..taken].iter().map(|message| message.bytes.len()).sum());
+        let reached = match whole {
+            _ if whole == found.items.len() => found.place,
+            0 => place,
+            _ => at(found.items[whole - 1].cursor),
+        };
+        let finished = found.caught_up && whole == found.items.len();
+        self.reach(conversation, token, upto.is_some(), reached, finished);
+        match () {
+            () if blocked => Sent::Stuck,
+            () if upto.is_none() && finished => Sent::All,
+            () => Sent::Some,
+        }
+    }
+
+    /// A connection has come so far in its piece.
+    fn reach(&mut self, conversation: &mut Conversation, token: Token, scripted: bool, reached: Place, finished: bool) {
+        conversation.walk.place = reached;
+        if scripted && finished {
+            conversation.script.finish(&mut conversation.walk);
+        }
+        let place = conversation.walk.place;
+        match conversation.is_at_end() && finished {
+            true => {
+                // Whatever the reader took for its place meanwhile, this is it.
+                self.readers.fall_behind(token, place);
+                self.readers.catch_up(token, place);
+            }
+            false => self.readers.fall_behind(token, place),
+        }
+    }
+
+    /// Delivers to a connection whose events have an `id:` of their own.
+    pub(in super::super) fn deliver_with_places(&mut self, due: Due) -> usize {
+        let control = self.sessions.links.get(&due.token).map_or(0, |linked| linked.sent);
+        let Some(Slot::Held(held)) = self.slots.get_mut(due.token as usize) else { return 0 };
+        let form = held.transport.form();
+        let items = self.readers.pass().items(due.run);
+        let mut out = Vec::with_capacity(2 * items.len());
+        for item in items {
+            let mut words = Vec::new();
+            match self.batch.event(*item) {
+                Some(entry) if !entry.event().resumable => {}
+                _ => {
+                    words.extend_from_slice(b"id: ");
+                    write_place(control, &self.node.log.position(self.batch.seq(*item)), &mut words);
+                    words.push(b'\n');
+                }
+            }
+            out.push(held.wrap(&form::verbatim(&words, form)));
+            match self.batch.message(*item, (form, held.sink.chunked)) {
+                Some(message) => out.push(message),
+                None => {
+                    let item = &self.batch.items[usize::from(*item)];
+                    let (notice, _) = self.node.say(item, self.readers.selection(due.token));
+                    out.push(held.wrap(&form::notice(&notice, form)));
+                }
+            }
+        }
+        let sent = held.sink.send(&out);
+        held.sink.active = true;
+        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
+        let whole = sent.map(|taken| taken / 2);
+        if let Ok(whole) = whole {
+            let bytes = out[..2 * whole].iter().map(|message| message.bytes.len()).sum();
+            self.traffic().sent(way, whole, bytes);
+        }
+        match whole {
+            Ok(whole) if !blocked => whole,
+            whole => self.fall_behind(due, whole),
+        }
+    }
+
+    /// Asks a WebSocket's peer, by a ping, whether what is kept for it has arrived: at each heartbeat, and sooner where
+    /// much is kept.
+    fn ask_after(&mut self, conversation: &mut Conversation, token: Token) {
+        let much = conversation.session.memory() > self.node.config.session.memory / 4;
+        if much && conversation.asked < conversation.sent {
+            self.ping(conversation, token);
+        }
+    }
+
+    fn ping(&mut self, conversation: &mut Conversation, token: Token) {
+        self.deliver_due(token);
+        let position = match conversation.is_at_end() {
+            true => self.reader_place(token).cursor,
+            false => conversation.walk.place.cursor,
+        };
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        if !held.transport.is_websocket() || held.sink.is_blocked() {
+            return;
+        }
+        conversation.asked = conversation.sent;
+        let payload = [conversation.sent.to_be_bytes(), position.to_be_bytes()].concat();
+        let mut words = Vec::new();
+        write::write_ping(&payload, None, &mut words);
+        let length = words.len();
+        if held.sink.control(Bytes::from(words).into()).is_err() {
+            return self.remove(token);
+        }
+        self.traffic().sent(Way::WebSocket, 0, length);
+    }
+
+    /// A pong to one of our pings: everything before the ping has arrived.
+    pub(in super::super) fn ponged(&mut self, token: Token, payload: &[u8]) {
+        let Some((control, position)) = payload.split_first_chunk::<8>() else { return };
+        let Ok(position) = position.try_into().map(u64::from_be_bytes) else { return };
+        let known = Known { control: u64::from_be_bytes(*control), position };
+        let Some(number) = self.sessions.of(token) else { return };
+        self.with(number, |shard, conversation| {
+            // Pongs may be made up, but nobody has more than was sent.
+            if known.control <= conversation.sent && known.position <= shard.node.log.head() {
+                conversation.session.acknowledge(known.control);
+                conversation.script.acknowledge(known);
+            }
+        });
+    }
+
+    /// The heartbeat of a session's connection: `active` if something was sent since the last. Not in the midst of a
+    /// pass. `true` if that said something.
+    pub(in super::super) fn beat_session(&mut self, token: Token, active: bool) -> bool {
+        let Some(number) = self.sessions.of(token) else { return false };
+        let said = self.with(number, |shard, conversation| {
+            let mut said = false;
+            if !active && conversation.is_at_end() && !conversation.selection().is_empty() {
+                said = shard.tell_position(conversation, token);
+            }
+            if conversation.asked < conversation.sent || !conversation.script.is_empty() {
+                shard.ping(conversation, token);
+                said |= conversation.asked == conversation.sent;
+            }
+            said
+        });
+        said.unwrap_or(false)
+    }
+
+    /// Tells a quiet connection its cursor, if that has moved.
+    fn tell_position(&mut self, conversation: &mut Conversation, token: Token) -> bool {
+        let Some(cursor) = self.readers.tell(token) else { return false };
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return false };
+        let (form, position) = (held.transport.form(), self.node.log.position(cursor));
+        let mut words = Vec::new();
+        if held.transport.has_places() {
+            words.extend_from_slice(b"id: ");
+            write_place(conversation.sent, &position, &mut words);
+            words.push(b'\n');
+        }
+        words.extend_from_slice(&form::notice(&Notice::Position(position), form).payload());
+        let message = held.wrap(&form::verbatim(&words, form));
+        let (way, length) = (held.transport.into(), message.bytes.len());
+        if held.sink.control(message).is_err() {
+            self.remove(token);
+        }
+        self.traffic().sent(way, 0, length);
+        true
+    }
+
+    /// What there is to say to a poll. `events` are due to it, and may be nowhere else.
+    pub(super) fn page(&mut self, conversation: &mut Conversation, events: &[Arc<Entry>]) -> Page {
+        let mut gathered = Gathered::default();
+        if events.iter().any(|entry| !entry.event().resumable) && conversation.is_at_end() {
+            for entry in events {
+                gathered.event(entry.encoded(Form::NdSession).payload());
+                conversation.walk.place = Place::at(entry.seq());
+            }
+        }
+        while !gathered.is_full() {
+            let barrier = conversation.script.barrier(&conversation.walk).unwrap_or(u64::MAX);
+            for (number, text) in conversation.session.unacknowledged(conversation.sent) {
+                if number < barrier && !gathered.is_full() {
+                    gathered.message(text.clone());
+                    conversation.sent = number;
+                }
+            }
+            let Piece { selection, place, upto } = conversation.script.next(&conversation.walk);
+            let end = upto.unwrap_or(self.node.log.head()).max(place.floor);
+            let found = read(&self.node.log, self.node.now(), &selection, place, end, upto.is_some());
+            for item in &found.items {
+                match encode(item, Form::NdSession).payload() {
+                    text if matches!(item.what, Read::Event(_)) => gathered.event(text),
+                    text => gathered.message(text),
+                }
+            }
+            conversation.walk.place = found.place;
+            match (found.caught_up, upto) {
+                (true, Some(_)) => conversation.script.finish(&mut conversation.walk),
+                (true, None) => break,
+                (false, _) => {}
+            }
+        }
+        let Gathered { messages, events, .. } = gathered;
+        Page { messages, events, place: conversation.place(&self.node.log), seq: conversation.session.expected() }
+    }
+}
+
+/// What a poll is to be answered with.
+#[derive(Default)]
+struct Gathered {
+    messages: Vec<Bytes>,
+    events: usize,
+    bytes: usize,
+}
+
+impl Gathered {
+    fn is_full(&self) -> bool {
+        self.messages.len() >= PAGE_ITEMS || self.bytes >= PAGE_BYTES
+    }
+
+    fn message(&mut self, text: Bytes) {
+        self.bytes += text.len();
+        self.messages.push(text);
+    }
+
+    fn event(&mut self, text: Bytes) {
+        self.events += 1;
+        self.message(text);
+    }
+}
+
+impl Conversation {
+    /// Where the client is, once it has everything that was sent.
+    pub(super) fn place(&self, log: &Memory) -> String {
+        let mut text = Vec::new();
+        write_place(self.sent, &log.position(self.walk.place.cursor), &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// A piece of the log, no further than a session's script has it.
+struct Lot {
+    items: Vec<Found>,
+    /// Where a reader is who has them.
+    place: Place,
+    caught_up: bool,
+}
+
+fn read(log: &Memory, now: u64, selection: &Selection, place: Place, upto: u64, scripted: bool) -> Lot {
+    let cursor = Cursor { seq: place.cursor, floor: place.floor };
+    if selection.is_empty() || place.cursor >= upto {
+        let place = if place.cursor < upto { Place::at(upto) } else { place };
+        return Lot { items: Vec::new(), place, caught_up: true };
+    }
+    let mut piece = log.read(now, selection, cursor, upto, PIECE);
+    let mut lot = Lot { place: at(piece.cursor), caught_up: piece.caught_up, items: mem::take(&mut piece.found) };
+    if scripted && let Some(beyond) = lot.items.iter().position(|found| found.cursor.seq > upto) {
+        // A gap is told whole, though it may go on beyond where the script turns. What comes after it is for later.
+        let gap = matches!(lot.items[beyond].what, Read::Gap(_));
+        lot.items.truncate(beyond + usize::from(gap));
+        (lot.place, lot.caught_up) = (Place::at(upto), true);
+    }
+    lot
+}
+
+fn at(cursor: Cursor) -> Place {
+    Place { cursor: cursor.seq, floor: cursor.floor }
+}
+
+fn id_line(control: u64, log: &Memory, found: &Found) -> Vec<u8> {
+    let mut words = Vec::new();
+    if !matches!(&found.what, Read::Event(entry) if !entry.event().resumable) {
+        words.extend_from_slice(b"id: ");
+        write_place(control, &log.position(found.cursor.seq), &mut words);
+        words.push(b'\n');
+    }
+    words
+}
+
+fn encode(found: &Found, form: Form) -> form::Encoded {
+    match &found.what {
+        Read::Event(entry) => entry.encoded(form),
+        Read::Gap(gap) => form::notice(&Notice::Gap(gap.clone()), form),
+        Read::End(channel) => form::notice(&Notice::End { channel: channel.clone() }, form),
+    }
+}

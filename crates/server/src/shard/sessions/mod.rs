@@ -1,0 +1,329 @@
+//! The sessions of a shard: the driver of [`switchboard_hub::session`].
+//!
+//! - [`down`]: what goes down, in the order of the session's script, and who takes it;
+//! - [`link`]: connections and polls that come and go;
+//! - [`methods`]: what clients call; [`publish`]: one of them;
+//! - [`asked`]: what others ask of a session.
+//!
+//! A session is taken out of the table while something is done with it ([`Shard::with`]), so that it and the shard can both
+//! be at hand.
+
+mod asked;
+mod down;
+mod link;
+mod methods;
+mod publish;
+
+pub(crate) use methods::Errand;
+
+use super::Shard;
+use crate::auth::Identity;
+use crate::limits::Seats;
+use crate::limits::bucket::Allowance;
+use crate::session::{Id, Key, Location, Opener, Outcome, Reply};
+use link::Link;
+use methods::Change;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use switchboard_hub::Token;
+use switchboard_hub::session::{Happening, Script, Session, Walk};
+use switchboard_store::Entry;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use switchboard_wire::jsonrpc::{Json, Params};
+
+/// How long before its token expires a client is told.
+const EXPIRING: u64 = 60_000;
+
+/// The sessions of one shard.
+pub(super) struct Sessions {
+    all: HashMap<u64, Box<Conversation>>,
+    /// Which session a connection or poll is of.
+    links: HashMap<Token, Linked>,
+    /// Events that the poll of a session at hand was due meanwhile.
+    handed: Vec<Arc<Entry>>,
+    /// When to look at which session. What is no longer so is passed over.
+    due: BinaryHeap<Reverse<(u64, u64)>>,
+    errands: Vec<Errand>,
+    started: Instant,
+}
+
+/// What a connection is of.
+struct Linked {
+    session: u64,
+    /// The last control message that was sent on it.
+    sent: u64,
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions {
+            all: HashMap::new(),
+            links: HashMap::new(),
+            handed: Vec::new(),
+            due: BinaryHeap::new(),
+            errands: Vec::new(),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Sessions {
+    /// Milliseconds of a clock that does not go back.
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// The session that a connection or poll is of.
+    fn of(&self, token: Token) -> Option<u64> {
+        self.links.get(&token).map(|linked| linked.session)
+    }
+
+    fn link(&mut self, token: Token, conversation: &Conversation) {
+        self.links.insert(token, Linked { session: conversation.id.number, sent: conversation.sent });
+    }
+
+    /// When some session wants a look.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let Reverse((at, _)) = self.due.peek()?;
+        Some(self.started + Duration::from_millis(*at))
+    }
+}
+
+/// One session: its core, and what the server has to do with it.
+struct Conversation {
+    id: Id,
+    key: Key,
+    session: Session,
+    script: Script,
+    identity: Identity,
+    allowance: Allowance,
+    _seats: Seats,
+    link: Link,
+    /// Where the present connection is in the script.
+    walk: Walk,
+    /// The last control message that was sent on it.
+    sent: u64,
+    /// The last one that a ping asked after.
+    asked: u64,
+    /// Messages up that are held for their turn.
+    held: BTreeMap<u64, Vec<Reply<Option<u64>>>>,
+    /// Our calls.
+    calls: HashMap<u64, Reply<Outcome>>,
+    /// Changes of what is read that come with answers that have yet to leave.
+    joining: Vec<(u64, Change)>,
+    /// When it was opened, in milliseconds since the Unix epoch.
+    opened: u64,
+    /// The end of the token that the client was told of.
+    warned: Option<u64>,
+    due: Option<u64>,
+}
+
+impl Shard {
+    /// Opens a session, and says where it is.
+    pub(crate) fn open_session(&mut self, opener: Opener) -> Result<Location, Problem> {
+        let settings = &self.node.config.session;
+        if self.node.figures.sessions() >= settings.count.unwrap_or(self.node.connections.limit()) {
+            return Err(Code::Overloaded.because("as many sessions are open as `session.count` allows"));
+        }
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).map_err(|_| Code::Internal)?;
+        let (number, key) = random.split_at(8);
+        // Invariant: the halves are as long as that.
+        let (number, key) = (number.try_into().unwrap_or_default(), key.try_into().unwrap_or_default());
+        let id = Id { shard: self.index as u16, number: u64::from_le_bytes(number) };
+        let mut script = Script::new(self.node.log.head());
+        let mut conversation = Box::new(Conversation {
+            id,
+            key: Key::new(key),
+            session: Session::new(settings.limits(), self.sessions.now()),
+            walk: script.walk(None),
+            script,
+            identity: opener.identity,
+            allowance: opener.allowance,
+            _seats: opener.seats,
+            link: Link::None,
+            sent: 0,
+            asked: 0,
+            held: BTreeMap::new(),
+            calls: HashMap::new(),
+            joining: Vec::new(),
+            opened: self.node.now(),
+            warned: None,
+            due: None,
+        });
+        let location = Location { id, key: conversation.key };
+        self.schedule(&mut conversation);
+        self.sessions.all.insert(id.number, conversation);
+        self.node.figures.shard(self.index).session_opened();
+        Ok(location)
+    }
+
+    /// Does something with a session, and then whatever follows from it. `None` if it is not here.
+    fn with<T>(&mut self, number: u64, what: impl FnOnce(&mut Shard, &mut Conversation) -> T) -> Option<T> {
+        let mut conversation = self.sessions.all.remove(&number)?;
+        let result = what(self, &mut conversation);
+        if self.settle_session(&mut conversation) {
+            self.schedule(&mut conversation);
+            self.sessions.all.insert(number, conversation);
+        }
+        Some(result)
+    }
+
+    /// Acts on what has happened in a session and sends what there is to send. `false` if it has ended.
+    fn settle_session(&mut self, conversation: &mut Conversation) -> bool {
+        loop {
+            while let Some(happening) = conversation.session.happening() {
+                if let Happening::Ended(code) = happening {
+                    self.ended(conversation, code);
+                    return false;
+                }
+                self.happened(conversation, happening);
+            }
+            self.say(conversation);
+            // A connection that broke meanwhile could not find its session.
+            if let Some(token) = conversation.link.token()
+                && !self.sessions.links.contains_key(&token)
+            {
+                self.unlinked(conversation);
+            }
+            if conversation.session.is_quiet() {
+                return true;
+            }
+        }
+    }
+
+    fn happened(&mut self, conversation: &mut Conversation, happening: Happening) {
+        match happening {
+            Happening::Called { ticket, method, params } => {
+                if let Some(outcome) = self.call_method(conversation, Some(ticket), &method, params) {
+                    conversation.session.answer(ticket, outcome);
+                }
+            }
+            Happening::Notified { method, params } => {
+                self.call_method(conversation, None, &method, params);
+            }
+            Happening::Answered { call, outcome } => conversation.reply(call, Ok(outcome)),
+            Happening::Failed { call, problem } => conversation.reply(call, Err(problem)),
+            Happening::Left { ticket, control } => {
+                if let Some(at) = conversation.joining.iter().position(|(of, _)| *of == ticket) {
+                    let (_, change) = conversation.joining.remove(at);
+                    self.change(conversation, control, change);
+                }
+            }
+            Happening::Applied { seq } => conversation.release(seq, None),
+            Happening::Refused { seq, expected } => conversation.release(seq, Some(expected)),
+            Happening::Ended(_) => {}
+        }
+    }
+
+    /// The session is over. Whoever is connected is told.
+    fn ended(&mut self, conversation: &mut Conversation, code: Code) {
+        self.node.figures.shard(self.index).session_ended();
+        tracing::debug!(session = %conversation.id, code = code.row().name, "session ended");
+        self.close_link(conversation, code);
+    }
+
+    /// Has a session looked at when it wants that.
+    fn schedule(&mut self, conversation: &mut Conversation) {
+        let now = self.sessions.now();
+        let expires = conversation.identity.expires().map(|at| {
+            let at = match conversation.warned == Some(at) {
+                true => at,
+                false => at.saturating_sub(EXPIRING),
+            };
+            // A little later than its millisecond begins, so that the look is not for nothing.
+            now + at.saturating_sub(self.node.now()) + 1
+        });
+        let due = [conversation.session.deadline(), expires].into_iter().flatten().min();
+        if let Some(due) = due
+            && conversation.due.is_none_or(|before| due < before)
+        {
+            conversation.due = Some(due);
+            self.sessions.due.push(Reverse((due, conversation.id.number)));
+        }
+    }
+
+    /// Looks at the sessions whose time has come.
+    pub(super) fn tick_sessions(&mut self) {
+        while let Some(Reverse((at, number))) = self.sessions.due.peek().copied()
+            && at <= self.sessions.now()
+        {
+            self.sessions.due.pop();
+            if self.sessions.all.get(&number).is_some_and(|conversation| conversation.due == Some(at)) {
+                self.with(number, |shard, conversation| {
+                    conversation.due = None;
+                    shard.look_at(conversation);
+                });
+            }
+        }
+    }
+
+    fn look_at(&mut self, conversation: &mut Conversation) {
+        conversation.session.tick(self.sessions.now());
+        let Some(expires) = conversation.identity.expires() else { return };
+        let now = self.node.now();
+        if expires <= now {
+            conversation.session.end(Code::TokenExpired);
+        } else if expires - now <= EXPIRING && conversation.warned != Some(expires) {
+            conversation.warned = Some(expires);
+            conversation.notify("expiring", &serde_json::json!({ "expires": expires }));
+        }
+    }
+
+    /// Ends the sessions that are no longer allowed what they are doing. Returns how many.
+    pub(super) fn reconsider_sessions(&mut self) -> usize {
+        let now = self.node.now();
+        let numbers: Vec<u64> = self.sessions.all.keys().copied().collect();
+        let mut ended = 0;
+        for number in numbers {
+            self.with(number, |shard, conversation| {
+                let auth = &shard.node.auth;
+                let stands = auth.standing(&conversation.identity, now);
+                let may =
+                    stands.and_then(|()| auth.allow_reading(&conversation.identity, conversation.script.selection()));
+                if let Err(problem) = may {
+                    ended += 1;
+                    conversation.session.end(problem.code);
+                }
+            });
+        }
+        ended
+    }
+
+    /// What is to be done outside of the shard, where it may take its time.
+    pub(crate) fn errands(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.sessions.errands)
+    }
+}
+
+impl Conversation {
+    fn location(&self) -> Location {
+        Location { id: self.id, key: self.key }
+    }
+
+    fn reply(&mut self, call: u64, outcome: Result<Outcome, Problem>) {
+        if let Some(reply) = self.calls.remove(&call) {
+            // Who asked may have gone.
+            let _ = reply.send(outcome);
+        }
+    }
+
+    fn release(&mut self, seq: u64, expected: Option<u64>) {
+        for reply in self.held.remove(&seq).unwrap_or_default() {
+            let _ = reply.send(Ok(expected));
+        }
+    }
+
+    /// Says something of the server's own.
+    fn notify(&mut self, method: &str, params: &impl serde::Serialize) {
+        if let Ok(json) = Json::of(params)
+            && let Some(params) = Params::new(json)
+        {
+            // A session that has ended has nobody to tell.
+            let _ = self.session.notify(method, params);
+        }
+    }
+}

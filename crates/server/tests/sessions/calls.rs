@@ -1,0 +1,94 @@
+//! Backends call clients, and manage their sessions.
+
+use crate::talk::{Talk, Way};
+use serde_json::{Value, json};
+use std::thread;
+use switchboard_testkit::{Server, eventually};
+
+fn call(server: &Server, id: &str, body: &Value) -> switchboard_testkit::Response {
+    server.post(&format!("/api/sessions/{id}/call"), &[], body.to_string())
+}
+
+#[test]
+fn a_client_is_called_on_each_transport_and_its_answer_given_back() {
+    for way in Way::ALL {
+        let server = Server::new();
+        let mut talk = Talk::open(&server, way);
+        let id = talk.id();
+        thread::scope(|scope| {
+            let calling = scope.spawn(|| call(&server, &id, &json!({ "method": "add", "params": [1, 2] })));
+            let called = talk.next();
+            assert_eq!((&called["method"], &called["params"]), (&json!("add"), &json!([1, 2])), "{way:?}");
+            talk.reply(&called, &json!({ "sum": 3 }));
+            talk.reply(&called, &json!("a second answer"));
+            let answer = calling.join().unwrap().expect(200).json();
+            assert_eq!(answer, json!({ "result": { "sum": 3 } }), "{way:?}");
+            let calling = scope.spawn(|| call(&server, &id, &json!({ "method": "fail" })));
+            let called = talk.next();
+            let error = json!({ "code": 7, "message": "no", "data": [1] });
+            talk.send(&json!({ "jsonrpc": "2.0", "id": called["id"], "error": error }));
+            assert_eq!(calling.join().unwrap().expect(200).json(), json!({ "error": error }));
+        });
+        // The second answer did no harm.
+        talk.call("ping", &json!({})).unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_never_answers_times_out() {
+    let server = Server::new();
+    let mut talk = Talk::open(&server, Way::WebSocket);
+    let body = json!({ "method": "slow", "timeout": 50 });
+    call(&server, &talk.id(), &body).expect_problem(504, "call_timeout");
+    let called = talk.next();
+    talk.reply(&called, &json!("late"));
+    talk.call("ping", &json!({})).unwrap();
+    call(&server, "0000000000000000abcd", &body).expect_problem(404, "not_found");
+    call(&server, "no-id", &body).expect_problem(404, "not_found");
+    call(&server, &talk.id(), &json!({ "method": "x", "params": 7 })).expect_problem(400, "invalid_parameter");
+    call(&server, &talk.id(), &json!({ "what": 1 })).expect_problem(400, "invalid_json");
+}
+
+#[test]
+fn a_call_reaches_a_client_that_is_away_when_it_comes_back() {
+    let server = Server::new();
+    let talk = Talk::open(&server, Way::WebSocket);
+    let id = talk.id();
+    let kept = talk.cut();
+    eventually("the session is known to be without a connection", || {
+        server.get(&format!("/api/sessions/{id}")).json()["connected"] == false
+    });
+    thread::scope(|scope| {
+        let calling = scope.spawn(|| call(&server, &id, &json!({ "method": "where" })));
+        let mut talk = Talk::resume(&server, Way::Sse, kept);
+        let called = talk.next();
+        talk.reply(&called, &json!("here"));
+        assert_eq!(calling.join().unwrap().expect(200).json(), json!({ "result": "here" }));
+    });
+}
+
+#[test]
+fn backends_say_subscribe_list_and_end() {
+    let server = Server::new();
+    let mut talk = Talk::open(&server, Way::Stream);
+    let at = format!("/api/sessions/{}", talk.id());
+    server.post(&format!("{at}/notify"), &[], r#"{"method":"news","params":{"n":1}}"#).expect(202);
+    assert_eq!(talk.notice("news"), json!({ "n": 1 }));
+    server.post(&format!("{at}/subscribe"), &[], r#"{"channel":"a"}"#).expect(200);
+    assert_eq!(talk.notice("subscribed")["channel"], "a");
+    server.publish("a", "heard");
+    assert_eq!(talk.event(), "heard");
+    let listed = server.get(&at).expect(200).json();
+    assert_eq!((&listed["connected"], &listed["transport"]), (&json!(true), &json!("stream")));
+    assert_eq!(listed["channels"], json!(["a"]));
+    let all = server.get("/api/sessions").expect(200).json();
+    assert_eq!(all["sessions"], json!([listed]));
+    server.post(&format!("{at}/unsubscribe"), &[], r#"{"channel":"a"}"#).expect(200);
+    assert_eq!(talk.notice("unsubscribed")["channel"], "a");
+    server.request("PUT", &at, &[], None).expect(405);
+    server.request("DELETE", &at, &[], None).expect(204);
+    let rest = talk.rest();
+    let closing = rest.last().unwrap();
+    assert_eq!((&closing["method"], &closing["params"]["code"]), (&json!("closing"), &json!("session_ended")));
+    server.get(&at).expect_problem(404, "not_found");
+}

@@ -1,0 +1,14 @@
+//! Sessions from the outside: one conversation over each transport.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests fail as tests do: by panicking"
+)]
+
+mod calls;
+mod cuts;
+mod link;
+mod methods;
+mod talk;
