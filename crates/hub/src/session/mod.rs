@@ -327,15 +327,6 @@ impl Session {
         Ok(Arrival::Held)
     }
 
-    /// A message arrived by a connection that keeps their order, and takes the next number.
-    pub fn arrive_next(&mut self, body: &[u8], now: u64) -> Result<(), Problem> {
-        self.alive()?;
-        self.upward.take_turn();
-        self.apply(body, now);
-        self.apply_held(now);
-        Ok(())
-    }
-
     /// The number of the next message up.
     pub fn expected(&self) -> u64 {
         self.upward.expected()

@@ -39,10 +39,6 @@ impl Upward {
         seq < self.expected
     }
 
-    /// What keeps its order by itself takes the next turn.
-    pub(super) fn take_turn(&mut self) {
-        self.expected += 1;
-    }
 
     pub(super) fn holds(&self, seq: u64) -> bool {
         self.held.contains_key(&seq)

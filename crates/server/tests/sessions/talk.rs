@@ -49,6 +49,11 @@ impl Kept {
     }
 }
 
+/// What most tests pass over.
+fn is_aside(message: &Value) -> bool {
+    message["method"] == "position" || message["method"] == "caught_up"
+}
+
 /// A session's client.
 pub(crate) struct Talk {
     down: Down,
@@ -185,7 +190,7 @@ impl Talk {
                 Some("event") => text(&params["position"]).or_else(|| text(&params["id"])),
                 Some("gap") => text(&params["to"]),
                 Some("position") => text(&params["position"]),
-                Some("subscribed") => {
+                Some("subscribed" | "caught_up") => {
                     self.kept.control += 1;
                     text(&params["position"])
                 }
@@ -211,13 +216,27 @@ impl Talk {
 
     /// The next message.
     pub(crate) fn next(&mut self) -> Value {
-        if let Some(message) = self.later.pop_front() {
-            return message;
-        }
         loop {
-            let message = self.next_raw().expect("the server closed");
-            if message["method"] != "position" {
+            let message = self.later.pop_front().unwrap_or_else(|| self.next_raw().expect("the server closed"));
+            if !is_aside(&message) {
                 return message;
+            }
+        }
+    }
+
+    /// What comes before the session has caught up with what was subscribed to last, and with what.
+    pub(crate) fn until_caught_up(&mut self) -> (Vec<Value>, Value) {
+        let mut missed: Vec<Value> = Vec::new();
+        let mut later = std::mem::take(&mut self.later);
+        loop {
+            let message = later.pop_front().unwrap_or_else(|| self.next_raw().expect("the server closed"));
+            match message["method"].as_str() {
+                Some("caught_up") => {
+                    self.later = later;
+                    return (missed, message["params"].clone());
+                }
+                Some("position") => {}
+                _ => missed.push(message),
             }
         }
     }
@@ -276,9 +295,7 @@ impl Talk {
                     None => Ok(message["result"].clone()),
                 };
             }
-            if message["method"] != "position" {
-                self.later.push_back(message);
-            }
+            self.later.push_back(message);
         }
     }
 

@@ -30,6 +30,10 @@ impl Shard {
             Ask::Up { seq, ack, body, reply } => {
                 if let Some(ack) = ack {
                     conversation.session.acknowledge(ack);
+                    // That may be all there is to say.
+                    if body.is_empty() && seq.is_none() {
+                        return drop(reply.send(Ok(None)));
+                    }
                 }
                 match conversation.session.arrive(seq, body, self.sessions.now()) {
                     Ok(Arrival::Applied) => drop(reply.send(Ok(None))),
@@ -64,12 +68,15 @@ impl Shard {
         }
     }
 
-    /// A WebSocket's message up.
+    /// A WebSocket's message up. Its number is counted from what the connection was told, so that it is applied once, also
+    /// where a POST of it was late and came just before.
     pub(in super::super) fn said(&mut self, token: u32, text: &Bytes) {
-        if let Some(number) = self.sessions.of(token) {
+        if let Some(linked) = self.sessions.links.get_mut(&token) {
+            let (number, seq) = (linked.session, linked.up);
+            linked.up += 1;
             self.with(number, |shard, conversation| {
                 // One that has ended says no more.
-                let _ = conversation.session.arrive_next(text, shard.sessions.now());
+                let _ = conversation.session.arrive(Some(seq), text.clone(), shard.sessions.now());
             });
         }
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_hub::session::Step;
-use switchboard_store::{Opened, Since};
+use switchboard_store::{Memory, Opened, Since};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
@@ -19,7 +19,7 @@ use switchboard_wire::name::Selection;
 use tokio::sync::Notify;
 
 /// Steps of a script that a client may leave unacknowledged.
-const STEPS: usize = 1024;
+const STEPS: usize = 2 * 1024;
 /// Events that `history` gives unless it is asked for another number.
 const PAGE: usize = 100;
 
@@ -200,6 +200,7 @@ impl Shard {
             Change::Add { text, selection: added, from } => {
                 // The name was read before.
                 let _ = selection.add(&text);
+                conversation.added.push(text);
                 let at = present.max(from.cursor).max(from.floor);
                 (at, (from.cursor < at).then_some((added, from)), at)
             }
@@ -271,6 +272,16 @@ impl Conversation {
     fn reads(&self, text: &str) -> bool {
         let mut selection = Selection::clone(self.selection());
         selection.remove(text).unwrap_or(false)
+    }
+
+    /// Tells the client, behind what it missed, that it has caught up: from there on all that it reads comes as it happens.
+    pub(super) fn mark_added(&mut self, log: &Memory) {
+        for channel in std::mem::take(&mut self.added) {
+            let (at, selection) = (self.script.end(), self.selection().clone());
+            let position = log.position(at).to_string();
+            self.notify("caught_up", &serde_json::json!({ "channel": channel, "position": position }));
+            self.script.add(Step { control: self.session.last_control(), at, past: None, onward: at, selection });
+        }
     }
 
     pub(super) fn has_room(&self) -> Result<(), Problem> {

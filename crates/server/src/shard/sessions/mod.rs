@@ -55,6 +55,8 @@ struct Linked {
     session: u64,
     /// The last control message that was sent on it.
     sent: u64,
+    /// The number of its next message up.
+    up: u64,
 }
 
 impl Default for Sessions {
@@ -82,7 +84,8 @@ impl Sessions {
     }
 
     fn link(&mut self, token: Token, conversation: &Conversation) {
-        self.links.insert(token, Linked { session: conversation.id.number, sent: conversation.sent });
+        let (sent, up) = (conversation.sent, conversation.session.expected());
+        self.links.insert(token, Linked { session: conversation.id.number, sent, up });
     }
 
     /// When some session wants a look.
@@ -114,6 +117,8 @@ struct Conversation {
     calls: HashMap<u64, Reply<Outcome>>,
     /// Changes of what is read that come with answers that have yet to leave.
     joining: Vec<(u64, Change)>,
+    /// What was added to what is read: the client is told when it has caught up with it.
+    added: Vec<String>,
     /// When it was opened, in milliseconds since the Unix epoch.
     opened: u64,
     /// The end of the token that the client was told of.
@@ -150,6 +155,7 @@ impl Shard {
             held: BTreeMap::new(),
             calls: HashMap::new(),
             joining: Vec::new(),
+            added: Vec::new(),
             opened: self.node.now(),
             warned: None,
             due: None,
@@ -182,6 +188,7 @@ impl Shard {
                 }
                 self.happened(conversation, happening);
             }
+            conversation.mark_added(&self.node.log);
             self.say(conversation);
             // A connection that broke meanwhile could not find its session.
             if let Some(token) = conversation.link.token()
