@@ -1,5 +1,6 @@
 //! What can go wrong, and who is to blame.
 
+use crate::http::Lost;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
@@ -28,6 +29,10 @@ impl RpcError {
     /// Whether the same call may succeed later, as the table says.
     pub fn passes(&self) -> bool {
         self.row().is_some_and(|row| row.reconnect)
+    }
+
+    pub(crate) fn from_problem(problem: &switchboard_wire::code::Problem) -> RpcError {
+        ErrorObject::from(problem).into()
     }
 
     fn row(&self) -> Option<&'static switchboard_wire::code::Row> {
@@ -72,7 +77,7 @@ pub enum Error {
     /// What was asked for cannot be, such as a name that breaks the rules.
     Invalid(String),
     /// No server could be reached.
-    Unreachable(String),
+    Unreachable(Lost),
     /// The server does not let the client in, or sent it away for good.
     Turned(String),
     /// The client was closed.
@@ -85,7 +90,8 @@ impl fmt::Display for Error {
             Error::Refused(error) => error.fmt(f),
             Error::TimedOut => f.write_str("the call was not answered in time"),
             Error::Lost => f.write_str("the session was lost while the call was under way: whether it was worked on is not known"),
-            Error::Invalid(why) | Error::Unreachable(why) | Error::Turned(why) => f.write_str(why),
+            Error::Unreachable(lost) => f.write_str(&lost.sentence),
+            Error::Invalid(why) | Error::Turned(why) => f.write_str(why),
             Error::Closed => f.write_str("the client is closed"),
         }
     }

@@ -104,23 +104,12 @@ pub struct Gap {
     pub reason: String,
 }
 
-/// Somebody comes or goes.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Presence {
-    pub channel: String,
-    /// `join` or `leave`.
-    pub event: String,
-    /// Who, as the server tells it.
-    pub member: serde_json::Value,
-}
-
 /// One item of a subscription.
 #[derive(Clone, Debug)]
 pub enum Item {
     Event(Arc<Event>),
     /// Events were lost: what to do about it is the application's choice.
     Gap(Arc<Gap>),
-    Presence(Arc<Presence>),
     /// The channel has ended. Of a subscription to one channel it is the last item.
     End(Arc<str>),
     /// The server did not renew the subscription in a new session. It is the last item.

@@ -4,7 +4,7 @@ use crate::arguments::ServerFlag;
 use crate::failure::{Failure, visible};
 use crate::http::{self, Problem};
 use crate::units;
-use crate::url::{Server, query};
+use switchboard_client::url::{Server, query};
 use ::http::{Request, header};
 use bytes::Bytes;
 use clap::Args;
@@ -76,7 +76,7 @@ async fn page(server: &Server, after: Option<&str>) -> Result<Page, Failure> {
         .map_err(|error| Failure::Usage(format!("the request cannot be written: {error}")))?;
     let response = http::send(server, request).await?;
     if response.status() != 200 {
-        return Err(Failure::Refused(Problem::read(server, response).await.sentence()));
+        return Err(Failure::Refused(http::told(&Problem::read(server, response).await)));
     }
     let body = http::body(server, response).await?;
     serde_json::from_slice(&body)

@@ -3,7 +3,6 @@
 use super::outbox::Kind;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Who calls, and so what becomes of the answer.
 #[derive(Debug)]
@@ -11,7 +10,7 @@ pub(super) enum What {
     /// The application. The message is kept if it is safe to send it again in another session.
     Application { repeat: Option<Bytes> },
     Subscribe,
-    Unsubscribe { channel: Arc<str> },
+    Unsubscribe,
     Refresh,
     /// Its answer shows that what was sent before it was applied.
     Ping,

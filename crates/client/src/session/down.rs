@@ -4,7 +4,7 @@ use super::calls::What;
 use super::words::{CaughtUp, Closing, End, Expires, Page, Positioned, Said, Subscribed};
 use super::{AGAIN, Broken, Happening, Place, Session};
 use crate::error::RpcError;
-use crate::event::{Event, Gap, Item, Presence};
+use crate::event::{Event, Gap, Item};
 use serde::Deserialize;
 use std::sync::Arc;
 use switchboard_wire::jsonrpc::{Incoming, Invalid, Json, Member, Message, Notification, Params, Response, parse};
@@ -90,30 +90,19 @@ impl Session {
             "session" => return self.begins(read(params)?),
             "event" => {
                 let event: Event = read(params)?;
-                let listeners = self.subscriptions.hearing(Some(&event.channel), false);
+                let listeners = self.subscriptions.hearing(Some(&event.channel));
                 self.moved(event.position().to_owned());
                 self.heard(listeners, Item::Event(Arc::new(event)));
             }
             "gap" => {
                 let gap: Gap = read(params)?;
-                let listeners = self.subscriptions.hearing(gap.channel.as_deref(), false);
+                let listeners = self.subscriptions.hearing(gap.channel.as_deref());
                 self.moved(gap.to.clone());
                 self.heard(listeners, Item::Gap(Arc::new(gap)));
-            }
-            "presence" => {
-                let presence: Presence = read(params)?;
-                let listeners = self.subscriptions.hearing(Some(&presence.channel), true);
-                self.heard(listeners, Item::Presence(Arc::new(presence)));
             }
             "position" => {
                 let position = read::<Positioned>(params)?.position;
                 self.moved(position);
-            }
-            "caught_up" => {
-                let CaughtUp { channel, position } = read(params)?;
-                if self.subscriptions.caught_up(&channel).is_some() {
-                    self.moved(position);
-                }
             }
             "end" => {
                 let End { channel } = read(params)?;
@@ -133,7 +122,7 @@ impl Session {
 
     /// A channel has ended: who listens to it alone has heard everything.
     fn ended(&mut self, channel: &str) {
-        let listeners = self.subscriptions.hearing(Some(channel), false);
+        let listeners = self.subscriptions.hearing(Some(channel));
         self.heard(listeners.clone(), Item::End(channel.into()));
         for listener in listeners {
             if self.subscriptions.is_of(listener, channel) {
@@ -174,7 +163,16 @@ impl Session {
                     let Expires { expires } = read(&said.params)?;
                     self.happened.push_back(Happening::Expiring { expires });
                 }
+                "caught_up" => {
+                    let CaughtUp { channel, position } = read(&said.params)?;
+                    self.subscriptions.caught_up(&channel);
+                    self.moved(position);
+                }
                 method => {
+                    if method == "subscribed" {
+                        let position = read::<Positioned>(&said.params)?.position;
+                        self.moved(position);
+                    }
                     let (method, params) = (method.to_owned(), said.params.into_owned());
                     self.happened.push_back(Happening::Notified { method, params });
                 }
@@ -223,15 +221,8 @@ impl Session {
                     }
                 }
             },
-            What::Unsubscribe { channel } => {
-                // What was to be caught up with is not wanted any more.
-                if let Some(live) = self.subscriptions.caught_up(&channel) {
-                    let said = outcome.ok().and_then(|result| result.read::<Positioned>().ok());
-                    self.moved(said.map_or(live, |said| said.position));
-                }
-            }
             What::Refresh => self.happened.push_back(Happening::Refreshed(outcome.map(|_| ()))),
-            What::Ping => {}
+            What::Unsubscribe | What::Ping => {}
         }
         Ok(())
     }
@@ -254,7 +245,7 @@ impl Session {
 
 /// Whether a notification is numbered.
 fn is_control(method: &str) -> bool {
-    !matches!(method, "session" | "event" | "presence" | "gap" | "end" | "position" | "caught_up" | "closing")
+    !matches!(method, "session" | "event" | "presence" | "gap" | "end" | "position" | "closing")
 }
 
 fn read<'a, T: Deserialize<'a>>(params: &'a Params<'_>) -> Result<T, Broken> {

@@ -211,8 +211,8 @@ impl Session {
     }
 
     /// Somebody listens to a channel or a pattern.
-    pub fn listen(&mut self, channel: &str, since: Option<String>, presence: bool) -> Result<ListenerId, BadName> {
-        self.subscriptions.add(channel, since, presence)
+    pub fn listen(&mut self, channel: &str, since: Option<String>) -> Result<ListenerId, BadName> {
+        self.subscriptions.add(channel, since)
     }
 
     /// And does not any more.
@@ -245,8 +245,7 @@ impl Session {
         if let Some(channel) = channel
             && self.said.is_some()
         {
-            let params = named(&Channel { channel: &channel });
-            self.open("unsubscribe", params, None, |_| What::Unsubscribe { channel });
+            self.open("unsubscribe", named(&Channel { channel: &channel }), None, |_| What::Unsubscribe);
         }
     }
 
@@ -277,13 +276,18 @@ impl Session {
     pub fn next_up(&mut self, now: u64) -> Option<(u64, Bytes)> {
         self.said.as_ref()?;
         while let Some(ask) = self.subscriptions.next_ask(self.calls.next(), now) {
-            let params = Subscribe { channel: &ask.channel, since: ask.since.as_deref(), presence: ask.presence };
+            let params = Subscribe { channel: &ask.channel, since: ask.since.as_deref() };
             self.open("subscribe", named(&params), None, |_| What::Subscribe);
         }
         if self.outbox.held().0 >= UNCONFIRMED && !self.calls.has_ping() {
             self.open("ping", Params::ABSENT, None, |_| What::Ping);
         }
         self.outbox.next()
+    }
+
+    /// Whether everything that was said has been given out to be sent.
+    pub fn has_sent_all(&self) -> bool {
+        !self.outbox.has_next()
     }
 
     /// The message of this number was applied, and those before it.

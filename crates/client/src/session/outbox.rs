@@ -56,6 +56,10 @@ impl Outbox {
         Some((number, message.clone()))
     }
 
+    pub(super) fn has_next(&self) -> bool {
+        self.given < self.kept.len()
+    }
+
     /// What was given out on a connection that is lost is to be given out again.
     pub(super) fn rewind(&mut self) {
         self.given = 0;

@@ -34,7 +34,6 @@ enum State {
 #[derive(Debug)]
 struct Listener {
     channel: Arc<str>,
-    presence: bool,
     state: State,
     /// The server has granted it once.
     granted: bool,
@@ -61,7 +60,6 @@ struct Current {
 pub(super) struct Ask {
     pub(super) channel: Arc<str>,
     pub(super) since: Option<String>,
-    pub(super) presence: bool,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +79,6 @@ impl Subscriptions {
         &mut self,
         channel: &str,
         since: Option<String>,
-        presence: bool,
     ) -> Result<ListenerId, BadName> {
         let mut selection = Selection::default();
         selection.add(channel)?;
@@ -94,7 +91,7 @@ impl Subscriptions {
         let group = self.groups.entry(channel.clone()).or_insert(Group { pattern, listeners: Vec::new() });
         group.listeners.push(self.last);
         let state = State::Wanted { since, from: 0 };
-        self.listeners.insert(self.last, Listener { channel, presence, state, granted: false });
+        self.listeners.insert(self.last, Listener { channel, state, granted: false });
         Ok(self.last)
     }
 
@@ -153,16 +150,14 @@ impl Subscriptions {
         let due = |listener: &&Listener| matches!(&listener.state, State::Wanted { from, .. } if *from <= now);
         let (channel, wanted) = self.listeners.values().find(due).map(|first| (first.channel.clone(), first.state.clone()))?;
         let State::Wanted { since, .. } = wanted else { return None };
-        let mut presence = false;
         for id in &self.groups.get(&channel)?.listeners {
             let Some(listener) = self.listeners.get_mut(id) else { continue };
-            presence |= listener.presence;
             if matches!(&listener.state, State::Wanted { since: other, .. } if *other == since) {
                 listener.state = State::Asked { since: since.clone() };
             }
         }
         self.current = Some(Current { channel: channel.clone(), call, answered: false });
-        Some(Ask { channel, since, presence })
+        Some(Ask { channel, since })
     }
 
     /// When one is to be asked for that has to wait until then.
@@ -244,10 +239,10 @@ impl Subscriptions {
     }
 
     /// Who is to hear what the server says of a channel, or of all.
-    pub(super) fn hearing(&self, channel: Option<&str>, presence: bool) -> Vec<ListenerId> {
+    pub(super) fn hearing(&self, channel: Option<&str>) -> Vec<ListenerId> {
         let state = if self.catching().is_some() { State::Catching } else { State::Live };
         let hears = |id: &&ListenerId| {
-            self.listeners.get(id).is_some_and(|listener| listener.state == state && (listener.presence || !presence))
+            self.listeners.get(id).is_some_and(|listener| listener.state == state)
         };
         let Some(channel) = channel else {
             return self.groups.values().flat_map(|group| &group.listeners).filter(hears).copied().collect();
@@ -285,11 +280,5 @@ impl Subscriptions {
             };
             listener.state = State::Wanted { since, from: 0 };
         }
-    }
-
-    /// Whether nobody waits for an answer, catches up or is yet to be asked for.
-    #[cfg(test)]
-    pub(super) fn is_settled(&self) -> bool {
-        self.current.is_none() && self.listeners.values().all(|listener| listener.state == State::Live)
     }
 }

@@ -31,8 +31,6 @@ pub(super) struct Subscribe<'a> {
     pub(super) channel: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) presence: bool,
 }
 
 #[derive(Deserialize)]
