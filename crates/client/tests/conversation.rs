@@ -4,9 +4,9 @@ mod support;
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::{ALL, connect, numbers, run, sessions};
+use support::{ALL, connect, eventually, numbers, run, sessions};
 use switchboard_client::{Client, Error, Item, Options, RpcError};
-use switchboard_testkit::{Server, eventually};
+use switchboard_testkit::Server;
 
 fn url(server: &Server) -> String {
     format!("http://{}", server.address())
@@ -31,7 +31,8 @@ fn overlapping_subscriptions_each_hear_everything_once() {
             server.publish_json("a/b", "30");
             assert_eq!(numbers(&mut live, 1).await, [30]);
             drop(live);
-            eventually("nothing is subscribed to", || sessions(&server)[0]["channels"].as_array().unwrap().is_empty());
+            let is_idle = || sessions(&server)[0]["channels"].as_array().unwrap().is_empty();
+            eventually("nothing is subscribed to", is_idle).await;
         });
     }
 }

@@ -228,14 +228,20 @@ impl Session {
     }
 
     fn granted(&mut self, number: u64, result: &Json<'_>) -> Result<(), Broken> {
-        let Subscribed { position, ended } = result
+        let Subscribed { position, gap, ended } = result
             .read()
             .map_err(|error| Broken(format!("the server answers `subscribe` with something else: {error}")))?;
-        let granted = self.subscriptions.granted(number, &self.place.position);
+        let (granted, since) = self.subscriptions.granted(number, &self.place.position);
         for (listener, _) in granted.iter().filter(|(_, is_first)| *is_first) {
             self.happened.push_back(Happening::Granted { listener: *listener, position: position.clone() });
         }
+        // Who has no room for the gap asks again, from where it was.
+        self.before = Some(since.unwrap_or_else(|| position.clone()));
         self.moved(position);
+        if let Some(gap) = gap {
+            let listeners = granted.into_iter().map(|(listener, _)| listener).collect();
+            self.heard(listeners, Item::Gap(Arc::new(gap)));
+        }
         if ended && let Some(channel) = self.subscriptions.catching().map(str::to_owned) {
             self.ended(&channel);
         }

@@ -173,18 +173,22 @@ impl Subscriptions {
     }
 
     /// The call is answered: catching up begins, while the others stay at `live`. Gives who is served from now on, and
-    /// whether for the first time.
-    pub(super) fn granted(&mut self, call: u64, live: &str) -> Vec<(ListenerId, bool)> {
-        let Some(current) = self.current.as_mut().filter(|current| current.call == call) else { return Vec::new() };
+    /// whether for the first time; and since when.
+    pub(super) fn granted(&mut self, call: u64, live: &str) -> (Vec<(ListenerId, bool)>, Option<String>) {
+        let Some(current) = self.current.as_mut().filter(|current| current.call == call) else {
+            return (Vec::new(), None);
+        };
         current.answered = true;
         self.live_at = Some(live.to_owned());
-        let asked = self.asked();
-        let granted = asked.into_iter().filter_map(|id| {
-            let listener = self.listeners.get_mut(&id)?;
-            listener.state = State::Catching;
-            Some((id, !std::mem::replace(&mut listener.granted, true)))
-        });
-        granted.collect()
+        let (mut granted, mut since) = (Vec::new(), None);
+        for id in self.asked() {
+            let Some(listener) = self.listeners.get_mut(&id) else { continue };
+            if let State::Asked { since: asked } = std::mem::replace(&mut listener.state, State::Catching) {
+                since = asked;
+            }
+            granted.push((id, !std::mem::replace(&mut listener.granted, true)));
+        }
+        (granted, since)
     }
 
     /// The call is refused. Gives who is to be told; those that had it before ask again at `again`, if there is a point.

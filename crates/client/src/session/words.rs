@@ -36,6 +36,8 @@ pub(super) struct Subscribe<'a> {
 #[derive(Deserialize)]
 pub(super) struct Subscribed {
     pub(super) position: String,
+    /// What is told here and by no notification.
+    pub(super) gap: Option<crate::event::Gap>,
     #[serde(default)]
     pub(super) ended: bool,
 }

@@ -146,6 +146,15 @@ pub(crate) async fn numbers(subscription: &mut Subscription, count: usize) -> Ve
     numbers
 }
 
+/// Waits for what comes about in another task; only a failure reaches the deadline.
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < end, "it never became true that {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// The sessions that the server lists.
 pub(crate) fn sessions(server: &Server) -> Vec<serde_json::Value> {
     server.get("/api/sessions").json()["sessions"].as_array().unwrap().clone()

@@ -317,7 +317,8 @@ fn opened_json(opened: &Opened) -> Json<'static> {
     if let Some(recovered) = opened.recovered {
         answer["recovered"] = recovered.into();
     }
-    if let Some(gap) = opened.gap.as_ref().or(opened.owed.as_ref()) {
+    // One that comes later is told in its place.
+    if let Some(gap) = &opened.gap {
         let mut text = Vec::new();
         gap.write_json(&mut text);
         answer["gap"] = serde_json::from_slice(&text).unwrap_or_default();
