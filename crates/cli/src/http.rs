@@ -34,7 +34,13 @@ pub fn advised(mut lost: Lost) -> Lost {
 
 /// What a person reads of a refusal: the sentence, and what may help whoever is refused for who they are.
 pub fn told(problem: &Problem) -> String {
-    let advice = match (problem.status, problem.code.as_str(), problem.shown) {
+    let advice = advice(problem.status, &problem.code, problem.shown);
+    advised_with(problem.sentence(), advice)
+}
+
+/// What may help whoever is refused for who they are. `shown`: something was shown of that.
+pub fn advice(status: u16, code: &str, shown: bool) -> Option<&'static str> {
+    match (status, code, shown) {
         (401, _, false) => {
             Some("show a token or an API key: --token-file FILE, or SWITCHBOARD_TOKEN in the environment")
         }
@@ -44,10 +50,14 @@ pub fn told(problem: &Problem) -> String {
             Some("`switchboard may --config FILE TOKEN ACTION CHANNEL` tells which rule decides")
         }
         _ => None,
-    };
+    }
+}
+
+/// A sentence, and the advice if there is some.
+pub fn advised_with(sentence: String, advice: Option<&str>) -> String {
     match advice {
-        Some(advice) => format!("{}; {advice}", problem.sentence()),
-        None => problem.sentence(),
+        Some(advice) => format!("{sentence}; {advice}"),
+        None => sentence,
     }
 }
 

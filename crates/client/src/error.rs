@@ -1,6 +1,6 @@
 //! What can go wrong, and who is to blame.
 
-use crate::http::Lost;
+use crate::http::{Lost, Problem};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
@@ -79,7 +79,7 @@ pub enum Error {
     /// No server could be reached.
     Unreachable(Lost),
     /// The server does not let the client in, or sent it away for good.
-    Turned(String),
+    Turned(Box<Problem>),
     /// The client was closed.
     Closed,
 }
@@ -91,7 +91,8 @@ impl fmt::Display for Error {
             Error::TimedOut => f.write_str("the call was not answered in time"),
             Error::Lost => f.write_str("the session was lost while the call was under way: whether it was worked on is not known"),
             Error::Unreachable(lost) => f.write_str(&lost.sentence),
-            Error::Invalid(why) | Error::Turned(why) => f.write_str(why),
+            Error::Turned(problem) => f.write_str(&problem.sentence()),
+            Error::Invalid(why) => f.write_str(why),
             Error::Closed => f.write_str("the client is closed"),
         }
     }

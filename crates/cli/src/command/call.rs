@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use std::io::Write as _;
 use std::time::Duration;
 use switchboard_client::{Client, Error, Options};
+use switchboard_wire::code::TABLE;
 
 const MORE: &str = "\
 Methods of the server are publish, history, ping and others; what it does not know goes to the application. PARAMS are a \
@@ -44,6 +45,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(text) => read(text)?,
     };
     let options = Options::new().call_timeout(Duration::from_secs(arguments.timeout));
+    let shown = server.credential.is_some();
+    let failure = |error| failure(error, shown);
     let result: Box<RawValue> = http::run(async {
         let client = Client::connect_to(server, options).await.map_err(failure)?;
         let result = client.call(&arguments.method, params).await.map_err(failure);
@@ -63,12 +66,18 @@ fn read(text: &str) -> Result<Value, Failure> {
     }
 }
 
-fn failure(error: Error) -> Failure {
+fn failure(error: Error, shown: bool) -> Failure {
     match error {
         Error::Unreachable(lost) => http::advised(lost).into(),
         Error::TimedOut | Error::Lost => Failure::Unreachable(error.to_string()),
         Error::Invalid(why) => Failure::Usage(why),
-        Error::Refused(_) | Error::Turned(_) | Error::Closed => Failure::Refused(error.to_string()),
+        Error::Turned(problem) => Failure::Refused(http::told(&problem)),
+        Error::Refused(refusal) => {
+            let row = TABLE.iter().map(|(_, row)| row).find(|row| i64::from(row.rpc) == refusal.code);
+            let advice = row.and_then(|row| http::advice(row.http, row.name, shown));
+            Failure::Refused(http::advised_with(refusal.to_string(), advice))
+        }
+        Error::Closed => Failure::Refused(error.to_string()),
     }
 }
 

@@ -266,7 +266,7 @@ impl Driver {
                 }
                 self.wait(None);
             }
-            Cut::Refused(problem) => self.refused(&problem),
+            Cut::Refused(problem) => self.refused(problem),
             Cut::Closed(close) => self.closed(&close),
         }
     }
@@ -277,12 +277,12 @@ impl Driver {
         self.link = Link::Idle(Instant::now() + wait);
     }
 
-    fn refused(&mut self, problem: &Problem) {
+    fn refused(&mut self, problem: Problem) {
         let is_of_session = self.session.said().is_some();
         self.session.lost();
         let may_be_renewed = problem.status == 401 && self.options.renews && self.denied < 3;
         if !is_of_session && !may_be_renewed {
-            return self.end(Error::Turned(problem.sentence()));
+            return self.end(Error::Turned(Box::new(problem)));
         }
         self.denied += u32::from(!is_of_session);
         self.wait(None);
@@ -296,7 +296,12 @@ impl Driver {
             "stale_attempt" => {}
             _ if closing.reconnect => {}
             _ if is_of_token && self.options.renews => self.session.lost(),
-            _ => return self.end(Error::Turned(closing.reason.trim_end_matches('.').to_owned())),
+            code => {
+                let row = TABLE.iter().map(|(_, row)| row).find(|row| row.name == code);
+                let (status, shown) = (row.map_or(0, |row| row.http), self.options.token.is_some());
+                let (code, title) = (code.to_owned(), closing.reason.clone());
+                return self.end(Error::Turned(Box::new(Problem { status, code, title, shown, ..Problem::default() })));
+            }
         }
         self.wait(None);
     }

@@ -315,7 +315,7 @@ impl Driver {
     /// The client is over: whoever waits is told, and so is the server.
     async fn finish(mut self, error: &Error) {
         let refusal = match error {
-            Error::Turned(why) => Some(RpcError::new(40300, why.clone())),
+            Error::Turned(problem) => Some(up::error_of(problem)),
             _ => None,
         };
         for (_, Listener { items, ready }) in self.listeners.drain() {

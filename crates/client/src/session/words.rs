@@ -1,9 +1,10 @@
 //! What the methods take and answer, and what the notifications say.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What `session` says, and the answer to `POST /session`.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct Said {
     pub id: String,
     pub location: String,
@@ -17,9 +18,13 @@ pub struct Said {
     /// When its token ends, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub expires: Option<u64>,
-    /// How often something is heard of a connection that lives, in milliseconds.
-    #[serde(default)]
-    pub heartbeat: Option<u64>,
+}
+
+/// Whoever has the location is the client: it is kept out of logs.
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Said").field("id", &self.id).field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 fn one() -> u64 {
