@@ -1,7 +1,10 @@
 //! A client and a server over links that cut, delay, lose, double and reorder, in virtual time, with sessions that are
 //! lost and listeners that are slow. Which of it happens when comes from a seed, which a failure names.
 
+mod server;
+
 use super::*;
+use server::Server;
 use std::collections::BTreeMap;
 use switchboard_hub::session as hub;
 use switchboard_wire::name::{ChannelName, Selection};
@@ -69,23 +72,6 @@ enum Event {
     Drained(ListenerId),
 }
 
-/// What the server says, in the order in which it does, with the place after it.
-struct Entry {
-    text: Bytes,
-    after: Place,
-}
-
-/// The server's side: its session, and what it says.
-struct Server {
-    number: u64,
-    session: hub::Session,
-    said: Vec<Entry>,
-    place: Place,
-    subscribed: BTreeMap<String, Selection>,
-    /// The connection: its name, its way, what of `said` was sent, the number of the next frame.
-    link: Option<(u64, Way, usize, u64)>,
-}
-
 /// What the client's application keeps of a listener.
 struct Heard {
     selection: Selection,
@@ -136,44 +122,6 @@ fn number(params: &Params<'_>) -> u64 {
 
 fn at(position: &str) -> u64 {
     position.strip_prefix('p').unwrap().parse().unwrap()
-}
-
-impl Server {
-    fn new(number: u64, position: u64, now: u64) -> Server {
-        let place = Place { control: 0, position: format!("p{position}") };
-        let first = Entry { text: Bytes::new(), after: place.clone() };
-        let session = hub::Session::new(LIMITS, now);
-        Server { number, session, said: vec![first], place, subscribed: BTreeMap::new(), link: None }
-    }
-
-    fn tell(&mut self, seq: u64) -> serde_json::Value {
-        serde_json::json!({"id": self.number.to_string(), "location": format!("/session/{}.k", self.number),
-            "place": self.place.to_string(), "seq": seq, "linger": 600_000})
-    }
-
-    /// Control that is new goes behind what was said. `position` is that of an answer to `subscribe`.
-    fn control(&mut self, position: Option<u64>) {
-        let new: Vec<Bytes> = self.session.unacknowledged(self.place.control).map(|(_, text)| text.clone()).collect();
-        for text in new {
-            self.place.control += 1;
-            if let Some(position) = position {
-                self.place.position = format!("p{position}");
-            }
-            self.said.push(Entry { text, after: self.place.clone() });
-        }
-    }
-
-    /// Something of the lane of events.
-    fn say(&mut self, method: &str, params: serde_json::Value, position: u64) {
-        let text = serde_json::json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string();
-        self.place.position = format!("p{position}");
-        self.said.push(Entry { text: text.into(), after: self.place.clone() });
-    }
-
-    fn event(&mut self, number: u64, channel: &str) {
-        let id = format!("p{number}");
-        self.say("event", serde_json::json!({"id": id, "channel": channel, "data": number, "time": 1}), number);
-    }
 }
 
 impl World {
