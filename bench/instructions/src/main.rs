@@ -4,10 +4,12 @@
 //! done once does not count. The inputs are always the same, and so are the instructions, whatever else the machine does.
 #![allow(clippy::print_stderr, reason = "a command speaks to the person who ran it")]
 
+use bytes::Bytes;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 use switchboard_hub::{Place, Readers, Token};
+use switchboard_store::{Append, Memory, Policy};
 use switchboard_wire::event::Draft;
 use switchboard_wire::name::Selection;
 use switchboard_wire::{ChannelName, Epoch, Event, Form, Kind, Mark, form};
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         "match-patterns" => match_patterns(times),
         "fan-out" => fan_out(times),
         "fan-out-several" => fan_out_several(times),
+        "append" => append(times),
         _ => None,
     };
     match done {
@@ -40,7 +43,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     eprintln!(
         "usage: switchboard-instructions WORK TIMES, with WORK one of encode-sse, encode-websocket, encode-ndjson, \
-         match-patterns, fan-out, fan-out-several"
+         match-patterns, fan-out, fan-out-several, append"
     );
     ExitCode::from(2)
 }
@@ -53,6 +56,19 @@ fn encode(form: Form, times: usize) -> Option<usize> {
     let id = Mark { epoch: Epoch::new(7), seq: 123_456 };
     let event = Event { id, resumable: true, channel, time: 1_795_197_600_000, draft };
     Some((0..times).map(|_| form::event(black_box(&event), form).cost()).sum())
+}
+
+/// An event of 128 bytes, checked and put into the log.
+fn append(times: usize) -> Option<usize> {
+    let log = Memory::new(Epoch::new(7), Policy::default());
+    let channel = ChannelName::new("chat/room-1").ok()?;
+    let data = [b'x'; 128];
+    let one = || {
+        let draft = Draft::from_body(None, Some("text/plain"), Bytes::copy_from_slice(&data)).ok()?;
+        let append = Append { channel: channel.clone(), draft: Some(draft), end: false, key: None };
+        log.append(1_795_197_600_000, black_box(&[append])).ok()
+    };
+    Some((0..times).filter_map(|_| one()).map(|appended| appended.len()).sum())
 }
 
 fn selection(texts: &[&str]) -> Option<Arc<Selection>> {

@@ -32,6 +32,8 @@ impl Target for Floor {
     }
 
     fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue> {
+        // To the floor a session is a WebSocket like another.
+        let transport = if transport == Transport::Session { Transport::Websocket } else { transport };
         Some(Protocol::local().subscription(transport, channel))
     }
 

@@ -26,6 +26,8 @@ pub enum Transport {
     WebsocketEvent,
     /// WebSocket, the data as it is, compressed
     WebsocketDeflate,
+    /// A session over WebSocket: JSON-RPC notifications
+    Session,
     /// A line of JSON for each event
     Stream,
     /// Long polls
@@ -39,6 +41,7 @@ impl fmt::Display for Transport {
             Transport::Websocket => "websocket",
             Transport::WebsocketEvent => "websocket-event",
             Transport::WebsocketDeflate => "websocket-deflate",
+            Transport::Session => "session",
             Transport::Stream => "stream",
             Transport::Poll => "poll",
         })

@@ -1,7 +1,7 @@
 //! Switchboard itself: the release binary, as it is.
 
 use super::{Running, Target, Transport, Wish, ask};
-use crate::client::dialogue::{UPGRADE, get, position, post};
+use crate::client::dialogue::{Expect, Step, UPGRADE, get, position, post};
 use crate::client::{Dialogue, Framing};
 use std::path::PathBuf;
 use std::process::Command;
@@ -108,12 +108,26 @@ impl Protocol {
                 let fields: Vec<_> = UPGRADE.into_iter().chain([deflate]).collect();
                 Dialogue::websocket(get(&query(""), &fields), "")
             }
+            Transport::Session => self.session(channel, since),
             Transport::Poll => {
                 let again = get("?wait=30&since=\n", &[]);
                 let cut = again.iter().position(|b| *b == b'\n').unwrap_or(again.len());
                 Dialogue::polls(get("?since=latest", &[]), (again[..cut].to_vec(), again[cut + 1..].to_vec()))
             }
         }
+    }
+
+    /// A session's WebSocket, which subscribes once it is open.
+    fn session(&self, channel: &str, since: &str) -> Dialogue {
+        let fields = [&UPGRADE[..], &[("Sec-WebSocket-Protocol", "switchboard.v1")], &self.shown()].concat();
+        let request = get(&self.host, &format!("{}/session", self.prefix), &fields);
+        let mut dialogue = Dialogue::websocket(request, "\"method\":\"session\"");
+        let since = since.strip_prefix("since=").map(|since| format!(",\"since\":\"{since}\"")).unwrap_or_default();
+        let subscribe = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\",\"params\":{{\"channel\":\"{channel}\"{since}}}}}"
+        );
+        dialogue.steps.push(Step { send: subscribe.into(), expect: Expect::Piece("\"id\":1,".into()) });
+        dialogue
     }
 
     pub(super) fn position(&self, running: &Running, channel: &str) -> Result<String, String> {

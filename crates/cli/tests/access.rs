@@ -81,6 +81,28 @@ fn a_token_is_made_explained_and_judged() {
         assert!(said.out.contains(why) || said.err.contains(why), "{why}: {} {}", said.out, said.err);
         assert!(!said.err.contains(SECRET) && !said.out.contains(SECRET));
     }
+    let limited = folder.write(
+        "l.toml",
+        "[[channel]]\npattern = \"chat/*\"\npublishes = 5\n[[channel]]\npattern = \"**\"\nmessage = \"4KiB\"\n",
+    );
+    let judged = |action: &str, channel: &str| run(&["may", "--config", &limited, "-", action, channel]).out;
+    assert!(
+        judged("publish", "chat/1").ends_with(
+            "do everything; [[channel]] `chat/*` takes 5 events a second of all together; [[channel]] `**` takes messages of at most 4096 bytes\n"
+        ),
+        "{}",
+        judged("publish", "chat/1")
+    );
+    assert!(judged("subscribe", "chat/1").ends_with("do everything\n"));
+    assert!(judged("publish", "x").ends_with("do everything; [[channel]] `**` takes messages of at most 4096 bytes\n"));
+    let shown = make(&config, &["--sub", "ann", "--info", "{\"name\": \"Ann\"}"]);
+    let said = run(&["token", "--config", &config, &shown]);
+    assert!(said.out.ends_with("\nwhat others are to see of the user: {\"name\":\"Ann\"}\n"), "{}", said.out);
+    let said = run(&["token", "--config", &config, "--info", "{"]);
+    assert_eq!((said.code, said.err.contains("--info: it is no JSON")), (Some(2), true), "{}", said.err);
+    let large = format!("\"{}\"", "x".repeat(2000));
+    let said = run(&["token", "--config", &config, &make(&config, &["--info", &large])]);
+    assert_eq!((said.code, said.err.contains("`info` has more than 1024 bytes")), (Some(1), true), "{}", said.err);
     let said = run(&["may", "-", "publish", "x"]);
     assert!(said.out.contains("everyone may do everything"), "{}", said.out);
     let said = run(&["token", "--config", &config, &format!("{token}x")]);
@@ -194,10 +216,25 @@ fn no_secret_is_in_the_log_at_its_most_talkative() {
         stream.ask("GET", &format!("/channels/a?token={token}"), &[("Accept", "text/event-stream")], None);
         stream.head();
     }
+    // A session's key is in its location, and a new token in what it says.
+    let fields = [("Authorization", &*identity::bearer(&good)), ("Sec-WebSocket-Protocol", "switchboard.v1")];
+    let mut socket = server.handshake("/session", &fields).unwrap();
+    let location = socket.json()["params"]["location"].as_str().unwrap().to_owned();
+    for token in [&*good, &forged] {
+        let refresh = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"refresh","params":{{"token":"{token}"}}}}"#);
+        socket.send_text(&refresh);
+        assert_eq!(socket.json()["id"], 1);
+    }
+    let mut down = server.connect();
+    down.ask("GET", &location, &[("Accept", "text/event-stream")], None);
+    down.head();
+    server.get(&format!("{location}x"));
+    server.post(&location, &[], "{}");
     eventually("refusals are in the log", || server.said().contains("denied"));
     let said = server.said();
     let mut secrets = vec![SECRET.to_owned(), key.to_owned(), "guessed-by-somebody".to_owned()];
     secrets.extend(good.split('.').chain(forged.split('.')).filter(|part| part.len() > 30).map(str::to_owned));
+    secrets.push(location.rsplit('.').next().unwrap().to_owned());
     for secret in secrets {
         assert!(!said.contains(&secret), "{secret} is in the log: {said}");
     }

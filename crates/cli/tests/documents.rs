@@ -5,8 +5,10 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use support::{finish, run, switchboard};
+use switchboard::application::{sign, verify};
+use switchboard::auth::settings::Secret;
 
 fn document(name: &str) -> String {
     std::fs::read_to_string(format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -87,5 +89,34 @@ fn every_flag_that_is_named_exists() {
                 assert!(help.contains(&format!("{word} ")) || help.contains(&format!("{word}\n")), "{name}: {word}");
             }
         }
+    }
+}
+
+#[test]
+fn the_recipe_that_checks_a_webhooks_signature_agrees_with_the_server() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let text = document("docs/sessions.md");
+    let [recipe] = blocks(&text, "python")[..] else { panic!("one recipe") };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let body = "{\"jsonrpc\":\"2.0\",\"method\":\"x\"}";
+    let secrets = ["another secret, of more bytes than that", SECRET].map(|text| Secret::new(text.as_bytes()));
+    let signed = |seconds| sign(&secrets, seconds, "0001c4f0", "%C3%A4nn", body.as_bytes());
+    for (signature, said) in [
+        (signed(now), body),
+        (signed(now - 200), body),
+        (signed(now - 400), body),
+        (signed(now), "{}"),
+        (sign(&secrets[..1], now, "0001c4f0", "%C3%A4nn", body.as_bytes()), body),
+        (sign(&secrets, now, "0001c4f0", "", body.as_bytes()), body),
+    ] {
+        let headers = format!(
+            "{{'Switchboard-Signature': '{signature}', 'Switchboard-Session': '0001c4f0', 'Switchboard-User': '%C3%A4nn'}}"
+        );
+        let program = format!("{recipe}\nprint(is_ours(b'{SECRET}', {headers}, b'{said}'))");
+        let output = Command::new("python3").args(["-c", &program]).output().unwrap();
+        let ours = verify(&secrets[1], &signature, ("0001c4f0", "%C3%A4nn", said.as_bytes()), now, 300);
+        let expected = if ours { "True\n" } else { "False\n" };
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(ours, said == body && (signature == signed(now) || signature == signed(now - 200)), "{signature}");
     }
 }

@@ -129,6 +129,16 @@ impl Drop for Reader {
 }
 
 #[test]
+fn a_session_is_spoken_to_with_curl_alone() {
+    let recipe = Recipe::new("## Sessions");
+    let printed = finished(recipe.sh(0));
+    let page: Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    let messages = page["messages"].as_array().unwrap();
+    assert!(messages[0]["result"]["position"].is_string(), "{page}");
+    assert_eq!(messages.last().unwrap()["params"]["data"], "Hello!", "{page}");
+}
+
+#[test]
 fn every_recipe_is_here_and_none_of_its_blocks_is_left_out() {
     let text = readme();
     let counts = |heading: &str| ["js", "python", "sh"].map(|language| blocks(section(&text, heading), language).len());

@@ -170,7 +170,7 @@ pub struct Page {
 impl Channel {
     /// Subscribes: await it, perhaps [from an earlier position on](Subscribe::since).
     pub fn subscribe(&self) -> Subscribe {
-        Subscribe { client: self.client.clone(), channel: self.name.clone(), since: None }
+        Subscribe { client: self.client.clone(), channel: self.name.clone(), since: None, presence: false }
     }
 
     /// Publishes data as JSON (a string is text): await it, perhaps with [a type](Publish::event) or
@@ -189,6 +189,11 @@ impl Channel {
         Publish { client: self.client.clone(), params, repeats: false }
     }
 
+    /// Who is there now, where the server keeps track of that.
+    pub async fn present(&self) -> Result<Present, Error> {
+        self.client.call_with("presence", &json!({ "channel": self.name }), true).await
+    }
+
     /// A page of what the channel holds: `since` is a position, and the earliest if there is none.
     pub async fn history(&self, since: Option<&str>, limit: Option<u64>) -> Result<Page, Error> {
         let mut params = json!({ "channel": self.name });
@@ -202,6 +207,15 @@ impl Channel {
     }
 }
 
+/// Who is on a channel.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct Present {
+    /// How many there are, also where they are not all listed.
+    pub count: u64,
+    #[serde(default)]
+    pub members: Vec<crate::event::Member>,
+}
+
 /// A subscription that is yet to be made. Await it.
 #[derive(Debug)]
 #[must_use = "it subscribes when it is awaited"]
@@ -209,12 +223,19 @@ pub struct Subscribe {
     client: Client,
     channel: String,
     since: Option<String>,
+    presence: bool,
 }
 
 impl Subscribe {
     /// Begins after this position, or at `earliest`.
     pub fn since(mut self, position: impl Into<String>) -> Subscribe {
         self.since = Some(position.into());
+        self
+    }
+
+    /// Hears also who comes to the channel and who leaves it, where the server keeps track of that.
+    pub fn presence(mut self) -> Subscribe {
+        self.presence = true;
         self
     }
 }
@@ -225,11 +246,11 @@ impl IntoFuture for Subscribe {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Subscribe { client, channel, since } = self;
+            let Subscribe { client, channel, since, presence } = self;
             // One place is for the word that there is no more room.
             let (items, queue) = mpsc::channel(client.shared.options.queue + 1);
             let (ready, is_ready) = oneshot::channel();
-            client.command(Command::Listen { channel, since, items, ready }).await?;
+            client.command(Command::Listen { channel, since, presence, items, ready }).await?;
             let (listener, position) = is_ready.await.unwrap_or(Err(Error::Closed))?;
             Ok(Subscription { client, listener, queue, position })
         })

@@ -104,12 +104,32 @@ pub struct Gap {
     pub reason: String,
 }
 
+/// Somebody comes or goes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Presence {
+    pub channel: String,
+    /// `join` or `leave`.
+    pub event: String,
+    pub member: Member,
+}
+
+/// Who is on a channel: a user, with however many sessions, or a session without a user.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct Member {
+    pub session: String,
+    pub user: Option<String>,
+    /// What it shows of itself.
+    pub info: Option<serde_json::Value>,
+}
+
 /// One item of a subscription.
 #[derive(Clone, Debug)]
 pub enum Item {
     Event(Arc<Event>),
     /// Events were lost: what to do about it is the application's choice.
     Gap(Arc<Gap>),
+    /// Only where the subscription is [with presence](crate::client::Subscribe::presence).
+    Presence(Arc<Presence>),
     /// The channel has ended. Of a subscription to one channel it is the last item.
     End(Arc<str>),
     /// The server did not renew the subscription in a new session. It is the last item.

@@ -17,6 +17,7 @@
 //!     match item {
 //!         Item::Event(event) => println!("{} {}", event.id, event.json::<String>().unwrap_or_default()),
 //!         Item::Gap(gap) => println!("events are missing: {}", gap.reason),
+//!         Item::Presence(member) => println!("{} {:?}", member.event, member.member.user),
 //!         Item::End(_) | Item::Refused(_) => break,
 //!     }
 //! }
@@ -47,7 +48,7 @@ pub mod websocket;
 
 pub use client::{Channel, Client};
 pub use error::{Error, RpcError};
-pub use event::{Data, Event, Gap, Item};
+pub use event::{Data, Event, Gap, Item, Member, Presence};
 pub use options::Options;
 pub use subscription::Subscription;
 pub use transport::Transport;

@@ -48,7 +48,7 @@ impl Subscription {
                     match &item {
                         Item::Event(event) => event.position().clone_into(&mut self.position),
                         Item::Gap(gap) => gap.to.clone_into(&mut self.position),
-                        Item::End(_) | Item::Refused(_) => {}
+                        Item::Presence(_) | Item::End(_) | Item::Refused(_) => {}
                     }
                     return Poll::Ready(Some(item));
                 }

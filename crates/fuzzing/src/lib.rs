@@ -16,6 +16,7 @@ pub mod choices;
 pub mod corpus;
 mod deflate;
 mod events;
+mod forwarded;
 mod frames;
 mod heads;
 mod jsonrpc;
@@ -24,10 +25,12 @@ mod log;
 mod messages;
 mod names;
 mod positions;
+mod proxy;
 mod queries;
 mod readers;
 mod slow_inflate;
 mod sse;
+mod tokens;
 
 /// A target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -37,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("bodies", bodies::run),
     ("deflate", deflate::run),
     ("events", events::run),
+    ("forwarded", forwarded::run),
     ("frames", frames::run),
     ("heads", heads::run),
     ("jsonrpc", jsonrpc::run),
@@ -45,9 +49,11 @@ pub const TARGETS: &[Target] = &[
     ("messages", messages::run),
     ("names", names::run),
     ("positions", positions::run),
+    ("proxy", proxy::run),
     ("queries", queries::run),
     ("readers", readers::run),
     ("sse", sse::run),
+    ("tokens", tokens::run),
 ];
 
 /// Runs one input of the target of this name.

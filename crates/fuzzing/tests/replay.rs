@@ -46,6 +46,7 @@ replay! {
     bodies
     deflate
     events
+    forwarded
     frames
     heads
     jsonrpc
@@ -54,9 +55,11 @@ replay! {
     messages
     names
     positions
+    proxy
     queries
     readers
     sse
+    tokens
 }
 
 /// `fuzz/` has a program for each target, and libFuzzer no other.

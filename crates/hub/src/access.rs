@@ -189,12 +189,17 @@ impl Access {
         }
     }
 
-    /// The first of a selection that `who` may not subscribe to, with the decision.
-    pub fn refused<'a>(&self, who: Who<'_>, selection: &'a Selection) -> Option<(Target<'a>, Decision)> {
+    /// The first of a selection that `who` may not do this to, with the decision.
+    pub fn refused<'a>(
+        &self,
+        who: Who<'_>,
+        action: Action,
+        selection: &'a Selection,
+    ) -> Option<(Target<'a>, Decision)> {
         let channels = selection.channels.iter().map(Target::Channel);
         let patterns = selection.patterns.iter().map(Target::Pattern);
         channels.chain(patterns).find_map(|target| {
-            let decision = self.decide(who, Action::Subscribe, target);
+            let decision = self.decide(who, action, target);
             (!decision.allowed).then_some((target, decision))
         })
     }

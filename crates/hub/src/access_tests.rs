@@ -90,10 +90,10 @@ fn a_selection_is_refused_for_the_first_of_it_that_may_not_be_read() {
     for text in ["a/b", "a/**", "c/*"] {
         selection.add(text).unwrap();
     }
-    let refused = Access::default().refused(Who::Token(&held), &selection).unwrap();
+    let refused = Access::default().refused(Who::Token(&held), Action::Subscribe, &selection).unwrap();
     assert_eq!(refused.0.to_string(), "c/*");
     selection.patterns.pop();
-    assert!(Access::default().refused(Who::Token(&held), &selection).is_none());
+    assert!(Access::default().refused(Who::Token(&held), Action::Subscribe, &selection).is_none());
 }
 
 fn text() -> impl Strategy<Value = String> {

@@ -13,6 +13,7 @@
 pub mod access;
 mod pass;
 mod patterns;
+pub mod presence;
 mod readers;
 pub mod session;
 

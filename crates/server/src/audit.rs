@@ -3,9 +3,15 @@
 
 use crate::limits::bucket::{Bucket, Rate};
 use std::sync::{Mutex, PoisonError};
+use switchboard_wire::Code;
 
 /// How many are told one by one.
 const RATE: Rate = Rate { per_second: 10, burst: 50 };
+
+/// Whether a refusal is told: one for who somebody is, for the page that asks, or for a limit.
+pub(crate) fn is_told(code: Code) -> bool {
+    matches!(code.row().http, 401 | 403 | 421 | 429)
+}
 
 /// A token bucket, and what it turned away.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! What the server is told, resolved: no strings to parse, no defaults to look up.
 
+use crate::application;
 use crate::auth;
 use crate::proxies::Proxies;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+use switchboard_hub::presence::Tracking;
 use switchboard_store::Policy;
 use switchboard_wire::limits::SELECTION_MAX;
 
@@ -35,6 +37,18 @@ pub struct Config {
     pub policy: Policy,
     /// Who may do what.
     pub auth: auth::Settings,
+    /// What answers what the server cannot.
+    pub application: application::Backend,
+    pub presence: Presence,
+}
+
+/// Who is on which channel.
+#[derive(Clone, Debug)]
+pub struct Presence {
+    /// How long a member that left may take to come back unnoticed.
+    pub debounce: Duration,
+    /// What is kept of which channel.
+    pub tracking: Tracking,
 }
 
 /// What one peer may make the server hold, in bytes unless it says otherwise.
@@ -149,6 +163,8 @@ impl Default for Config {
             proxies: Proxies::default(),
             policy: Policy::default(),
             auth: auth::Settings::default(),
+            application: application::Backend::None,
+            presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },
         }
     }
 }

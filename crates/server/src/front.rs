@@ -23,10 +23,11 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
+use switchboard_wire::{Code, Form};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -104,11 +105,14 @@ impl Front {
     /// Answers requests until one is to be held open, or there are no more.
     async fn run(mut self) -> Option<(Box<Answer>, Connection<TcpStream>)> {
         let mut draining = self.node.draining.subscribe();
+        let mut is_first = true;
+        // One wait for all requests.
+        let mut drained = pin!(draining.wait_for(|draining| *draining));
         loop {
             let next = tokio::select! {
                 biased;
                 next = self.connection.next_request() => next,
-                _ = draining.wait_for(|draining| *draining) => return None,
+                _ = &mut drained => return None,
             };
             let mut response = match next {
                 Next::Closed | Next::Idle => return None,
@@ -122,6 +126,9 @@ impl Front {
                         head.host = Some(host);
                     }
                     self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
+                    if std::mem::take(&mut is_first) {
+                        self.notice_proxy(&head);
+                    }
                     match self.answer(&head).await {
                         Outcome::Respond(response) => {
                             self.audit(&head, &response);
@@ -176,7 +183,11 @@ impl Front {
         if let Some(code) = refused.filter(|_| !watches) {
             // An EventSource stops for good at any status but 200, so it is refused within one.
             let lasting = reads && is_event_stream(head, &query);
-            return if lasting { Ok(Outcome::Respond(self.refuse_event_stream(code))) } else { Err(code.into()) };
+            return if lasting {
+                Ok(Outcome::Respond(self.refuse_event_stream(code, converses)))
+            } else {
+                Err(code.into())
+            };
         }
         if converses && head.method != Method::GET {
             return self.session(head, &query).await;
@@ -189,7 +200,7 @@ impl Front {
             return match read {
                 // What may succeed later is refused in the way that an EventSource survives.
                 Err(problem) if problem.code.row().reconnect && is_event_stream(head, &query) => {
-                    Ok(Outcome::Respond(self.refuse_event_stream(problem.code)))
+                    Ok(Outcome::Respond(self.refuse_event_stream(problem.code, converses)))
                 }
                 read => read,
             };
@@ -268,7 +279,7 @@ impl Front {
                 Ok(match hold::open(&self.node, head, &identity, &reading, *transport, accepted.as_ref(), dress) {
                     Hold::Answer(mut answer) => {
                         let allowance = self.node.limits.publisher(&identity, Some(address));
-                        self.seat(&mut answer, seats, allowance);
+                        self.seat(&mut answer, seats, allowance, address);
                         Outcome::Hold(answer)
                     }
                     Hold::Finished => {
@@ -291,18 +302,14 @@ impl Front {
     }
 
     /// Lets a stream keep what it takes up of limits for as long as it is held. Anyone's has a guest for that alone.
-    fn seat(&mut self, answer: &mut Answer, mut seats: Seats, allowance: Allowance) {
+    fn seat(&mut self, answer: &mut Answer, mut seats: Seats, allowance: Allowance, address: IpAddr) {
         seats.address = seats.address.or_else(|| self.client.seat.take());
         if answer.guest.is_none() && seats.is_empty() && !allowance.is_limited() {
             return;
         }
-        match &mut answer.guest {
-            Some(guest) => (guest.seats, guest.allowance) = (seats, allowance),
-            None => {
-                let (identity, connection) = (Identity::default(), self.node.auth.name_connection());
-                answer.guest = Some(Guest { identity, connection, seats, allowance });
-            }
-        }
+        let anyone = || Guest::new(Identity::default(), self.node.auth.name_connection());
+        let guest = answer.guest.get_or_insert_with(anyone);
+        (guest.seats, guest.allowance, guest.address) = (seats, allowance, address);
     }
 
     /// Counts the read that was just answered, if it was one.
@@ -319,29 +326,36 @@ impl Front {
         api::problem::respond(problem)
     }
 
-    /// A line for a request that is refused for who makes it, without anything that was shown.
-    fn audit(&self, head: &Head, response: &Response<Bytes>) {
-        if !matches!(
-            response.status(),
-            StatusCode::UNAUTHORIZED
-                | StatusCode::FORBIDDEN
-                | StatusCode::MISDIRECTED_REQUEST
-                | StatusCode::TOO_MANY_REQUESTS
-        ) {
+    /// Says, once, that there seems to be a proxy in front that nobody named: all who come through it count as one.
+    fn notice_proxy(&self, head: &Head) {
+        let (node, peer) = (&self.node, self.client.address);
+        if !node.limits.count_addresses() || node.unnamed_proxy.load(Ordering::Relaxed) {
             return;
         }
-        self.node.figures.denied.fetch_add(1, Ordering::Relaxed);
-        if !self.node.auth.audit.admits(self.node.now()) {
-            return;
+        let Some(field) = node.config.proxies.unnamed(peer, head) else { return };
+        if !node.unnamed_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "a request came with `{field}` from an address that is not listed as a proxy, so that nobody hears what it \
+                 says: if it is a proxy of yours, list it in `addresses` of [proxies]; else all who come through it share \
+                 the limits of one address"
+            );
         }
-        let peer = self.origin(head).0.to_string();
-        let (status, origin) =
-            (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
-        tracing::info!(target: "switchboard::audit", status, method = %head.method, path = shown(&head.path), peer, origin, "denied");
     }
 
-    fn refuse_event_stream(&self, code: Code) -> Response<Bytes> {
-        let mut response = Response::new(sse::refusal(code, self.node.config.retry));
+    /// A line for a request that is refused for who makes it, or for a limit, without anything that was shown.
+    fn audit(&self, head: &Head, response: &Response<Bytes>) {
+        let Some(code) = response.extensions().get::<Code>().filter(|code| self.node.denies(**code)) else { return };
+        let (code, peer) = (code.row().name, self.origin(head).0.to_string());
+        let (status, origin) =
+            (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
+        tracing::info!(target: "switchboard::audit", status, code, method = %head.method, path = shown(&head.path), peer, origin, "denied");
+    }
+
+    fn refuse_event_stream(&self, code: Code, converses: bool) -> Response<Bytes> {
+        let form = if converses { Form::SseSession } else { Form::SseRaw { gzip: false } };
+        let mut response = Response::new(sse::refusal(code, self.node.config.retry, form));
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         hold::stream_fields(HeaderValue::from_static("text/event-stream"), headers);
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

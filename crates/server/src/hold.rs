@@ -1,8 +1,6 @@
 //! Opening an answer that is held: its head, its first words, and where its reader begins.
 
 use crate::auth::Identity;
-use crate::limits::Seats;
-use crate::limits::bucket::Allowance;
 use crate::listen::http1::Head;
 use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
@@ -25,6 +23,9 @@ use switchboard_wire::{Form, Lease, Notice, form};
 
 /// Proxies that buffer answers are told not to.
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The name of a connection, by which it is renewed and revoked.
+const CONNECTION_NAME: HeaderName = HeaderName::from_static("switchboard-connection");
 
 /// What became of a read that was to be held open.
 pub(crate) enum Hold {
@@ -54,6 +55,11 @@ pub(crate) fn open(
         None => streaming(node, reading, transport),
     };
     dress(response.headers_mut());
+    let lease =
+        (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
+    if let Some(lease) = lease.filter(|_| !transport.form().says_gaps()) {
+        name(lease, response.headers_mut());
+    }
     let mut bytes = head_of(response, transport, chunked);
     let head_length = bytes.len();
     let form = transport.form();
@@ -62,8 +68,6 @@ pub(crate) fn open(
         Opened { gap: Some(_), .. } if !form.says_gaps() => Some(Ending::Broken),
         _ => None,
     };
-    let lease =
-        (!identity.is_anyone()).then(|| Lease { connection: node.auth.name_connection(), expires: identity.expires() });
     let mut gzip = form.is_gzipped().then(Total::default);
     if gzip.is_some() {
         let head = form::verbatim(&gzip::HEAD, Form::Body);
@@ -84,13 +88,15 @@ pub(crate) fn open(
         place: Place { cursor: opened.cursor.seq, floor: opened.cursor.floor },
         ending,
         take: None,
-        guest: lease.map(|lease| Guest {
-            identity: identity.clone(),
-            connection: lease.connection,
-            seats: Seats::default(),
-            allowance: Allowance::default(),
-        }),
+        guest: lease.map(|lease| Guest::new(identity.clone(), lease.connection)),
     }))
+}
+
+/// Says how a connection is called where no `$open` can: in raw form.
+fn name(lease: Lease, headers: &mut HeaderMap) {
+    if let Ok(name) = HeaderValue::try_from(format!("{:016x}", lease.connection)) {
+        headers.insert(CONNECTION_NAME, name);
+    }
 }
 
 /// Opens the way down of a session. What is said on it is for the session's shard to say.

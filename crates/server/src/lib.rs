@@ -10,9 +10,11 @@
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
 //! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
-//! those.
+//! those; `presence` knows who is on a channel.
 
+mod alarm;
 mod api;
+pub mod application;
 mod audit;
 pub mod auth;
 pub mod config;
@@ -27,6 +29,8 @@ pub mod listen;
 mod metrics;
 mod node;
 mod origin;
+pub mod outward;
+mod presence;
 pub mod proxies;
 mod reading;
 mod session;

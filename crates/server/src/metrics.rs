@@ -4,6 +4,7 @@
 //! sums are made when they are asked for.
 
 use crate::node::Node;
+use crate::presence::DUE_MAX;
 use crate::shard::CONTROL_LIMIT;
 use crate::traffic::{COUNTED, Traffic, Way};
 use crate::transport::Transport;
@@ -56,6 +57,8 @@ pub(crate) struct ShardFigures {
     paused: AtomicU64,
     sessions: AtomicI64,
     sessions_opened: AtomicU64,
+    sessions_full: AtomicU64,
+    session_calls_refused: AtomicU64,
     pub(crate) traffic: Traffic,
 }
 
@@ -132,8 +135,16 @@ impl ShardFigures {
         self.sessions_opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn session_ended(&self) {
+    /// `full`: because more waited for its client than it may keep.
+    pub(crate) fn session_ended(&self, full: bool) {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.sessions_full.fetch_add(u64::from(full), Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_calls_refused(&self, more: u64) {
+        if more > 0 {
+            self.session_calls_refused.fetch_add(more, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn waiting(&self, change: i64) {
@@ -234,10 +245,11 @@ impl Collector for Snapshot {
 }
 
 /// What is so now: each by its name, with a sentence.
-fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 30] {
+fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
-    let (addresses, users, publishers) = node.limits.counted();
-    [
+    let [addresses, users, publishers, channels] = node.limits.counted();
+    let (application, presence) = (node.application.figures(), node.presence.totals());
+    vec![
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
         ("readers_websocket", "WebSockets held", figures.gauge(|s| &s.websocket)),
@@ -268,14 +280,24 @@ fn gauges(node: &Node, log: &Stats) -> [(&'static str, &'static str, i64); 30] {
         ("limited_addresses", "Addresses whose connections are counted", addresses as i64),
         ("limited_users", "Users whose streams are counted", users as i64),
         ("limited_publishers", "Publishers who have not their whole allowance", publishers as i64),
+        ("limited_channels", "Channels that take less than they may at once", channels as i64),
+        ("application_calls", "Calls that the application works on, or that wait for it", application.calls as i64),
+        ("application_calls_limit", "Such calls at most", application.calls_limit as i64),
+        ("application_notices", "Notifications that wait for the application", application.notices as i64),
+        ("application_notices_limit", "Such notifications at most", application.notices_limit as i64),
+        ("application_resting", "Whether the application is given a rest", application.resting.into()),
+        ("presence_channels", "Channels that somebody is known to be on", presence.channels as i64),
+        ("presence_members", "Members of these channels", presence.members as i64),
+        ("presence_due", "Changes of members that wait for their time", presence.due as i64),
+        ("presence_due_limit", "Changes of members that wait at most", DUE_MAX as i64),
     ]
 }
 
 /// What has been counted so far.
-fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 24] {
-    let (figures, refused) = (&node.figures, &node.limits.refused);
+fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> {
+    let (figures, refused, application) = (&node.figures, &node.limits.refused, node.application.figures());
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    [
+    vec![
         ("appended", "Events appended to the log", log.appended),
         ("repeated", "Appends answered from an idempotency key", log.repeated),
         ("trimmed", "Events removed by a limit of count or bytes", log.trimmed),
@@ -290,6 +312,16 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 24]
         ("paused", "Times a peer was not read because it did not read", figures.sum(|s| &s.paused)),
         ("unresponsive", "WebSockets closed because no pong came", figures.sum(|s| &s.unresponsive)),
         ("sessions_opened", "Sessions opened", figures.sum(|s| &s.sessions_opened)),
+        (
+            "sessions_full",
+            "Sessions ended because more waited for them than is kept",
+            figures.sum(|s| &s.sessions_full),
+        ),
+        (
+            "session_calls_refused",
+            "Calls refused because too many were open",
+            figures.sum(|s| &s.session_calls_refused),
+        ),
         ("accepted", "Connections accepted", of(&figures.accepted)),
         ("refused", "Connections refused at the limit", of(&figures.refused)),
         ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
@@ -297,6 +329,12 @@ fn counters(node: &Node, log: &Stats) -> [(&'static str, &'static str, u64); 24]
         ("refused_address", "Connections and streams refused at the limit of an address", of(&refused.address)),
         ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
         ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
+        ("refused_channel", "Publishes refused for coming faster than their channel takes", of(&refused.channel)),
+        ("application_requests", "Requests made to the application", application.requests),
+        ("application_retried", "Requests made once more", application.retried),
+        ("application_refused", "Calls refused because too many waited, or it was given a rest", application.refused),
+        ("application_failed", "Requests to the application that came to nothing", application.failed),
+        ("application_dropped", "Notifications that were dropped", application.dropped),
         ("requests", "Requests read", of(&figures.requests)),
         ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
         ("problems", "Requests answered with a problem", of(&figures.problems)),

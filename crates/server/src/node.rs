@@ -1,5 +1,7 @@
 //! What all threads of a server share.
 
+use crate::application::Link;
+use crate::audit;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
 use crate::limits::Limits;
@@ -7,9 +9,10 @@ use crate::listen::Connections;
 use crate::listen::http1::Settings;
 use crate::metrics::Figures;
 use crate::origin::Pages;
+use crate::presence::Presence;
 use crate::session::{self, Ask};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -36,6 +39,10 @@ pub(crate) struct Node {
     pub(crate) connections: Arc<Connections>,
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
+    pub(crate) presence: Presence,
+    pub(crate) application: Link,
+    /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
+    pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
     reached: bool,
     /// How HTTP/1.1 connections are read.
@@ -79,12 +86,16 @@ impl Node {
     pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
         let connections = Arc::new(Connections::new(config.connections));
+        let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
+            presence: Presence::new(&config.presence, log.clone(), application.get().cloned()),
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
+            application,
             auth: Auth::new(config.auth.clone(), random()?),
+            unnamed_proxy: AtomicBool::new(false),
             reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
             http1: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
@@ -120,6 +131,15 @@ impl Node {
     /// Milliseconds since the Unix epoch.
     pub(crate) fn now(&self) -> u64 {
         now()
+    }
+
+    /// Counts a refusal of those that are told, and says whether the log is to have a line for it.
+    pub(crate) fn denies(&self, code: Code) -> bool {
+        if !audit::is_told(code) {
+            return false;
+        }
+        self.figures.denied.fetch_add(1, Ordering::Relaxed);
+        self.auth.audit.admits(self.now())
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -266,7 +286,8 @@ impl Node {
     }
 }
 
-fn now() -> u64 {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 

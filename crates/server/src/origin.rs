@@ -20,7 +20,7 @@ use switchboard_wire::code::Problem;
 /// What a page may send besides what any page may.
 const ALLOWED_HEADERS: &str =
     "Content-Type, Last-Event-ID, Idempotency-Key, If-None-Match, Prefer, Authorization, Cache-Control";
-const EXPOSED_HEADERS: &str = "ETag, Retry-After, Preference-Applied, Allow";
+const EXPOSED_HEADERS: &str = "ETag, Retry-After, Preference-Applied, Allow, Switchboard-Connection";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
 /// `Cross-Origin-Resource-Policy` (Fetch standard).
@@ -134,7 +134,10 @@ fn check_loopback(head: &Head) -> Result<(), Problem> {
 fn is_loopback(host: &str) -> bool {
     let (name, port) = match host.strip_prefix("[::1]") {
         Some(rest) => ("[::1]", rest.strip_prefix(':').or_else(|| rest.is_empty().then_some(""))),
-        None => host.split_once(':').map_or((host, Some("")), |(name, port)| (name, Some(port))),
+        None => match host.bytes().position(|b| b == b':') {
+            Some(at) => (&host[..at], Some(&host[at + 1..])),
+            None => (host, Some("")),
+        },
     };
     port.is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
         && (name == "[::1]"

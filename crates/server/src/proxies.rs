@@ -96,6 +96,13 @@ impl Proxies {
         self.addresses.iter().any(|network| network.holds(address))
     }
 
+    /// The field in which a request from there says whom it is from, though that is no proxy that is known.
+    pub(crate) fn unnamed(&self, peer: IpAddr, head: &Head) -> Option<&'static str> {
+        let said = [(X_FORWARDED_FOR, "X-Forwarded-For"), (FORWARDED, "Forwarded")];
+        let (_, written) = said.into_iter().find(|(name, _)| head.headers.contains_key(name))?;
+        (!self.are(peer)).then_some(written)
+    }
+
     /// Whom a request is from, where the one who made it is a proxy that says so.
     pub(crate) fn origin(&self, peer: IpAddr, head: &Head) -> Option<IpAddr> {
         if !self.are(peer) {

@@ -8,7 +8,7 @@ use crate::shard::driver;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -151,6 +151,7 @@ async fn tick(node: &Node) {
                 node.auth.tick(node.now());
                 node.limits.tick(node.now());
             }
+            () = node.presence.due() => node.presence.tick(),
             _ = draining.wait_for(|draining| *draining) => return,
         }
     }
@@ -178,6 +179,7 @@ impl Running {
         if auth.jwks != before.jwks {
             return Err(ReloadError::Jwks);
         }
+        self.node.limits.channels.replace(auth.channel_limits.clone());
         self.node.auth.replace(auth);
         for shard in self.node.shards() {
             // Nobody waits for how many streams that ends.
@@ -193,11 +195,14 @@ impl Running {
     }
 
     fn stop(&mut self) {
+        let begun = Instant::now();
         self.node.draining.send_replace(true);
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so.
             let _ = thread.join();
         }
+        // Sessions that end have something to tell.
+        self.node.application.stop(self.node.config.drain.saturating_sub(begun.elapsed()));
         self.node.auth.audit.sum_up();
     }
 }

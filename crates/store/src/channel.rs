@@ -53,6 +53,11 @@ impl Record {
         matches!(self.class, Class::State)
     }
 
+    /// Whether it tells of several of the system's own channels.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.name.is_reserved()
+    }
+
     /// Whether the channel is there for its users: a deleted one only remembers that it was.
     pub(crate) fn exists(&self) -> bool {
         self.last > 0 || self.ended.is_some()

@@ -5,7 +5,7 @@ use crate::entry::{EVENT_OVERHEAD, Entry, Ledger};
 use crate::index::{Kind, Order};
 use crate::keys::{Answer, Claim, Key, Keys, Sketch, Verdict};
 use crate::policy::{Class, Policy};
-use crate::records::{Id, Records};
+use crate::records::{Id, Records, kept_as};
 use crate::ring::{Item, Trash, What};
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fmt;
@@ -305,15 +305,16 @@ impl Log {
         self.head += 1;
         let seq = self.head;
         let held = !matches!(record.class, Class::Ephemeral);
+        let channel = if record.is_shared() { item.channel.clone() } else { record.name.clone() };
         let event = Event {
             id: Mark { epoch: self.epoch, seq },
             resumable: held,
-            channel: record.name.clone(),
+            channel: channel.clone(),
             time: self.now,
             draft: draft.clone(),
         };
         let entry = Arc::new(Entry::new(event, held, &self.ledger));
-        let is_new = !record.exists();
+        let is_new = !record.exists() && !record.is_shared();
         record.last = seq;
         if held {
             record.bytes += entry.cost();
@@ -322,7 +323,7 @@ impl Log {
             record.events.push_back(Arc::clone(&entry));
             self.order.events(record.is_state()).push(seq, Kind::Event, id);
         }
-        self.fresh.push(Item { seq, channel: record.name.clone(), what: What::Event(entry) });
+        self.fresh.push(Item { seq, channel, what: What::Event(entry) });
         self.stats.appended += 1;
         if is_new {
             self.records.list(&item.channel, id);
@@ -381,7 +382,12 @@ impl Log {
             self.forget(oldest);
         }
         let class = self.policy.class_of(channel);
-        self.records.insert(Record::new(channel.clone(), class, self.forgotten))
+        // Invariant: the first segment of a name is a name.
+        let name = match kept_as(channel) {
+            whole if whole == channel.as_str() => channel.clone(),
+            first => ChannelName::new(first).unwrap_or_else(|_| channel.clone()),
+        };
+        self.records.insert(Record::new(name, class, self.forgotten))
     }
 
     /// Drops a channel's record.

@@ -63,8 +63,11 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The class of a channel.
+    /// The class of a channel. The system's own hold nothing.
     pub fn class_of(&self, channel: &ChannelName) -> Class {
+        if channel.is_reserved() {
+            return Class::Ephemeral;
+        }
         self.rules.iter().find(|(pattern, _)| pattern.matches(channel)).map_or(self.default, |(_, class)| *class)
     }
 }

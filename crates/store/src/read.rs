@@ -8,13 +8,13 @@ use crate::channel::Record;
 use crate::entry::Entry;
 use crate::index::{Kind, Place};
 use crate::log::Log;
-use crate::records::Id;
+use crate::records::{Id, kept_as};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use switchboard_wire::name::Selection;
-use switchboard_wire::{ChannelName, Gap, Position, Reason};
+use switchboard_wire::name::{Segment, Selection};
+use switchboard_wire::{ChannelName, Gap, Pattern, Position, Reason};
 
 /// Where a reader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -399,6 +399,19 @@ impl<'a> Lane<'a> {
     }
 }
 
+/// Whether a reader is told what a record tells. One that several channels share tells of a loss that may be of another
+/// than the reader selects: it is then said in excess.
+fn selects(selection: &Selection, record: &Record) -> bool {
+    if !record.is_shared() {
+        return selection.selects(&record.name);
+    }
+    let shared = record.name.as_str();
+    let by_name = selection.channels.iter().any(|channel| kept_as(channel) == shared);
+    let begins =
+        |pattern: &Pattern| matches!(pattern.segments().first(), Some(Segment::Literal(first)) if **first == *shared);
+    by_name || selection.patterns.iter().any(begins)
+}
+
 /// Remembers which records a selection selects: matching a pattern again at each event would cost more than all else.
 #[derive(Debug)]
 pub(crate) struct Filter<'a> {
@@ -428,7 +441,7 @@ impl<'a> Filter<'a> {
         let (word, shift) = (id as usize / 32, id % 32 * 2);
         let bits = self.known.get_mut(word)?;
         if *bits >> shift & 1 == 0 {
-            let selected = self.selection.selects(&log.records.get(id)?.name);
+            let selected = selects(self.selection, log.records.get(id)?);
             *bits |= (1 | u64::from(selected) << 1) << shift;
         }
         if *bits >> shift & 2 == 0 { None } else { log.records.get(id) }

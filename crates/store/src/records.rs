@@ -10,6 +10,15 @@ pub(crate) type Id = u32;
 
 const NONE: Id = Id::MAX;
 
+/// What the record is called that tells of a channel. The system's own channels that begin alike share one: they come with
+/// whatever they are about, hold nothing, and are not to take the room of channels that do.
+pub(crate) fn kept_as(name: &ChannelName) -> &str {
+    match name.is_reserved() {
+        true => name.segments().next().unwrap_or_default(),
+        false => name.as_str(),
+    }
+}
+
 /// A record and its neighbours in the list from the least to the most recently used.
 #[derive(Debug)]
 struct Slot {
@@ -53,7 +62,7 @@ impl Records {
     }
 
     pub(crate) fn id(&self, name: &ChannelName) -> Option<Id> {
-        self.names.get(name).copied()
+        self.names.get(kept_as(name)).copied()
     }
 
     pub(crate) fn get(&self, id: Id) -> Option<&Record> {
@@ -71,6 +80,7 @@ impl Records {
     /// Adds a record as the most recently used.
     pub(crate) fn insert(&mut self, record: Record) -> Id {
         let name = record.name.clone();
+        debug_assert_eq!(kept_as(&name), name.as_str());
         let slot = Slot { record: Some(record), older: NONE, newer: NONE };
         let id = match self.free.pop() {
             Some(id) => {

@@ -63,7 +63,8 @@ contract! { super::memory,
     classes:
         a_state_is_its_newest_event_and_never_a_gap
         a_stream_by_default_gives_the_state_but_no_history
-        ephemeral_events_are_not_held;
+        ephemeral_events_are_not_held
+        the_systems_own_channels_hold_nothing_and_take_the_room_of_one;
     ends:
         an_end_comes_after_the_last_event
         a_cursor_at_the_last_event_is_finished

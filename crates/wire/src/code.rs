@@ -70,6 +70,7 @@ table! {
     TooMany             "too_many"              42901   429  4429  true  "As many connections or streams are open as one user or address may have; close some."
     Internal            "internal"              -32603  500  1011  true  "The server failed; its log says more."
     NotImplemented      "not_implemented"       50100   501  4501  false "The server does not know this transfer coding."
+    ApplicationFailed   "application_failed"    50200   502  4502  true  "The application behind the server gave no answer that counts; the server's log says more."
     Overloaded          "overloaded"            50300   503  1013  true  "The server is at a limit; try again later."
     Draining            "draining"              50301   503  1012  true  "The server is shutting down; connect again."
     VersionNotSupported "version_not_supported" 50500   505  4505  false "The server speaks HTTP/1.0 and HTTP/1.1 here."

@@ -45,15 +45,14 @@ impl Draft {
     /// a form's, it is text if it is UTF-8; anything else is binary.
     pub fn from_body(event: Option<&str>, content_type: Option<&str>, data: Bytes) -> Result<Draft, Problem> {
         let declared = content_type.map(str::trim).filter(|text| !text.is_empty());
-        let essence = declared.map(essence);
-        let kind = match essence.as_deref() {
-            Some("application/json") => Kind::Json,
-            Some(text) if text.starts_with("text/") => Kind::Text,
-            None | Some("application/x-www-form-urlencoded" | "multipart/form-data") => {
+        let kind = match declared.map(MediaType::of) {
+            Some(media_type) if media_type.is("application/json") => Kind::Json,
+            Some(media_type) if media_type.is_text() => Kind::Text,
+            Some(media_type) if !media_type.is_form() => Kind::Binary,
+            _ => {
                 let kind = if simdutf8::basic::from_utf8(&data).is_ok() { Kind::Text } else { Kind::Binary };
                 return Draft::new(event, kind, None, data);
             }
-            Some(_) => Kind::Binary,
         };
         Draft::new(event, kind, declared, data)
     }
@@ -68,13 +67,18 @@ impl Draft {
             Kind::Text if simdutf8::basic::from_utf8(&data).is_err() => return Err(Code::InvalidText.into()),
             Kind::Text | Kind::Binary => {}
         }
-        let content_type = content_type.filter(|text| !is_implied(text, kind));
+        let content_type = content_type.filter(|text| !MediaType::of(text).is_implied(kind));
         if let Some(text) = content_type
             && (text.len() > CONTENT_TYPE_MAX || !text.bytes().all(|b| matches!(b, b' '..=b'~')))
         {
             return Err(Code::InvalidParameter.because("the content type is too long or not visible ASCII"));
         }
         Ok(Draft { event: event.map(Into::into), kind, content_type: content_type.map(Into::into), data })
+    }
+
+    /// An event of the server's own, of a JSON text that it wrote itself, on one line.
+    pub(crate) fn of_json(text: Vec<u8>) -> Draft {
+        Draft { event: None, kind: Kind::Json, content_type: None, data: text.into_boxed_slice().into() }
     }
 
     pub fn event(&self) -> Option<&str> {
@@ -102,16 +106,44 @@ impl Draft {
     }
 }
 
-/// Whether a content type says no more than the kind does: all text here is UTF-8.
-fn is_implied(content_type: &str, kind: Kind) -> bool {
-    let mut parameters = content_type.split(';').skip(1).map(|parameter| parameter.trim().replace('"', ""));
-    essence(content_type) == kind.implied_type()
-        && parameters.all(|parameter| kind != Kind::Binary && parameter.eq_ignore_ascii_case("charset=utf-8"))
+/// What a content type names, in whatever case (RFC 9110 section 8.3.1).
+#[derive(Clone, Copy, Debug)]
+pub struct MediaType<'a> {
+    essence: &'a str,
+    /// What follows the first semicolon, if there is one.
+    parameters: Option<&'a str>,
 }
 
-/// The media type without its parameters, in lower case.
-pub(crate) fn essence(content_type: &str) -> String {
-    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+impl<'a> MediaType<'a> {
+    pub fn of(content_type: &'a str) -> MediaType<'a> {
+        let end = content_type.bytes().position(|b| b == b';');
+        let (essence, parameters) = match end {
+            Some(end) => (&content_type[..end], Some(&content_type[end + 1..])),
+            None => (content_type, None),
+        };
+        MediaType { essence: essence.trim(), parameters }
+    }
+
+    /// Whether it is this one, parameters aside.
+    pub fn is(self, essence: &str) -> bool {
+        self.essence.eq_ignore_ascii_case(essence)
+    }
+
+    pub(crate) fn is_text(self) -> bool {
+        self.essence.get(..5).is_some_and(|front| front.eq_ignore_ascii_case("text/"))
+    }
+
+    /// What clients say who were not told what they send.
+    fn is_form(self) -> bool {
+        self.is("application/x-www-form-urlencoded") || self.is("multipart/form-data")
+    }
+
+    /// Whether it says no more than the kind does: all text here is UTF-8.
+    fn is_implied(self, kind: Kind) -> bool {
+        let says_utf8 = |parameter: &str| parameter.trim().replace('"', "").eq_ignore_ascii_case("charset=utf-8");
+        let mut parameters = self.parameters.iter().flat_map(|parameters| parameters.split(';'));
+        self.is(kind.implied_type()) && parameters.all(|parameter| kind != Kind::Binary && says_utf8(parameter))
+    }
 }
 
 /// A type is 1..=255 bytes, does not begin with `$`, and fits on a line of an event stream.

@@ -9,9 +9,9 @@ use crate::gzip::{Sum, Total};
 use crate::notice::Notice;
 use crate::websocket::deflate::Deflate;
 use crate::websocket::header::{Opcode, write_server_header};
-use crate::{gzip, json, sse};
+use crate::{gzip, json, presence, sse};
 use bytes::Bytes;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// How an event is framed on its way to a subscriber.
@@ -73,21 +73,29 @@ impl Encoded {
     }
 
     fn new(write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
-        let mut out = Vec::with_capacity(256);
-        out.extend_from_slice(&[b'0'; CHUNK_HEAD]);
+        let mut out = SCRATCH.take();
+        out.clear();
+        out.extend_from_slice(&[0; CHUNK_HEAD]);
         write(&mut out);
+        let encoded = Encoded::of(&mut out);
+        if out.capacity() <= SCRATCH_MAX {
+            SCRATCH.set(out);
+        }
+        encoded
+    }
+
+    /// What was written behind the room for a chunk's head.
+    fn of(out: &mut Vec<u8>) -> Encoded {
         let length = out.len() - CHUNK_HEAD;
         if length == 0 {
             // An empty chunk would end the body.
             return Encoded { chunk: Bytes::new(), head: 0, sum: Sum::default() };
         }
-        let head = format!("{length:x}\r\n");
-        let start = CHUNK_HEAD - head.len();
-        out[start..CHUNK_HEAD].copy_from_slice(head.as_bytes());
+        let start = write_chunk_head(length, &mut out[..CHUNK_HEAD]);
         out.extend_from_slice(b"\r\n");
-        // Exactly as large as it is: it is kept as long as the event.
-        let chunk = Bytes::from(out.into_boxed_slice()).slice(start..);
-        Encoded { chunk, head: head.len() as u8, sum: Sum::default() }
+        // A copy, exactly as large as it is: it is kept as long as the event.
+        let chunk = Bytes::copy_from_slice(&out[start..]);
+        Encoded { chunk, head: (CHUNK_HEAD - start) as u8, sum: Sum::default() }
     }
 
     /// The bytes as one chunk of a chunked body; empty if there are none.
@@ -116,6 +124,25 @@ impl Encoded {
 
 /// Room for the largest chunk head: sixteen hexadecimal digits and a line break.
 const CHUNK_HEAD: usize = 18;
+/// Most room that a thread keeps to encode into, in bytes.
+const SCRATCH_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// Where an encoding grows until it is known how large it is.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Writes the line that begins a chunk so that it ends where `room` does, and tells where it starts.
+fn write_chunk_head(mut length: usize, room: &mut [u8]) -> usize {
+    let mut start = room.len() - 2;
+    room[start..].copy_from_slice(b"\r\n");
+    while length > 0 {
+        start -= 1;
+        room[start] = b"0123456789abcdef"[length & 15];
+        length >>= 4;
+    }
+    start
+}
 
 /// Encodes an event.
 pub fn event(event: &Event, form: Form) -> Encoded {
@@ -161,9 +188,10 @@ pub fn event(event: &Event, form: Form) -> Encoded {
             event.write_json(&mut json);
             frame(Opcode::Text, &json, deflated, out);
         }
-        Form::WsSession { .. } | Form::SseSession | Form::NdSession => {
-            rpc(form, "event", |out| event.write_json(out), out);
-        }
+        Form::WsSession { .. } | Form::SseSession | Form::NdSession => match presence::is_of_notices(&event.channel) {
+            true => rpc(form, "presence", |out| presence::write_params(event, out), out),
+            false => rpc(form, "event", |out| event.write_json(out), out),
+        },
     })
 }
 

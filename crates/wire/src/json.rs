@@ -1,7 +1,7 @@
 //! The little JSON that is written by hand, because it is on the fast path.
 
 /// Appends `text` as a JSON string (RFC 8259 section 7).
-pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
+pub fn string(text: &str, out: &mut Vec<u8>) {
     // Invariant: writing a `str` into a `Vec` has no way to fail.
     let _ = serde_json::to_writer(out, text);
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`name`], [`position`], [`event`], [`notice`]: the words;
 //! - [`sse`], [`ndjson`], [`websocket`]: the framings;
-//! - [`jsonrpc`]: JSON-RPC 2.0, what a session speaks;
+//! - [`jsonrpc`]: JSON-RPC 2.0, what a session speaks; [`presence`]: who is on a channel, and what is said of that;
 //! - [`form`]: an event in each framing, as the bytes that every subscriber shares; [`gzip`]: the same, compressed;
 //! - [`code`]: the one table of errors; [`limits`]: the one table of numbers.
 
@@ -15,13 +15,14 @@ pub mod event;
 pub mod form;
 pub mod forwarded;
 pub mod gzip;
-mod json;
+pub mod json;
 pub mod jsonrpc;
 pub mod limits;
 pub mod name;
 pub mod ndjson;
 pub mod notice;
 pub mod position;
+pub mod presence;
 pub mod proxy;
 pub mod sse;
 pub mod websocket;

@@ -27,6 +27,9 @@ pub const BATCH_MAX: usize = 128;
 pub const DEPTH_MAX: usize = 64;
 /// Longest JSON-RPC id as it is written, in bytes: it is kept until its call is answered.
 pub const ID_MAX: usize = 255;
+/// What somebody may show of themselves to those they share a channel with, as JSON, in bytes: it is kept while they are
+/// there, and sent to all who hear of it.
+pub const INFO_MAX: usize = 1024;
 
 const _: () = assert!(LOGS_MAX * MARK_MAX + (LOGS_MAX - 1) <= POSITION_MAX);
 const _: () = assert!(MARK_MAX <= 32);

@@ -49,11 +49,10 @@ impl fmt::Display for BadName {
 impl ChannelName {
     /// The name, if it keeps every rule but the reservation of `$`: see [`ChannelName::is_reserved`].
     pub fn new(text: &str) -> Result<ChannelName, BadName> {
-        check(text)?;
-        if text.split('/').any(|segment| matches!(segment, "*" | "**")) {
-            return Err(BadName::Wildcard);
+        match check(text)? {
+            Spelling::Literal => Ok(ChannelName(text.into())),
+            Spelling::Wildcards => Err(BadName::Wildcard),
         }
-        Ok(ChannelName(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -69,10 +68,27 @@ impl ChannelName {
     pub fn segments(&self) -> std::str::Split<'_, char> {
         self.0.split('/')
     }
+
+    /// The name with another segment in front, which may make it longer than a client's name can be.
+    pub(crate) fn under(&self, root: &str) -> ChannelName {
+        ChannelName(format!("{root}/{}", self.0).into())
+    }
+
+    /// The name that this one is [`ChannelName::under`] a segment; `None` if it is not.
+    pub(crate) fn beneath(&self, root: &str) -> Option<ChannelName> {
+        Some(ChannelName(self.0.strip_prefix(root)?.strip_prefix('/')?.into()))
+    }
+}
+
+/// How the segments of a checked text are to be taken.
+enum Spelling {
+    Literal,
+    /// At least one of them is a wildcard.
+    Wildcards,
 }
 
 /// The rules that names and patterns share.
-fn check(text: &str) -> Result<(), BadName> {
+fn check(text: &str) -> Result<Spelling, BadName> {
     if text.is_empty() {
         return Err(BadName::Empty);
     }
@@ -82,14 +98,16 @@ fn check(text: &str) -> Result<(), BadName> {
     if text.chars().any(char::is_control) {
         return Err(BadName::Control);
     }
-    for segment in text.split('/') {
+    let mut spelling = Spelling::Literal;
+    for segment in text.as_bytes().split(|b| *b == b'/') {
         match segment {
-            "" => return Err(BadName::EmptySegment),
-            "." | ".." => return Err(BadName::DotSegment),
+            b"" => return Err(BadName::EmptySegment),
+            b"." | b".." => return Err(BadName::DotSegment),
+            b"*" | b"**" => spelling = Spelling::Wildcards,
             _ => {}
         }
     }
-    Ok(())
+    Ok(spelling)
 }
 
 impl Borrow<str> for ChannelName {
@@ -150,6 +168,20 @@ impl Pattern {
 
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// The pattern with another segment in front.
+    pub(crate) fn under(&self, root: &str) -> Pattern {
+        let root = Segment::Literal(root.into());
+        Pattern { segments: std::iter::once(root).chain(self.segments.iter().cloned()).collect() }
+    }
+
+    /// The pattern that this one is [`Pattern::under`] a segment; `None` if it is not.
+    pub(crate) fn beneath(&self, root: &str) -> Option<Pattern> {
+        match &*self.segments {
+            [Segment::Literal(first), rest @ ..] if **first == *root => Some(Pattern { segments: rest.into() }),
+            _ => None,
+        }
     }
 
     /// The pattern with a value in place of a word, wherever the word stands in a segment. The value becomes a part of

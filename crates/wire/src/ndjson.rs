@@ -4,7 +4,7 @@
 //! `application/json`, kept as written; `base64` is binary. `type` names another content type.
 
 use crate::code::{Code, Problem};
-use crate::event::{Draft, Kind, essence, from_base64};
+use crate::event::{Draft, Kind, MediaType, from_base64};
 use crate::name::{BadName, ChannelName};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -257,7 +257,7 @@ fn draft(
     match (data, base64) {
         (Some(value), None) if value.get().starts_with('"') => text(event, content_type, owned(value)?),
         (Some(value), None) => {
-            if content_type.is_some_and(|text| essence(text).starts_with("text/")) {
+            if content_type.is_some_and(|text| MediaType::of(text).is_text()) {
                 return Err(Code::InvalidItem.because("`type` is a text, and `data` is no string"));
             }
             Draft::new(event, Kind::Json, content_type, Bytes::copy_from_slice(value.get().as_bytes()))
@@ -277,7 +277,7 @@ fn draft(
 
 /// A string is text whatever its type is called, except that as JSON it must parse.
 fn text(event: Option<&str>, content_type: Option<&str>, data: String) -> Result<Draft, Problem> {
-    let is_json = content_type.is_some_and(|text| essence(text) == "application/json");
+    let is_json = content_type.is_some_and(|text| MediaType::of(text).is("application/json"));
     Draft::new(event, if is_json { Kind::Json } else { Kind::Text }, content_type, data.into())
 }
 

@@ -12,7 +12,7 @@
 //! assert!(at(9) < at(10) && at(31) < at(32) && at(1023) < at(1024));
 //! ```
 
-use crate::limits::{LOGS_MAX, POSITION_MAX};
+use crate::limits::{LOGS_MAX, MARK_MAX, POSITION_MAX};
 use std::fmt;
 use std::str::FromStr;
 
@@ -39,16 +39,17 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Appends the mark's text, at most [`crate::limits::MARK_MAX`] bytes.
+    fn text(self) -> MarkText {
+        let (mut bytes, digits) = ([0; MARK_MAX], seq_digits(self.seq));
+        write_digits(self.epoch.0, &mut bytes[..EPOCH_CHARS]);
+        bytes[EPOCH_CHARS] = ALPHABET[digits];
+        write_digits(self.seq, &mut bytes[EPOCH_CHARS + 1..][..digits]);
+        MarkText { bytes, length: EPOCH_CHARS + 1 + digits }
+    }
+
+    /// Appends the mark's text, at most [`MARK_MAX`] bytes.
     pub fn write_to(self, out: &mut Vec<u8>) {
-        for i in (0..EPOCH_CHARS).rev() {
-            out.push(digit(self.epoch.0 >> (5 * i)));
-        }
-        let digits = seq_digits(self.seq);
-        out.push(ALPHABET[digits]);
-        for i in (0..digits).rev() {
-            out.push(digit(self.seq >> (5 * i)));
-        }
+        out.extend_from_slice(self.text().as_bytes());
     }
 
     fn parse(text: &[u8]) -> Option<Mark> {
@@ -68,7 +69,24 @@ impl Mark {
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Position::from(*self), f)
+        f.write_str(self.text().as_str())
+    }
+}
+
+/// The text of a [`Mark`], in no memory but its own.
+struct MarkText {
+    bytes: [u8; MARK_MAX],
+    length: usize,
+}
+
+impl MarkText {
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn as_str(&self) -> &str {
+        // Invariant: the alphabet is ASCII.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -76,8 +94,12 @@ fn seq_digits(seq: u64) -> usize {
     ((64 - seq.leading_zeros() as usize).div_ceil(5)).max(1)
 }
 
-fn digit(bits: u64) -> u8 {
-    ALPHABET[(bits & 31) as usize]
+/// Writes the last digits of a number, as many as there is room for.
+fn write_digits(mut number: u64, out: &mut [u8]) {
+    for digit in out.iter_mut().rev() {
+        *digit = ALPHABET[(number & 31) as usize];
+        number >>= 5;
+    }
 }
 
 fn value(digit: u8) -> Option<u64> {
@@ -138,9 +160,8 @@ impl From<Mark> for Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(crate::limits::MARK_MAX);
-        self.write_to(&mut text);
-        f.write_str(&String::from_utf8_lossy(&text))
+        fmt::Display::fmt(&self.first, f)?;
+        self.rest.iter().try_for_each(|mark| write!(f, ".{mark}"))
     }
 }
 

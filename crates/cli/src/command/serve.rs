@@ -20,8 +20,8 @@ Every setting is also a key of the file and a variable of the environment: `hear
 `message` in [limits] and SWITCHBOARD_LIMITS_MESSAGE. Flags go before the environment, the environment before the \
 file. --print-config lists them all, with what holds and why; what it prints is a file that --config reads.
 
-SIGHUP has the configuration read again, and what it says of access taken over: keys, rules, origins. No connection is \
-dropped, but for streams that are no longer allowed. All else takes a restart.
+SIGHUP has the configuration read again, and what it says of access taken over: keys, origins, rules, and what channels \
+take. No connection is dropped, but for streams that are no longer allowed. All else takes a restart.
 
 SIGTERM and Ctrl-C stop the server within --drain: every client is told and connects again elsewhere or later. A second \
 one stops it at once. Exit codes: 0 stopped as told, 1 could not start, 2 wrong flags or configuration, 130 stopped at \

@@ -71,8 +71,11 @@ pub struct Arguments {
     /// A pattern that its holder may manage
     #[arg(long, value_name = "PATTERN", conflicts_with = "token")]
     manage: Vec<String>,
+    /// What others see of the user, as JSON
+    #[arg(long, value_name = "JSON", conflicts_with = "token")]
+    info: Option<String>,
     /// Make an API key, and what the configuration has of it
-    #[arg(long, conflicts_with_all = ["token", "key_file", "sub", "subscribe", "publish", "presence", "manage"])]
+    #[arg(long, conflicts_with_all = ["token", "key_file", "sub", "info", "subscribe", "publish", "presence", "manage"])]
     api_key: bool,
 }
 
@@ -121,6 +124,10 @@ fn claims(arguments: &Arguments, settings: &Settings) -> Result<Value, Failure> 
         ("jti", arguments.id.as_ref()),
     ];
     claims.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text?)))));
+    if let Some(info) = &arguments.info {
+        let info = serde_json::from_str(info).map_err(|_| Failure::Usage("--info: it is no JSON".into()))?;
+        claims.insert("info".into(), info);
+    }
     claims.insert("iat".into(), json!(issued));
     claims.insert("exp".into(), json!(issued + time.as_secs()));
     let Arguments { subscribe, publish, presence, manage, .. } = arguments;
@@ -141,5 +148,9 @@ fn explain(token: &str, settings: &Settings) -> Result<(), Failure> {
     writeln!(out, "{text}")?;
     let shown = Shown::of(token, settings, now()).map_err(|problem| Failure::Refused(problem.to_string()))?;
     let left = shown.expires().unwrap_or_default().saturating_sub(now()) / 1000;
-    Ok(writeln!(out, "this configuration takes it: {}, for {left} s more", shown.describe())?)
+    writeln!(out, "this configuration takes it: {}, for {left} s more", shown.describe())?;
+    match shown.info() {
+        Some(info) => Ok(writeln!(out, "what others are to see of the user: {info}")?),
+        None => Ok(()),
+    }
 }

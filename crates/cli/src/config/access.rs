@@ -1,15 +1,16 @@
 //! What the configuration says of access, as meant.
 
-use super::suggest::nearest;
+use super::suggest::known;
 use super::value::{Count, Hidden, Size, Span, Text, Texts};
 use super::written::{ApiKey, Key, Origin, Problem, Rule, Said, Written};
+use crate::units::show_size;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use switchboard::auth::fetch::Address;
 use switchboard::auth::keys::Algorithm;
-use switchboard::auth::settings::{Jwks, Secret};
+use switchboard::auth::settings::{ChannelLimit, Jwks, Secret};
 use switchboard::auth::sign::SigningKey;
-use switchboard::auth::{self, Settings, trust};
+use switchboard::auth::{self, Settings};
+use switchboard::outward::{Address, trust};
 use switchboard_hub::access::{self, Action, Grants, Whom};
 use switchboard_wire::Pattern;
 
@@ -33,7 +34,7 @@ fn jwks_of(written: &Written) -> Option<&Said<Text>> {
     written.auth_jwks.as_ref().filter(|said| !said.value.0.is_empty())
 }
 
-fn says_who(rule: &Rule) -> bool {
+pub(super) fn says_who(rule: &Rule) -> bool {
     [&rule.subscribe, &rule.publish, &rule.presence].into_iter().any(Option::is_some)
 }
 
@@ -65,6 +66,9 @@ pub fn apply(written: &Written, settings: &mut Settings, problems: &mut Vec<Prob
     }
     for rule in written.rules.iter().filter(|rule| says_who(rule)) {
         take(rule_of(rule), problems, |rule| settings.access.rules.extend(rule));
+    }
+    for rule in &written.rules {
+        take(limit_of(written, rule), problems, |limit| settings.channel_limits.extend(limit));
     }
 }
 
@@ -177,7 +181,7 @@ pub fn first_secret(written: &Written) -> Result<Option<SigningKey>, String> {
     Ok(None)
 }
 
-fn read_file(file: &Said<String>) -> Result<Vec<u8>, Vec<Problem>> {
+pub fn read_file(file: &Said<String>) -> Result<Vec<u8>, Vec<Problem>> {
     std::fs::read(&file.value).map_err(|error| {
         vec![Problem::at(&file.origin, format!("{} cannot be read: {}", file.value, crate::failure::plain(&error)))]
     })
@@ -212,7 +216,7 @@ fn api_key_of(key: &ApiKey) -> Result<auth::apikey::ApiKey, Vec<Problem>> {
     }
 }
 
-fn pattern(text: &str, origin: &Origin) -> Result<Pattern, Problem> {
+pub(super) fn pattern(text: &str, origin: &Origin) -> Result<Pattern, Problem> {
     Pattern::new(text).map_err(|bad| Problem::at(origin, format!("pattern `{text}`: {bad}")))
 }
 
@@ -220,17 +224,13 @@ fn rule_of(rule: &Rule) -> Result<Option<access::Rule>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut whom = |action: Action, said: &Option<Said<String>>| {
         let said = said.as_ref()?;
-        let known = Whom::ALL.into_iter().find(|whom| whom.as_str() == said.value);
-        if known.is_none() {
-            let words = Whom::ALL.map(Whom::as_str);
-            let hint = match nearest(&said.value, words) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => format!("; there are {}", words.join(", ")),
-            };
+        let meant = Whom::ALL.into_iter().find(|whom| whom.as_str() == said.value);
+        if meant.is_none() {
+            let hint = known(&said.value, Whom::ALL.map(Whom::as_str));
             let sentence = format!("`{}` is for `{}`, which is nobody known{hint}", action.as_str(), said.value);
             problems.push(Problem::at(&said.origin, sentence));
         }
-        known
+        meant
     };
     let subscribe = whom(Action::Subscribe, &rule.subscribe);
     let publish = whom(Action::Publish, &rule.publish);
@@ -247,6 +247,29 @@ fn rule_of(rule: &Rule) -> Result<Option<access::Rule>, Vec<Problem>> {
         return Err(problems);
     }
     Ok(read.map(|pattern| access::Rule { pattern, subscribe, publish, presence }))
+}
+
+/// How much and how fast is published to the channels of a rule, if it says so.
+fn limit_of(written: &Written, rule: &Rule) -> Result<Option<ChannelLimit>, Vec<Problem>> {
+    let Rule { pattern: Some(said), publishes, message, .. } = rule else { return Ok(None) };
+    if publishes.is_none() && message.is_none() {
+        return Ok(None);
+    }
+    let most = written.limits_message.as_ref().map(|said| said.value.0);
+    if let (Some(own), Some(most)) = (message, most)
+        && own.value.0 > most
+    {
+        let (own_size, most) = (show_size(own.value.0), show_size(most));
+        let sentence =
+            format!("`message` is {own_size}, more than `limits.message` with {most}, which holds for all channels");
+        return Err(vec![Problem::at(&own.origin, sentence)]);
+    }
+    let read = pattern(&said.value, &said.origin);
+    // A pattern that is none is complained of with the class, or with who may do what, if the rule says any of that.
+    let told = rule.class.is_some() || says_who(rule);
+    let pattern = read.map_err(|bad| if told { Vec::new() } else { vec![bad] })?;
+    let publishes = publishes.as_ref().map(|said| u32::try_from(said.value.0).unwrap_or(u32::MAX));
+    Ok(Some(ChannelLimit { pattern, publishes, message: message.as_ref().map(|said| said.value.0) }))
 }
 
 #[cfg(test)]

@@ -41,6 +41,41 @@ fn keys_rules_and_names_are_taken_over() {
 }
 
 #[test]
+fn a_rule_limits_what_is_published_and_leaves_open_mode_and_the_class_as_they_are() {
+    let text = "[limits]\nmessage = \"64KiB\"\n[[channel]]\npattern = \"chat/*\"\npublishes = 20\n\
+                [[channel]]\npattern = \"**\"\nclass = \"history\"\nbytes = \"1MiB\"\nmessage = \"4KiB\"\n";
+    let meant = of(text).unwrap();
+    let settings = meant.server.auth;
+    assert!(settings.is_open() && settings.access.rules.is_empty());
+    assert_eq!(meant.server.policy.rules.len(), 1);
+    let limit = |pattern: &str, publishes, message| ChannelLimit {
+        pattern: Pattern::new(pattern).unwrap(),
+        publishes,
+        message,
+    };
+    assert_eq!(settings.channel_limits, [limit("chat/*", Some(20), None), limit("**", None, Some(4096))]);
+    let held = |channel: &str| {
+        let channel = switchboard_wire::ChannelName::new(channel).unwrap();
+        let of = |what: fn(&ChannelLimit) -> Option<usize>| ChannelLimit::of(&settings.channel_limits, &channel, what);
+        (of(|limit| limit.publishes.map(|most| most as usize)), of(|limit| limit.message))
+    };
+    assert_eq!((held("chat/a"), held("a")), ((Some(20), Some(4096)), (None, Some(4096))));
+    assert_eq!(meant.warnings, [], "a message that is shorter than what the channel holds is fine");
+    for (text, begins) in [
+        ("[[channel]]\npattern = \"a\"\npublishes = 0", "s.toml:3: `publishes` is 0"),
+        ("[[channel]]\npattern = \"a//b\"\npublishes = 1", "s.toml:2: pattern `a//b`"),
+        ("[[channel]]\npattern = \"a//b\"\nclass = \"state\"\npublishes = 1", "s.toml:2: pattern `a//b`"),
+        (
+            "[[channel]]\npattern = \"a\"\nmessage = \"2MiB\"",
+            "s.toml:3: `message` is 2MiB, more than `limits.message` with 1MiB",
+        ),
+    ] {
+        let problems = of(text).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].starts_with(begins), "{text}: {problems:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_where_it_stands() {
     let key = |rest: &str| format!("[[auth.key]]\n{rest}\n");
     let cases = [

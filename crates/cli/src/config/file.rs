@@ -3,7 +3,9 @@
 use super::suggest::nearest;
 use super::value::Hidden;
 use super::value::{Value, kind};
-use super::written::{API_KEY_KEYS, ApiKey, KEY_KEYS, Key, Origin, Problem, RULE_KEYS, Rule, SETTINGS, Said, Written};
+use super::written::{
+    API_KEY_KEYS, ApiKey, CLASSLESS_KEYS, KEY_KEYS, Key, Origin, Problem, RULE_KEYS, Rule, SETTINGS, Said, Written,
+};
 use std::ops::Range;
 use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
@@ -107,9 +109,8 @@ impl Reader<'_> {
 
     fn rule(&mut self, table: &DeTable<'_>, origin: &Origin) {
         let mut rule = Rule::default();
-        let says_who = ["subscribe", "publish", "presence"].iter().any(|key| table.contains_key(*key));
-        // A rule that says who may do what leaves the class to another.
-        let needed: &[&'static str] = if says_who { &["pattern"] } else { &["pattern", "class"] };
+        let says_more = CLASSLESS_KEYS.iter().any(|key| table.contains_key(*key));
+        let needed: &[&'static str] = if says_more { &["pattern"] } else { &["pattern", "class"] };
         self.entries(("channel", &RULE_KEYS, needed), table, origin, |key, value, origin| match key {
             "pattern" => said(string(value), origin, &mut rule.pattern),
             "class" => said(string(value), origin, &mut rule.class),
@@ -118,7 +119,10 @@ impl Reader<'_> {
             "bytes" => said(Value::from_toml(value), origin, &mut rule.bytes),
             "subscribe" => said(string(value), origin, &mut rule.subscribe),
             "publish" => said(string(value), origin, &mut rule.publish),
-            _ => said(string(value), origin, &mut rule.presence),
+            "presence" => said(string(value), origin, &mut rule.presence),
+            "publishes" => said(Value::from_toml(value), origin, &mut rule.publishes),
+            "message" => said(Value::from_toml(value), origin, &mut rule.message),
+            _ => said(string(value), origin, &mut rule.track),
         });
         self.written.rules.push(rule);
     }

@@ -1,8 +1,8 @@
 //! Settings as meant: checked against each other and resolved into what the server takes.
 
-use super::access;
 use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
+use super::{access, application, presence};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -20,11 +20,13 @@ pub struct Meant {
     pub warnings: Vec<Problem>,
 }
 
+/// A value that nobody said.
+pub(super) fn said<T>(value: T) -> Option<Said<T>> {
+    Some(Said { value, origin: Origin::Default })
+}
+
 /// What holds where nobody says otherwise, as if it had been written.
 pub fn defaults() -> Written {
-    fn said<T>(value: T) -> Option<Said<T>> {
-        Some(Said { value, origin: Origin::Default })
-    }
     let config = Config::default();
     let Config { limits, timeouts, policy, auth, .. } = config;
     let history = retention(&policy);
@@ -64,6 +66,7 @@ pub fn defaults() -> Written {
         memory_channels: said(Count(policy.channels)),
         idempotency_keys: said(Count(policy.keys)),
         idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
+        presence_debounce: said(Span(config.presence.debounce)),
         auth_issuer: said(Texts(auth.issuers)),
         auth_audience: said(Texts(auth.audiences)),
         auth_skew: said(Span(auth.skew)),
@@ -84,16 +87,13 @@ pub fn defaults() -> Written {
 }
 
 fn of_sessions(session: &switchboard::config::Session) -> Written {
-    fn said<T>(value: T) -> Option<Said<T>> {
-        Some(Said { value, origin: Origin::Default })
-    }
     Written {
         session_linger: said(Span(session.linger)),
         session_memory: said(Size(session.memory)),
         session_count: said(session.count.map(Count)),
         session_calls: said(Count(session.calls)),
         session_call_timeout: said(Span(session.call_timeout)),
-        ..Written::default()
+        ..application::defaults()
     }
 }
 
@@ -113,6 +113,8 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     apply_policy(written, &mut config, &mut problems);
     apply_proxies(written, &mut config.proxies, &mut problems);
     access::apply(written, &mut config.auth, &mut problems);
+    presence::apply(written, &mut config.presence, &mut problems);
+    config.application = application::resolve(written, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
@@ -225,11 +227,7 @@ fn class_of(rule: &Rule, class: &Said<String>, history: Retention) -> Result<Cla
             return Err(Problem::at(&class.origin, sentence));
         }
         unknown => {
-            let known = ["history", "ephemeral", "state"];
-            let hint = match super::suggest::nearest(unknown, known) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => format!("; there are {}", known.join(", ")),
-            };
+            let hint = super::suggest::known(unknown, ["history", "ephemeral", "state"]);
             return Err(Problem::at(&class.origin, format!("unknown class `{unknown}`{hint}")));
         }
     };
@@ -329,10 +327,17 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("auth.jwks_refresh", span(&written.auth_jwks_refresh));
     check("auth.lifetime", span(&written.auth_lifetime));
     check("auth.token_size", size(&written.auth_token_size));
+    check("application.timeout", span(&written.application_timeout));
+    check("application.concurrency", count(&written.application_concurrency));
+    check("application.notices", count(&written.application_notices));
+    check("application.failures", count(&written.application_failures));
+    check("application.pause", span(&written.application_pause));
     for rule in &written.rules {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
         check("bytes", size(&rule.bytes));
+        check("publishes", count(&rule.publishes));
+        check("message", size(&rule.message));
     }
 }
 
@@ -390,8 +395,13 @@ fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
         out.push(Problem::at(origin, alone("history.bytes", history)));
     }
     // A rule that says nothing of it takes what was complained of already.
-    for bytes in written.rules.iter().filter_map(|rule| rule.bytes.as_ref()).filter(|bytes| message > bytes.value.0) {
-        out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
+    for rule in &written.rules {
+        let Some(bytes) = &rule.bytes else { continue };
+        // What a rule says of its own messages goes before what holds for all.
+        let largest = rule.message.as_ref().map_or(message, |own| own.value.0);
+        if largest > bytes.value.0 {
+            out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
+        }
     }
     if let Some(said) = written.heartbeat.as_ref().filter(|said| said.value.0 < HEARTBEAT_LEAST) {
         let sentence = format!(

@@ -1,9 +1,11 @@
 //! Configuration in two steps: as [`written`] by flags, environment and file, and as [`meant`].
 
 pub mod access;
+mod application;
 pub mod environment;
 mod file;
 pub mod meant;
+mod presence;
 mod print;
 mod suggest;
 pub mod value;

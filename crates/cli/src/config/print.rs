@@ -20,7 +20,8 @@ pub fn print(written: &Written) -> String {
             let _ = write!(out, "\n[{table}]");
             open = table;
         }
-        let _ = write!(out, "\n# {}\n{key} = {value}  # {}\n", setting.about, from(origin));
+        let (hidden, value) = if setting.hidden { ("# ", "it is not shown") } else { ("", &*value) };
+        let _ = write!(out, "\n# {}\n{hidden}{key} = {value}  # {}\n", setting.about, from(origin));
     }
     for key in &written.keys {
         print_key(key, &mut out);
@@ -91,6 +92,9 @@ fn print_rule(rule: &Rule, out: &mut String) {
         ("subscribe", text(&rule.subscribe)),
         ("publish", text(&rule.publish)),
         ("presence", text(&rule.presence)),
+        ("publishes", value(&rule.publishes)),
+        ("message", value(&rule.message)),
+        ("track", text(&rule.track)),
     ];
     print_entries("channel", entries, out);
 }
@@ -138,6 +142,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_secret_is_not_shown() {
+        let (written, problems) = file::read("s.toml", "[application]\nurl = \"http://a/\"\nsecret = [\"hush, hush\"]");
+        assert_eq!(problems, []);
+        assert_eq!(written.application_secret.as_ref().unwrap().value.0, ["hush, hush"]);
+        let text = print(&written);
+        assert!(text.contains("# secret = it is not shown  # file s.toml:3\n") && !text.contains("hush"), "{text}");
+        assert!(!format!("{written:?}").contains("hush"));
+    }
+
     fn setting_text() -> impl Strategy<Value = Vec<(usize, String)>> {
         let texts = prop::sample::select(vec![
             "1",
@@ -173,10 +187,12 @@ mod tests {
             for (i, text) in &texts {
                 let _ = (SETTINGS[*i].read_text)(&mut written, text, Origin::Environment("X".to_owned()));
             }
-            // None of the texts is an origin, a URL, a file of roots or a proxy, and few are names of cookies.
+            // None of the texts is an origin, a URL, a secret, a file or a proxy, and few are names of cookies.
             (written.proxies_addresses, written.proxies_header, written.proxies_protocol) = (None, None, None);
             (written.auth_origins, written.auth_cookie, written.auth_jwks) = (None, None, None);
-            written.auth_jwks_ca = None;
+            (written.auth_jwks_ca, written.application_ca, written.application_fields) = (None, None, None);
+            (written.application_url, written.application_secret, written.application_secret_file) = (None, None, None);
+            (written.application_asks, written.application_tells) = (None, None);
             written.insecure = Some(Said { value: true, origin: Origin::Flag("--insecure") });
             for (pattern, events, history) in rules {
                 let origin = Origin::Flag("--test");
@@ -185,6 +201,7 @@ mod tests {
                     pattern: said(&pattern),
                     class: said(if history { "history" } else { "state" }),
                     events: history.then(|| Said { value: crate::config::value::Count(events), origin: origin.clone() }),
+                    track: if history { said("members") } else { None },
                     ..Rule::default()
                 });
             }

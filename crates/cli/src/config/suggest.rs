@@ -11,6 +11,14 @@ pub fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>)
         .map(|(_, candidate)| candidate)
 }
 
+/// What to say of a word that is not among those that are known: the one that may be meant, or all.
+pub fn known<const N: usize>(written: &str, words: [&str; N]) -> String {
+    match nearest(written, words) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => format!("; there are {}", words.join(", ")),
+    }
+}
+
 /// From 0 to 1. A key in the wrong table is close to the same key in the right one, but not as close as a slip of
 /// the finger in the right table.
 fn closeness(written: &str, candidate: &str) -> f64 {

@@ -7,6 +7,9 @@ use toml::de::DeValue;
 
 /// A value of a setting. Errors are sentences without a full stop; the caller says where.
 pub trait Value: Sized {
+    /// Whether it is a secret, which is not shown.
+    const HIDDEN: bool = false;
+
     /// From a flag or an environment variable.
     fn from_text(text: &str) -> Result<Self, String>;
 
@@ -241,6 +244,36 @@ pub struct Hidden(pub String);
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+/// Several such texts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hiddens(pub Vec<String>);
+
+impl std::fmt::Debug for Hiddens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secrets]")
+    }
+}
+
+impl Value for Hiddens {
+    const HIDDEN: bool = true;
+
+    fn from_text(text: &str) -> Result<Hiddens, String> {
+        Texts::from_text(text).map(|texts| Hiddens(texts.0))
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Hiddens, String> {
+        match value {
+            // One that holds a comma is one all the same.
+            DeValue::String(text) => Ok(Hiddens(vec![text.to_string()])),
+            other => Texts::from_toml(other).map(|texts| Hiddens(texts.0)),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        quoted("it is not shown")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Settings as written: what the flags, the environment or the file said, each as the same struct of options, and
 //! where it was said. One table holds every setting; the file, the environment and `--print-config` all follow it.
 
-use super::value::{Count, Format, Hidden, Level, Listen, Size, Span, Text, Texts, Value};
+use super::value::{Count, Format, Hidden, Hiddens, Level, Listen, Size, Span, Text, Texts, Value};
 use std::fmt;
 use std::sync::Arc;
 use toml::de::DeValue;
@@ -75,10 +75,16 @@ pub struct Rule {
     pub subscribe: Option<Said<String>>,
     pub publish: Option<Said<String>>,
     pub presence: Option<Said<String>>,
+    pub publishes: Option<Said<Count>>,
+    pub message: Option<Said<Size>>,
+    pub track: Option<Said<String>>,
 }
 
 /// Keys of a `[[channel]]`.
-pub const RULE_KEYS: [&str; 8] = ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence"];
+pub const RULE_KEYS: [&str; 11] =
+    ["pattern", "class", "events", "age", "bytes", "subscribe", "publish", "presence", "publishes", "message", "track"];
+/// Those beside which a rule may leave the class to another.
+pub const CLASSLESS_KEYS: [&str; 6] = ["subscribe", "publish", "presence", "publishes", "message", "track"];
 
 /// One `[[auth.key]]`, as written.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -120,6 +126,8 @@ pub struct Setting {
     pub read_toml: fn(&mut Written, &DeValue<'_>, Origin) -> Result<(), String>,
     /// The value as TOML, and where it was said, if it was.
     pub show: fn(&Written) -> Option<(String, &Origin)>,
+    /// Whether the value is a secret, which is not printed.
+    pub hidden: bool,
 }
 
 impl Setting {
@@ -169,6 +177,7 @@ macro_rules! settings {
                 Ok(())
             },
             show: |written| written.$field.as_ref().map(|said| (said.value.to_toml(), &said.origin)),
+            hidden: <$type>::HIDDEN,
         }),*];
     };
 }
@@ -226,6 +235,8 @@ settings! {
     memory_channels: Count = "memory.channels", "Channels kept; beyond it the longest unused go first.";
     idempotency_keys: Count = "idempotency.keys", "Idempotency keys kept; beyond it a publish with a new key is refused.";
     idempotency_age: Span = "idempotency.age", "How long an idempotency key is kept.";
+    presence_debounce: Span = "presence.debounce",
+        "How long somebody who left a channel may take to come back before the others are told.";
     auth_issuer: Texts = "auth.issuer", "Issuers (`iss`) whose tokens count; where none is named, any.";
     auth_audience: Texts = "auth.audience", "Audiences (`aud`) of which a token names one; where none is named, any.";
     auth_skew: Span = "auth.skew", "How far the clocks of issuers may be off.";
@@ -240,6 +251,24 @@ settings! {
     auth_revocations: Count = "auth.revocations", "Revocations kept; beyond it another is refused.";
     auth_metrics: bool = "auth.metrics", "Whether /metrics asks for an identity that may manage all channels.";
     auth_origins: Texts = "auth.origins", "Origins of web pages that may use the server besides its own; \"*\" is any.";
+    application_url: Text = "application.url",
+        "Where the application is that sessions ask, by JSON-RPC over HTTP; nowhere where this is empty.";
+    application_secret: Hiddens = "application.secret", "What requests to it are signed with; several while one follows another.";
+    application_secret_file: Texts = "application.secret_file", "Files with such secrets, one in each.";
+    application_ca: Text = "application.ca",
+        "A file of certificates in PEM: roots that its certificate may lead to, besides the built-in ones.";
+    application_asks: Texts = "application.asks",
+        "What it is asked before it happens: \"connect\", \"subscribe\", \"publish\".";
+    application_tells: Texts = "application.tells",
+        "What it is told after it happened: \"disconnected\", \"channel.occupied\", \"channel.vacated\".";
+    application_fields: Texts = "application.fields",
+        "Fields of the request that opens a session, which `connect` shows, such as \"cookie\".";
+    application_timeout: Span = "application.timeout", "How long a call to it may take, waiting included.";
+    application_concurrency: Count = "application.concurrency", "Requests made to it at once.";
+    application_queue: Count = "application.queue", "Calls that wait beyond these; more are refused.";
+    application_notices: Count = "application.notices", "Notifications that wait for it; beyond it the oldest go.";
+    application_failures: Count = "application.failures", "Failures in a row after which it is given a rest.";
+    application_pause: Span = "application.pause", "How long a rest.";
 }
 
 #[cfg(test)]

@@ -13,8 +13,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long a connection may take to be made, and to say something first: what holds a stream back for longer is no use.
 const FIRST: Duration = Duration::from_secs(10);
-/// A connection on which nothing comes for so long, not even a heartbeat, is dead.
+/// A connection on which nothing comes for so long, not even a heartbeat, is dead, unless the server says how often to expect
+/// something.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
+/// A page is waited for, and may be late.
+pub(super) const WAITED: Duration = Duration::from_secs(WAIT + 10);
 /// How long a page may wait for something to say, in seconds.
 const WAIT: u64 = 25;
 /// Failures in a row after which a transport that has worked is doubted.
@@ -57,10 +60,10 @@ impl Link {
     }
 
     /// When its silence has lasted too long.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self, silence: Duration) -> Option<Instant> {
         match self {
             Link::Open { since, greeted: false, .. } => Some(*since + FIRST),
-            Link::Open { down, .. } => Some(down.heard + SILENCE),
+            Link::Open { down, .. } => Some(down.heard + silence),
             Link::Idle(_) | Link::Opening(_) => None,
         }
     }

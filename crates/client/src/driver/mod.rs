@@ -36,7 +36,13 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 pub(crate) enum Command {
     Call { method: String, params: Params<'static>, repeats: bool, timeout: Duration, reply: Reply<Json<'static>> },
     Notify { method: String, params: Params<'static> },
-    Listen { channel: String, since: Option<String>, items: mpsc::Sender<Queued>, ready: Reply<(ListenerId, String)> },
+    Listen {
+        channel: String,
+        since: Option<String>,
+        presence: bool,
+        items: mpsc::Sender<Queued>,
+        ready: Reply<(ListenerId, String)>,
+    },
 }
 
 /// What it does not wait for.
@@ -170,8 +176,14 @@ impl Driver {
     fn deadline(&self) -> Instant {
         let session = self.session.deadline().map(|at| self.started + Duration::from_millis(at));
         let leaving = self.leaving.as_ref().map(|(until, _)| *until);
-        let all = [session, self.link.deadline(), self.post_at.filter(|_| self.posting.is_none()), leaving];
+        let all = [session, self.link.deadline(self.silence()), self.post_at.filter(|_| self.posting.is_none()), leaving];
         all.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    /// How long a connection may be silent.
+    fn silence(&self) -> Duration {
+        let heartbeat = self.session.said().and_then(|said| said.heartbeat);
+        heartbeat.map_or(link::SILENCE, |every| Duration::from_millis(every.saturating_mul(5) / 2).max(link::WAITED))
     }
 
     fn tick(&mut self) {
@@ -180,9 +192,8 @@ impl Driver {
         if self.post_at.is_some_and(|at| at <= now) {
             self.post_at = None;
         }
-        if self.link.deadline().is_some_and(|at| at <= now) {
-            let silence = link::SILENCE.as_secs();
-            self.cut(transport::lost(format!("nothing was heard from the server, for {silence} s or from the start")));
+        if self.link.deadline(self.silence()).is_some_and(|at| at <= now) {
+            self.cut(transport::lost("nothing was heard from the server for too long"));
         }
     }
 
@@ -193,7 +204,7 @@ impl Driver {
                 self.calls.insert(self.session.call(&method, params, repeats, Some(deadline)), reply);
             }
             Command::Notify { method, params } => self.session.notify(&method, params),
-            Command::Listen { channel, since, items, ready } => match self.session.listen(&channel, since) {
+            Command::Listen { channel, since, presence, items, ready } => match self.session.listen(&channel, since, presence) {
                 Ok(listener) => _ = self.listeners.insert(listener, Listener { items, ready: Some(ready) }),
                 Err(bad) => _ = ready.send(Err(Error::Invalid(format!("`{channel}` is no channel: {bad}")))),
             },

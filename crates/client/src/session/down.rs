@@ -4,10 +4,13 @@ use super::calls::What;
 use super::words::{CaughtUp, Closing, End, Expires, Page, Positioned, Said, Subscribed};
 use super::{AGAIN, Broken, Happening, Place, Session};
 use crate::error::RpcError;
-use crate::event::{Event, Gap, Item};
+use crate::event::{Event, Gap, Item, Presence};
 use serde::Deserialize;
 use std::sync::Arc;
 use switchboard_wire::jsonrpc::{Incoming, Invalid, Json, Member, Message, Notification, Params, Response, parse};
+
+/// What the name of the system's own channel begins with that tells of another who comes and goes.
+const PRESENCE: &str = "$presence/";
 
 impl Session {
     /// A message arrived; with the place after it, where the transport says one.
@@ -90,19 +93,37 @@ impl Session {
             "session" => return self.begins(read(params)?),
             "event" => {
                 let event: Event = read(params)?;
-                let listeners = self.subscriptions.hearing(Some(&event.channel));
+                let listeners = self.subscriptions.hearing(Some(&event.channel), false);
                 self.moved(event.position().to_owned());
                 self.heard(listeners, Item::Event(Arc::new(event)));
             }
             "gap" => {
                 let gap: Gap = read(params)?;
-                let listeners = self.subscriptions.hearing(gap.channel.as_deref());
+                // What is lost of the system's own channel of presence concerns those who hear who comes and goes.
+                let of_presence = gap.channel.as_deref().and_then(|channel| channel.strip_prefix(PRESENCE));
+                let listeners = match of_presence {
+                    Some(channel) => self.subscriptions.hearing(Some(channel), true),
+                    None => self.subscriptions.hearing(gap.channel.as_deref(), false),
+                };
                 self.moved(gap.to.clone());
                 self.heard(listeners, Item::Gap(Arc::new(gap)));
             }
             "position" => {
                 let position = read::<Positioned>(params)?.position;
                 self.moved(position);
+            }
+            "caught_up" => {
+                let CaughtUp { channel, position } = read(params)?;
+                // Several are no subscription of this client's.
+                if let Some(channel) = channel.as_str() {
+                    self.subscriptions.caught_up(channel);
+                }
+                self.moved(position);
+            }
+            "presence" => {
+                let presence: Presence = read(params)?;
+                let listeners = self.subscriptions.hearing(Some(&presence.channel), true);
+                self.heard(listeners, Item::Presence(Arc::new(presence)));
             }
             "end" => {
                 let End { channel } = read(params)?;
@@ -122,17 +143,14 @@ impl Session {
 
     /// A channel has ended: who listens to it alone has heard everything.
     fn ended(&mut self, channel: &str) {
-        let listeners = self.subscriptions.hearing(Some(channel));
+        let listeners = self.subscriptions.hearing(Some(channel), false);
         self.heard(listeners.clone(), Item::End(channel.into()));
         for listener in listeners {
             if self.subscriptions.is_of(listener, channel) {
-                self.subscriptions.remove(listener);
+                // The server stays subscribed, should the channel be made anew.
+                self.leave(listener);
                 self.happened.push_back(Happening::Finished { listener });
             }
-        }
-        // Nothing more comes of a subscription that has ended. The others are where they were.
-        if let Some(live) = self.subscriptions.caught_up(channel) {
-            self.moved(live);
         }
     }
 
@@ -162,11 +180,6 @@ impl Session {
                 "expiring" => {
                     let Expires { expires } = read(&said.params)?;
                     self.happened.push_back(Happening::Expiring { expires });
-                }
-                "caught_up" => {
-                    let CaughtUp { channel, position } = read(&said.params)?;
-                    self.subscriptions.caught_up(&channel);
-                    self.moved(position);
                 }
                 method => {
                     if method == "subscribed" {
@@ -251,7 +264,7 @@ impl Session {
 
 /// Whether a notification is numbered.
 fn is_control(method: &str) -> bool {
-    !matches!(method, "session" | "event" | "presence" | "gap" | "end" | "position" | "closing")
+    !matches!(method, "session" | "event" | "presence" | "gap" | "end" | "position" | "caught_up" | "closing")
 }
 
 fn read<'a, T: Deserialize<'a>>(params: &'a Params<'_>) -> Result<T, Broken> {

@@ -210,9 +210,9 @@ impl Session {
         }
     }
 
-    /// Somebody listens to a channel or a pattern.
-    pub fn listen(&mut self, channel: &str, since: Option<String>) -> Result<ListenerId, BadName> {
-        self.subscriptions.add(channel, since)
+    /// Somebody listens to a channel or a pattern, perhaps also to who comes and goes.
+    pub fn listen(&mut self, channel: &str, since: Option<String>, presence: bool) -> Result<ListenerId, BadName> {
+        self.subscriptions.add(channel, since, presence)
     }
 
     /// And does not any more.
@@ -276,7 +276,7 @@ impl Session {
     pub fn next_up(&mut self, now: u64) -> Option<(u64, Bytes)> {
         self.said.as_ref()?;
         while let Some(ask) = self.subscriptions.next_ask(self.calls.next(), now) {
-            let params = Subscribe { channel: &ask.channel, since: ask.since.as_deref() };
+            let params = Subscribe { channel: &ask.channel, since: ask.since.as_deref(), presence: ask.presence };
             self.open("subscribe", named(&params), None, |_| What::Subscribe);
         }
         if self.outbox.held().0 >= UNCONFIRMED && !self.calls.has_ping() {

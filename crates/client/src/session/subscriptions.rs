@@ -34,6 +34,7 @@ enum State {
 #[derive(Debug)]
 struct Listener {
     channel: Arc<str>,
+    presence: bool,
     state: State,
     /// The server has granted it once.
     granted: bool,
@@ -60,6 +61,7 @@ struct Current {
 pub(super) struct Ask {
     pub(super) channel: Arc<str>,
     pub(super) since: Option<String>,
+    pub(super) presence: bool,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +81,7 @@ impl Subscriptions {
         &mut self,
         channel: &str,
         since: Option<String>,
+        presence: bool,
     ) -> Result<ListenerId, BadName> {
         let mut selection = Selection::default();
         selection.add(channel)?;
@@ -91,7 +94,7 @@ impl Subscriptions {
         let group = self.groups.entry(channel.clone()).or_insert(Group { pattern, listeners: Vec::new() });
         group.listeners.push(self.last);
         let state = State::Wanted { since, from: 0 };
-        self.listeners.insert(self.last, Listener { channel, state, granted: false });
+        self.listeners.insert(self.last, Listener { channel, presence, state, granted: false });
         Ok(self.last)
     }
 
@@ -150,14 +153,16 @@ impl Subscriptions {
         let due = |listener: &&Listener| matches!(&listener.state, State::Wanted { from, .. } if *from <= now);
         let (channel, wanted) = self.listeners.values().find(due).map(|first| (first.channel.clone(), first.state.clone()))?;
         let State::Wanted { since, .. } = wanted else { return None };
+        let mut presence = false;
         for id in &self.groups.get(&channel)?.listeners {
             let Some(listener) = self.listeners.get_mut(id) else { continue };
+            presence |= listener.presence;
             if matches!(&listener.state, State::Wanted { since: other, .. } if *other == since) {
                 listener.state = State::Asked { since: since.clone() };
             }
         }
         self.current = Some(Current { channel: channel.clone(), call, answered: false });
-        Some(Ask { channel, since })
+        Some(Ask { channel, since, presence })
     }
 
     /// When one is to be asked for that has to wait until then.
@@ -242,11 +247,11 @@ impl Subscriptions {
         self.current.as_ref().filter(|current| current.answered).map(|current| &*current.channel)
     }
 
-    /// Who is to hear what the server says of a channel, or of all.
-    pub(super) fn hearing(&self, channel: Option<&str>) -> Vec<ListenerId> {
+    /// Who is to hear what the server says of a channel, or of all; or of who comes and goes there.
+    pub(super) fn hearing(&self, channel: Option<&str>, presence: bool) -> Vec<ListenerId> {
         let state = if self.catching().is_some() { State::Catching } else { State::Live };
         let hears = |id: &&ListenerId| {
-            self.listeners.get(id).is_some_and(|listener| listener.state == state)
+            self.listeners.get(id).is_some_and(|listener| listener.state == state && (listener.presence || !presence))
         };
         let Some(channel) = channel else {
             return self.groups.values().flat_map(|group| &group.listeners).filter(hears).copied().collect();

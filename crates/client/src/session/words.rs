@@ -15,6 +15,9 @@ pub struct Said {
     /// How long the session is kept without a connection, in milliseconds.
     #[serde(default)]
     pub linger: Option<u64>,
+    /// How often something is heard of a connection that lives, in milliseconds.
+    #[serde(default)]
+    pub heartbeat: Option<u64>,
     /// When its token ends, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub expires: Option<u64>,
@@ -36,6 +39,8 @@ pub(super) struct Subscribe<'a> {
     pub(super) channel: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) presence: bool,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +69,8 @@ pub(super) struct Positioned {
 
 #[derive(Deserialize)]
 pub(super) struct CaughtUp {
-    pub(super) channel: String,
+    /// A name or a pattern, or an array of them.
+    pub(super) channel: serde_json::Value,
     pub(super) position: String,
 }
 

@@ -33,6 +33,10 @@ impl Control {
             let Some(message) = self.kept.pop_front() else { return };
             self.bytes -= message.len() + OVERHEAD;
         }
+        if self.kept.is_empty() {
+            // Most sessions are idle, and an idle one is to cost little.
+            self.kept = VecDeque::new();
+        }
     }
 
     /// What is kept with higher numbers, in order.

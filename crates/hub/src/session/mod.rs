@@ -107,6 +107,8 @@ pub struct Session {
     ours: Calls<()>,
     theirs: Serving,
     happened: VecDeque<Happening>,
+    /// Calls refused because too many were open.
+    refused: u64,
 }
 
 impl Session {
@@ -122,17 +124,27 @@ impl Session {
             ours: Calls::new(),
             theirs: Serving::new(),
             happened: VecDeque::new(),
+            refused: 0,
         }
     }
 
     /// The next thing that has happened, in order. To be asked for after each call, until there is nothing.
     pub fn happening(&mut self) -> Option<Happening> {
-        self.happened.pop_front()
+        let happening = self.happened.pop_front();
+        if happening.is_some() && self.happened.is_empty() {
+            self.happened = VecDeque::new();
+        }
+        happening
     }
 
     /// Whether nothing has happened that the driver was not told of.
     pub fn is_quiet(&self) -> bool {
         self.happened.is_empty()
+    }
+
+    /// How many calls were refused, in either direction, since this was last asked: too many were open.
+    pub fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     /// When [`Session::tick`] is due.
@@ -234,6 +246,7 @@ impl Session {
     pub fn call(&mut self, method: &str, params: Params<'_>, timeout: u64, now: u64) -> Result<u64, Problem> {
         self.alive()?;
         if self.ours.len() >= self.limits.calls {
+            self.refused += 1;
             return Err(Code::Overloaded.because("too many calls to this session are open"));
         }
         let call = self.ours.open(now.saturating_add(timeout), ());
@@ -383,6 +396,7 @@ impl Session {
 
     fn called(&mut self, Request { id, method, params }: Request<'_>, batch: Option<u64>, now: u64) {
         if self.theirs.len() >= self.limits.calls {
+            self.refused += 1;
             let problem = Code::Overloaded.because("too many calls of this session are open");
             return self.reply(Response::refusal(id, &problem), None, batch);
         }

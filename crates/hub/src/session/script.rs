@@ -26,7 +26,7 @@ pub struct Step {
     pub control: u64,
     /// The events up to here come before it.
     pub at: u64,
-    /// What is read from an earlier place up to here, after it.
+    /// What is added, and read from this place up to here after it. It may be that there is nothing to read there.
     pub past: Option<(Arc<Selection>, Place)>,
     /// Where reading goes on: `at`, or past events that this session is not to hear.
     pub onward: u64,
@@ -104,12 +104,17 @@ impl Script {
         while let Some(step) = self.steps.front()
             && step.control <= known.control
         {
-            if step.past.is_some() && known.position < step.at {
+            // Whoever has got to the next step has read all of this one's past.
+            let is_last = self.steps.get(1).is_none_or(|next| next.control > known.control);
+            if is_last && step.past.is_some() && known.position < step.at {
                 return;
             }
             self.base = (step.selection.clone(), Place::at(step.onward));
             self.steps.pop_front();
             self.done += 1;
+        }
+        if self.steps.is_empty() {
+            self.steps = VecDeque::new();
         }
         let upto = self.steps.front().map_or(u64::MAX, |step| step.at);
         let position = known.position.min(upto);
@@ -153,6 +158,11 @@ impl Script {
         self.ahead(walk).map(|step| step.control)
     }
 
+    /// The step whose past a connection is in.
+    pub fn in_past(&self, walk: &Walk) -> Option<&Step> {
+        self.last(walk).filter(|_| walk.in_past)
+    }
+
     /// A connection has everything of its piece.
     pub fn finish(&self, walk: &mut Walk) {
         if walk.in_past {
@@ -175,3 +185,7 @@ impl Script {
         self.steps.get(usize::try_from(walk.step.checked_sub(self.done + 1)?).ok()?)
     }
 }
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;

@@ -39,7 +39,6 @@ impl Upward {
         seq < self.expected
     }
 
-
     pub(super) fn holds(&self, seq: u64) -> bool {
         self.held.contains_key(&seq)
     }

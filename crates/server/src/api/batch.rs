@@ -75,7 +75,7 @@ pub(super) async fn publish(
         }
         ends.push(appends.len());
     }
-    node.limits.publish(&asker.allowance, appends.len(), node.now())?;
+    node.limits.publish(&asker.allowance, appends.iter().map(|append| &append.channel), node.now())?;
     node.pace().await;
     let appended = match node.log.append(node.now(), &appends) {
         Ok(appended) => appended,
@@ -101,9 +101,10 @@ pub(super) async fn publish(
 fn checked(node: &Node, identity: &Identity, item: Item) -> Result<Item, Problem> {
     for channel in &item.channels {
         node.auth.allow(identity, Action::Publish, channel)?;
-    }
-    if item.draft.data().len() > node.config.limits.message {
-        return Err(Code::TooLarge.because(format!("the data has more than {} bytes", node.config.limits.message)));
+        let most = node.limits.message(channel);
+        if item.draft.data().len() > most {
+            return Err(Code::TooLarge.because(format!("the data has more than {most} bytes")));
+        }
     }
     if let Some(key) = &item.key {
         key::check(key)?;

@@ -1,11 +1,11 @@
 //! Idempotency keys as they are given.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::limits::IDEMPOTENCY_KEY_MAX;
 
-const NAME: &str = "idempotency-key";
+const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The `Idempotency-Key` of a request, written bare or as a string (RFC 8941 section 3.3.3): its content counts.
 pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -3,6 +3,7 @@
 mod batch;
 mod channels;
 pub(crate) mod key;
+mod presence;
 pub(crate) mod problem;
 mod publish;
 pub(crate) mod query;
@@ -35,6 +36,8 @@ enum Route {
     Publish,
     /// `/api/channels`
     List,
+    /// `/api/presence/{channel}`
+    Presence(ChannelName),
     /// `/api/token`
     Token,
     /// `/api/revoke`
@@ -55,9 +58,10 @@ impl Route {
             "/api/token" => Ok(Route::Token),
             "/api/revoke" => Ok(Route::Revoke),
             "*" => Ok(Route::Server),
-            _ => match path.strip_prefix("/channels/") {
-                Some(name) => query::channel(name).map(Route::Channel),
-                None => manage::Path::of(path).map(Route::Sessions).ok_or(Code::NotFound.into()),
+            _ => match (path.strip_prefix("/channels/"), path.strip_prefix("/api/presence/")) {
+                (Some(name), _) => query::channel(name).map(Route::Channel),
+                (_, Some(name)) => query::channel(name).map(Route::Presence),
+                (None, None) => manage::Path::of(path).map(Route::Sessions).ok_or(Code::NotFound.into()),
             },
         }
     }
@@ -66,7 +70,7 @@ impl Route {
     fn allow(&self) -> &'static str {
         match self {
             Route::Channel(_) | Route::Server => "GET, HEAD, POST, DELETE, OPTIONS",
-            Route::Channels | Route::List => "GET, HEAD, OPTIONS",
+            Route::Channels | Route::List | Route::Presence(_) => "GET, HEAD, OPTIONS",
             Route::Sessions(path) => path.allow(),
             Route::Publish | Route::Token | Route::Revoke => "POST, OPTIONS",
         }
@@ -102,6 +106,7 @@ pub(crate) async fn answer(
             node.auth.allow_managing(identity)?;
             channels::list(node, query).await
         }
+        (Route::Presence(channel), &Method::GET | &Method::HEAD) => presence::answer(node, identity, channel, query),
         (Route::Sessions(path), method) => {
             node.auth.allow_managing(identity)?;
             let answer = manage::answer(node, path, method, query.one("user")?, body).await?;
@@ -128,7 +133,11 @@ fn no_content() -> Response<Bytes> {
 /// A JSON answer that nobody keeps.
 pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response<Bytes> {
     // Invariant: what is answered has string keys only, so it cannot fail to be JSON.
-    let mut text = serde_json::to_vec(body).unwrap_or_default();
+    json_text(status, serde_json::to_vec(body).unwrap_or_default())
+}
+
+/// As [`json`], of what is JSON already.
+fn json_text(status: StatusCode, mut text: Vec<u8>) -> Response<Bytes> {
     text.push(b'\n');
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;

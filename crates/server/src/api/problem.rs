@@ -14,7 +14,8 @@ pub(crate) fn respond(problem: &Problem) -> Response<Bytes> {
     extended(problem, "")
 }
 
-/// As [`respond`], with further members: `extra` is empty or begins with a comma.
+/// As [`respond`], with further members: `extra` is empty or begins with a comma. The response says its code in its
+/// extensions, for the log.
 pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
     let status = StatusCode::from_u16(problem.code.row().http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status == StatusCode::NO_CONTENT {
@@ -27,6 +28,7 @@ pub(crate) fn extended(problem: &Problem, extra: &str) -> Response<Bytes> {
     text.push('\n');
     let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
+    response.extensions_mut().insert(problem.code);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

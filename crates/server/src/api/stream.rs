@@ -5,7 +5,7 @@
 //! was appended before is passed over, so that a retry goes on where it stopped.
 
 use super::{json, refuse, refused};
-use crate::limits::Asker;
+use crate::limits::{Asker, Wait};
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use switchboard_hub::access::Action;
 use switchboard_store::{Append, StreamKey};
 use switchboard_wire::code::Problem;
-use switchboard_wire::event::Draft;
+use switchboard_wire::event::{Draft, MediaType};
 use switchboard_wire::ndjson::{self, Lines};
 use switchboard_wire::sse::decode::{Decoder, SseEvent};
 use switchboard_wire::{ChannelName, Code, Kind, Mark};
@@ -38,10 +38,10 @@ pub(super) enum Format {
 
 impl Format {
     pub(super) fn of(content_type: &str) -> Option<Format> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("application/x-ndjson") {
+        let media_type = MediaType::of(content_type);
+        if media_type.is("application/x-ndjson") {
             Some(Format::NdJson)
-        } else if essence.eq_ignore_ascii_case("text/event-stream") {
+        } else if media_type.is("text/event-stream") {
             Some(Format::Sse)
         } else {
             None
@@ -80,13 +80,13 @@ impl Task<'_> {
             waiting: Vec::new(),
             lines: Vec::new(),
             appended: 0,
-            wait: Duration::ZERO,
+            wait: Wait::default(),
             first: None,
             last: None,
         };
-        let Task { node, asker, .. } = writer.task;
+        let Task { node, asker, channel, .. } = writer.task;
         // Whoever has yet to wait for what they published before begins nothing new.
-        let outcome = match node.limits.publish(&asker.allowance, 0, node.now()) {
+        let outcome = match node.limits.begin(&asker.allowance, channel, node.now()) {
             Ok(()) => match writer.read(format, body).await {
                 Ok(line) => writer.finish(line),
                 Err(failure) => Err(failure),
@@ -108,7 +108,7 @@ struct Writer<'a> {
     lines: Vec<u64>,
     appended: u64,
     /// How long until the next may be appended.
-    wait: Duration,
+    wait: Wait,
     first: Option<Mark>,
     last: Option<Mark>,
 }
@@ -117,7 +117,7 @@ impl Writer<'_> {
     /// Reads the stream to its clean end and returns the line it ends on. Whatever ends it, what came whole
     /// before that is appended.
     async fn read(&mut self, format: Format, body: &mut impl BodySource) -> Result<u64, Failure> {
-        let message = self.task.node.config.limits.message;
+        let message = self.task.node.limits.message(self.task.channel);
         let mut reader = match format {
             // JSON may take six bytes to write one, as `\u001b`.
             Format::NdJson => Reader::Lines(Lines::new(message.saturating_mul(6).saturating_add(AROUND))),
@@ -146,24 +146,25 @@ impl Writer<'_> {
             self.flush()?;
             outcome?;
             self.task.node.pace().await;
-            self.rest(reader.line()).await?;
+            self.rest(reader.line(), body).await?;
             if let Ok(None) = piece {
                 return Ok(reader.line());
             }
         }
     }
 
-    /// Waits where events come faster than they may: whoever sends them is not read meanwhile. Where that would be long,
-    /// they are to come back.
-    async fn rest(&mut self, line: u64) -> Result<(), Failure> {
+    /// Waits where events come faster than they may: whoever sends them is hardly read meanwhile. Where that would be
+    /// long, they are to come back. Nobody is waited for who has gone: what came of theirs is taken in, and counted.
+    async fn rest(&mut self, line: u64, body: &mut impl BodySource) -> Result<(), Failure> {
         let wait = std::mem::take(&mut self.wait);
-        if wait > REST_MAX {
+        if wait.time > REST_MAX {
             return Err(Failure { line, problem: self.task.node.limits.too_fast(wait) });
         }
-        if !wait.is_zero() {
+        if !wait.time.is_zero() {
             let mut draining = self.task.node.draining.subscribe();
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait.time) => {}
+                () = body.gone() => {}
                 _ = draining.wait_for(|draining| *draining) => {}
             }
         }
@@ -199,7 +200,7 @@ impl Writer<'_> {
                     self.first = self.first.or(first.and_then(|appended| appended.id));
                     self.last = last.and_then(|appended| appended.id).or(self.last);
                     self.appended += count as u64;
-                    self.wait = allowance.spend(count, node.now());
+                    self.wait = node.limits.spend(allowance, channel, count, node.now());
                     break;
                 }
                 Err((at, refusal)) => {

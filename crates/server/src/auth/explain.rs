@@ -2,7 +2,7 @@
 //! decision.
 
 use super::identity::Identity;
-use super::settings::Settings;
+use super::settings::{ChannelLimit, Settings};
 use super::token::{self, Fault};
 use super::{Kind, apikey, holder_of_key};
 use std::fmt;
@@ -42,6 +42,10 @@ impl Shown {
         let rule = decision.rule.and_then(|index| settings.access.rules.get(index));
         Ok(Answer {
             open: settings.is_open(),
+            limits: match (action, &name) {
+                (Action::Publish, Ok(channel)) => limits_of(settings, channel),
+                _ => Vec::new(),
+            },
             who: self.describe(),
             sentence: format!("{} `{target}`", action.as_str()),
             rule: rule.map(|rule| rule.pattern.to_string()),
@@ -62,6 +66,11 @@ impl Shown {
         }
     }
 
+    /// What others see of the user, as JSON.
+    pub fn info(&self) -> Option<&str> {
+        self.0.info()
+    }
+
     /// When it ends, in milliseconds since the Unix epoch.
     pub fn expires(&self) -> Option<u64> {
         self.0.expires()
@@ -76,6 +85,20 @@ pub struct Answer {
     action: Action,
     rule: Option<String>,
     decision: Decision,
+    /// What the channel takes of whoever publishes, each with its rule.
+    limits: Vec<String>,
+}
+
+/// How much and how fast may be published to a channel, by the rules that say so.
+fn limits_of(settings: &Settings, channel: &ChannelName) -> Vec<String> {
+    let said = |what: fn(&ChannelLimit) -> Option<String>| {
+        ChannelLimit::of(&settings.channel_limits, channel, |limit| {
+            what(limit).map(|sentence| format!("[[channel]] `{}` {sentence}", limit.pattern))
+        })
+    };
+    let rate = said(|limit| limit.publishes.map(|most| format!("takes {most} events a second of all together")));
+    let size = said(|limit| limit.message.map(|most| format!("takes messages of at most {most} bytes")));
+    rate.into_iter().chain(size).collect()
 }
 
 impl Answer {
@@ -88,6 +111,17 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (yes, may) = if self.is_yes() { ("yes", "may") } else { ("no", "may not") };
         write!(f, "{yes}: {} {may} {}: ", self.who, self.sentence)?;
+        self.explain(f)?;
+        match self.is_yes() {
+            true => self.limits.iter().try_for_each(|limit| write!(f, "; {limit}")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Answer {
+    /// What decided.
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.open {
             return f.write_str("nothing about authentication is configured, and everyone may do everything");
         }

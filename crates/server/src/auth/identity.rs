@@ -12,6 +12,7 @@ pub(crate) struct Identity(Option<Arc<Kind>>);
 
 /// What somebody holds.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it stands behind a pointer, and a token is what most hold")]
 pub(crate) enum Kind {
     Token(Signed),
     Key {
@@ -41,6 +42,8 @@ pub(crate) struct Signed {
     pub(crate) print: [u8; 32],
     pub(crate) grants: Grants,
     pub(crate) limits: Limits,
+    /// `info`: what others see of the user, as JSON on one line.
+    pub(crate) info: Option<Box<str>>,
 }
 
 /// What a token says of limits (its claim `limits`), in place of what holds for others.
@@ -72,6 +75,7 @@ impl Identity {
             print: [0; 32],
             grants: Grants::default(),
             limits: Limits::default(),
+            info: None,
         }))
     }
 
@@ -104,6 +108,11 @@ impl Identity {
 
     pub(crate) fn user(&self) -> Option<&str> {
         self.signed()?.user.as_deref()
+    }
+
+    /// What others see of the user: JSON on one line, of at most [`switchboard_wire::limits::INFO_MAX`] bytes.
+    pub(crate) fn info(&self) -> Option<&str> {
+        self.signed()?.info.as_deref()
     }
 
     pub(crate) fn expires(&self) -> Option<u64> {

@@ -2,10 +2,11 @@
 //! key that is not in it. One thread fetches, so that there is one fetch at a time, whoever waits for it, and never on a
 //! shard's thread.
 
-use super::fetch::{self, Address};
+use super::fetch;
 use super::keys::{Key, read_set};
 use super::settings::Jwks;
 use crate::node::Node;
+use crate::outward::Address;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{Builder, JoinHandle};

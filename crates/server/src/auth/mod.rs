@@ -13,7 +13,7 @@
 pub mod apikey;
 mod carried;
 pub mod explain;
-pub mod fetch;
+mod fetch;
 mod identity;
 pub(crate) mod jwks;
 pub mod keys;
@@ -21,7 +21,6 @@ mod revoked;
 pub mod settings;
 pub mod sign;
 mod token;
-pub mod trust;
 
 pub(crate) use carried::{PARAMETER, Way};
 pub(crate) use identity::Identity;
@@ -41,7 +40,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use switchboard_hub::access::{Action, Decision, Target};
 use switchboard_wire::code::Problem;
 use switchboard_wire::name::Selection;
-use switchboard_wire::{ChannelName, Code, Pattern};
+use switchboard_wire::{ChannelName, Code, Pattern, presence};
 use token::Fault;
 
 /// Milliseconds between two looks at what was revoked.
@@ -219,14 +218,20 @@ impl Auth {
         if decision.allowed { Ok(()) } else { Err(refusal(identity, Action::Manage, target, &decision)) }
     }
 
-    /// Refuses to read what `identity` may not.
+    /// Refuses to read what `identity` may not: events, and who comes and goes.
     pub(crate) fn allow_reading(&self, identity: &Identity, selection: &Selection) -> Result<(), Problem> {
         if self.open {
             return Ok(());
         }
+        let (read, watched) = presence::apart(selection);
+        self.allow_all(identity, Action::Subscribe, &read)?;
+        self.allow_all(identity, Action::Presence, &watched)
+    }
+
+    fn allow_all(&self, identity: &Identity, action: Action, selection: &Selection) -> Result<(), Problem> {
         let settings = self.settings();
-        match settings.access.refused(identity.who(&settings), selection) {
-            Some((target, decision)) => Err(refusal(identity, Action::Subscribe, target, &decision)),
+        match settings.access.refused(identity.who(&settings), action, selection) {
+            Some((target, decision)) => Err(refusal(identity, action, target, &decision)),
             None => Ok(()),
         }
     }

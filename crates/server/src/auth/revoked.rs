@@ -96,6 +96,7 @@ mod tests {
             print: [7; 32],
             grants: switchboard_hub::access::Grants::default(),
             limits: crate::auth::identity::Limits::default(),
+            info: None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 use switchboard_hub::access::Access;
+use switchboard_wire::{ChannelName, Pattern};
 
 /// Who may do what, and how they show who they are. The default is open mode: nothing is configured, and everyone may
 /// do everything.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub api_keys: Vec<ApiKey>,
     /// Who may subscribe, publish and see presence, by pattern.
     pub access: Access,
+    /// How much is published to a channel, and how fast, by pattern. They say nothing of who, and do not end open mode.
+    pub channel_limits: Vec<ChannelLimit>,
     /// Issuers that tokens may name; where there is none, any or no issuer.
     pub issuers: Vec<String>,
     /// Audiences of which a token must name one; where there is none, any or no audience.
@@ -37,6 +40,28 @@ pub struct Settings {
     pub metrics: bool,
     /// Origins of web pages that may use the server, besides the server's own.
     pub origins: Vec<String>,
+}
+
+/// What a `[[channel]]` allows to be published to each of its channels, whoever publishes. What it does not say, a later one
+/// may.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChannelLimit {
+    pub pattern: Pattern,
+    /// Events a second.
+    pub publishes: Option<u32>,
+    /// The data of one event, in bytes.
+    pub message: Option<usize>,
+}
+
+impl ChannelLimit {
+    /// What the first says that matches a channel and says anything of this.
+    pub fn of<T>(
+        limits: &[ChannelLimit],
+        channel: &ChannelName,
+        what: impl Fn(&ChannelLimit) -> Option<T>,
+    ) -> Option<T> {
+        limits.iter().filter(|limit| limit.pattern.matches(channel)).find_map(what)
+    }
 }
 
 /// A JSON Web Key Set (RFC 7517) at a URL.
@@ -60,6 +85,7 @@ impl Default for Settings {
             jwks: None,
             api_keys: Vec::new(),
             access: Access::default(),
+            channel_limits: Vec::new(),
             issuers: Vec::new(),
             audiences: Vec::new(),
             skew: Duration::from_secs(5),

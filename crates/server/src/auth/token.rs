@@ -8,9 +8,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use switchboard_hub::access::{Action, Grants};
 use switchboard_wire::code::Problem;
+use switchboard_wire::limits::INFO_MAX;
 use switchboard_wire::{Code, Pattern};
 
 /// What stands for the token's own `sub` in its patterns.
@@ -84,6 +86,9 @@ struct Claims {
     channels: Channels,
     #[serde(default)]
     limits: Limits,
+    /// Any JSON, as written.
+    #[serde(default)]
+    info: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -165,6 +170,7 @@ pub(crate) fn check(text: &str, settings: &Settings, keys: &[Key], now: u64) -> 
     if too_long(&claims.sub) || too_long(&claims.jti) {
         return Err(refused("its `sub` or `jti` is longer than 255 bytes"));
     }
+    let info = claims.info.as_deref().map(info).transpose()?;
     let sub = claims.sub.as_deref();
     let grants = Grants {
         subscribe: patterns(Action::Subscribe, &claims.channels.subscribe, sub)?,
@@ -182,6 +188,7 @@ pub(crate) fn check(text: &str, settings: &Settings, keys: &[Key], now: u64) -> 
         print: Sha256::digest(parts.message).into(),
         grants,
         limits: claims.limits,
+        info,
     })
 }
 
@@ -226,6 +233,12 @@ fn check_parties(claims: &Claims, settings: &Settings) -> Result<(), Fault> {
         return Err(refused("its `aud` does not name this server"));
     }
     Ok(())
+}
+
+/// What others are to see, as written but for line breaks, which a line of NDJSON has no room for.
+fn info(written: &RawValue) -> Result<Box<str>, Fault> {
+    let text = written.get().replace(['\n', '\r'], " ");
+    if text.len() > INFO_MAX { Err(refused("its `info` has more than 1024 bytes")) } else { Ok(text.into()) }
 }
 
 /// The patterns of a claim. One with `{sub}` grants nothing to a token that has no `sub`, or one that is no part of a

@@ -6,9 +6,12 @@ use crate::api::query::Query;
 use crate::api::{collect, json, problem};
 use crate::auth::Identity;
 use crate::hold;
+use crate::limits::Seats;
+use crate::limits::bucket::Allowance;
 use crate::listen::http1::{Framing, Head};
 use crate::reading::{Conversing, text};
 use crate::session::{self, Ask, Location, Opener, PATH, Page, Take, read_place};
+use crate::shard::Answer;
 use crate::traffic::Way;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, VARY};
@@ -59,7 +62,15 @@ impl Front {
         let location = self.begin(head, &identity)?;
         let take = Take { id: location.id, known: None, attempt: None };
         let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
-        Ok(Outcome::Hold(hold::open_session(&self.node, head, take, *over, Some(accepted), dress)))
+        let answer = hold::open_session(&self.node, head, take, *over, Some(accepted), dress);
+        Ok(self.held(head, answer))
+    }
+
+    /// A session's connection has the place of any other from its address; what else is limited is the session's.
+    fn held(&mut self, head: &Head, mut answer: Box<Answer>) -> Outcome {
+        let address = self.origin(head).0;
+        self.seat(&mut answer, Seats::default(), Allowance::default(), address);
+        Outcome::Hold(answer)
     }
 
     /// Opens a session on this shard.
@@ -67,7 +78,7 @@ impl Front {
         let (address, proxied) = self.origin(head);
         let seats = self.node.limits.stream(identity, proxied)?;
         let allowance = self.node.limits.publisher(identity, Some(address));
-        let opener = Opener { identity: identity.clone(), allowance, seats };
+        let opener = Opener { identity: identity.clone(), allowance, seats, address };
         self.shard.borrow_mut().open_session(opener)
     }
 
@@ -113,7 +124,8 @@ impl Front {
                 let check = |reply| Ask::Check { attempt, reply };
                 self.node.ask_session(location.id, Some(location.key), check).await?;
                 let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
-                Ok(Outcome::Hold(hold::open_session(&self.node, head, take, over, accepted.as_ref(), dress)))
+                let answer = hold::open_session(&self.node, head, take, over, accepted.as_ref(), dress);
+                Ok(self.held(head, answer))
             }
         }
     }

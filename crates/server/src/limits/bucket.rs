@@ -1,12 +1,19 @@
 //! Token buckets: how fast somebody may do something, with room for a burst.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Who is counted at once at most: beyond it newcomers share a bucket.
-const KEPT_MAX: usize = 100_000;
+/// Parts that buckets are kept in, each with a lock of its own, so that publishers on different threads seldom meet.
+const STRIPES: usize = 16;
+/// Stripes that are swept in one go.
+const SWEPT: usize = 4;
+/// Buckets of a stripe: beyond it newcomers share one.
+const KEPT_MAX: usize = 100_000 / STRIPES;
+/// Buckets that a stripe has room for, however few it keeps.
+const ROOM_MIN: usize = 64;
 
 /// What may be done in one second, and in one go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +22,13 @@ pub(crate) struct Rate {
     pub(crate) per_second: u32,
     /// At once, after a rest.
     pub(crate) burst: u32,
+}
+
+impl Rate {
+    /// So many events a second, and twice as many at once.
+    pub(crate) fn of(per_second: u32) -> Rate {
+        Rate { per_second, burst: per_second.saturating_mul(2) }
+    }
 }
 
 /// One of what is allowed, in the units that are counted.
@@ -78,79 +92,89 @@ impl Bucket {
 
 /// A bucket for each of many, made when it is first needed and forgotten when it is full again.
 #[derive(Debug)]
-pub(crate) struct Buckets<K> {
-    kept: Mutex<HashMap<K, (Rate, Bucket)>>,
-    /// The key that newcomers share where too many are kept.
-    others: K,
+pub(crate) struct Buckets {
+    hasher: RandomState,
+    stripes: Box<[Mutex<Stripe>]>,
+    /// The stripe that is swept next.
+    next: AtomicUsize,
 }
 
-impl<K: Eq + Hash + Clone> Buckets<K> {
-    pub(crate) fn new(others: K) -> Buckets<K> {
-        Buckets { kept: Mutex::default(), others }
-    }
+/// Whose a bucket is: a hash of that with a key that nobody knows, so that no two are made to share one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Whose(u64);
 
-    pub(crate) fn take(&self, key: &K, amount: usize, rate: Rate, now: u64) -> Result<(), Duration> {
-        self.with(key, rate, now, |bucket| bucket.take(amount, rate, now))
-    }
+#[derive(Debug, Default)]
+struct Stripe {
+    kept: HashMap<u64, (Rate, Bucket)>,
+    /// The bucket that newcomers share where too many are kept.
+    others: Option<Bucket>,
+}
 
-    pub(crate) fn spend(&self, key: &K, amount: usize, rate: Rate, now: u64) -> Duration {
-        self.with(key, rate, now, |bucket| bucket.spend(amount, rate, now))
-    }
-
-    fn with<T>(&self, key: &K, rate: Rate, now: u64, act: impl FnOnce(&mut Bucket) -> T) -> T {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = if kept.len() >= KEPT_MAX && !kept.contains_key(key) { &self.others } else { key };
-        let (held, bucket) = kept.entry(key.clone()).or_insert_with(|| (rate, Bucket::full(rate, now)));
+impl Stripe {
+    fn bucket(&mut self, whose: Whose, rate: Rate, now: u64) -> &mut Bucket {
+        let fresh = || Bucket::full(rate, now);
+        if self.kept.len() >= KEPT_MAX && !self.kept.contains_key(&whose.0) {
+            return self.others.get_or_insert_with(fresh);
+        }
+        let (held, bucket) = self.kept.entry(whose.0).or_insert_with(|| (rate, fresh()));
         // Another token of the same user may say another rate: the newest counts.
         *held = rate;
-        act(bucket)
+        bucket
     }
 
-    /// Forgets those who have their whole allowance again.
+    fn sweep(&mut self, now: u64) {
+        self.kept.retain(|_, (rate, bucket)| !bucket.is_full(*rate, now));
+        // Room for many more than are there is given back, but not what the next second may well need again.
+        if self.kept.capacity() > 4 * self.kept.len().max(ROOM_MIN) {
+            self.kept.shrink_to(2 * self.kept.len().max(ROOM_MIN));
+        }
+    }
+}
+
+impl Buckets {
+    pub(crate) fn new() -> Buckets {
+        Buckets {
+            hasher: RandomState::new(),
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn whose(&self, name: impl Hash) -> Whose {
+        Whose(self.hasher.hash_one(name))
+    }
+
+    pub(crate) fn take(&self, whose: Whose, amount: usize, rate: Rate, now: u64) -> Result<(), Duration> {
+        self.stripe(whose.0 as usize).bucket(whose, rate, now).take(amount, rate, now)
+    }
+
+    pub(crate) fn spend(&self, whose: Whose, amount: usize, rate: Rate, now: u64) -> Duration {
+        self.stripe(whose.0 as usize).bucket(whose, rate, now).spend(amount, rate, now)
+    }
+
+    fn stripe(&self, number: usize) -> MutexGuard<'_, Stripe> {
+        self.stripes[number % STRIPES].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets those who have their whole allowance again, in some of the stripes: whoever publishes meanwhile waits for
+    /// one of them at most.
     pub(crate) fn sweep(&self, now: u64) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, (rate, bucket)| !bucket.is_full(*rate, now));
+        let first = self.next.fetch_add(SWEPT, Ordering::Relaxed);
+        (first..first + SWEPT).for_each(|number| self.stripe(number).sweep(now));
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).len()
+        (0..STRIPES).map(|number| self.stripe(number).kept.len()).sum()
     }
 }
 
 /// What somebody may publish: nothing is counted where there is no limit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Allowance(Option<Arc<Counted>>);
-
-#[derive(Debug)]
-struct Counted {
-    buckets: Arc<Buckets<Box<str>>>,
-    key: Box<str>,
-    rate: Rate,
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allowance(pub(super) Option<(Whose, Rate)>);
 
 impl Allowance {
-    pub(crate) fn new(buckets: Arc<Buckets<Box<str>>>, key: Box<str>, rate: Rate) -> Allowance {
-        Allowance(Some(Arc::new(Counted { buckets, key, rate })))
-    }
-
     pub(crate) fn is_limited(&self) -> bool {
         self.0.is_some()
-    }
-
-    /// Takes so many events, or says how long until there is something to take.
-    pub(crate) fn take(&self, events: usize, now: u64) -> Result<(), Duration> {
-        match &self.0 {
-            Some(counted) => counted.buckets.take(&counted.key, events, counted.rate, now),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes so many events in any case, and says how long to wait before the next.
-    pub(crate) fn spend(&self, events: usize, now: u64) -> Duration {
-        match &self.0 {
-            Some(counted) if events > 0 => counted.buckets.spend(&counted.key, events, counted.rate, now),
-            _ => Duration::ZERO,
-        }
     }
 }
 
@@ -162,23 +186,25 @@ mod tests {
 
     #[test]
     fn a_burst_then_the_rate() {
-        let buckets = Buckets::new("others");
-        let taken = |now| (0..100).take_while(|_| buckets.take(&"a", 1, RATE, now).is_ok()).count();
+        let buckets = Buckets::new();
+        let (a, b) = (buckets.whose("a"), buckets.whose("b"));
+        let taken = |now| (0..100).take_while(|_| buckets.take(a, 1, RATE, now).is_ok()).count();
         assert_eq!(taken(0), 20);
         assert_eq!(taken(99), 0);
         assert_eq!(taken(100), 1);
         assert_eq!(taken(1_100), 10);
         assert_eq!(taken(60_000), 20);
-        assert_eq!(buckets.take(&"b", 1, RATE, 0), Ok(()));
+        assert_eq!(buckets.take(b, 1, RATE, 0), Ok(()));
     }
 
     #[test]
     fn what_is_larger_than_a_burst_is_let_in_and_paid_for() {
-        let buckets = Buckets::new("others");
-        assert_eq!(buckets.take(&"a", 50, RATE, 0), Ok(()));
-        assert_eq!(buckets.take(&"a", 1, RATE, 0), Err(Duration::from_millis(3_100)));
-        assert!(buckets.take(&"a", 1, RATE, 3_099).is_err());
-        assert_eq!(buckets.take(&"a", 1, RATE, 3_100), Ok(()));
+        let buckets = Buckets::new();
+        let a = buckets.whose("a");
+        assert_eq!(buckets.take(a, 50, RATE, 0), Ok(()));
+        assert_eq!(buckets.take(a, 1, RATE, 0), Err(Duration::from_millis(3_100)));
+        assert!(buckets.take(a, 1, RATE, 3_099).is_err());
+        assert_eq!(buckets.take(a, 1, RATE, 3_100), Ok(()));
     }
 
     #[test]
@@ -190,23 +216,46 @@ mod tests {
         assert_eq!(bucket.spend(0, RATE, 600), Duration::ZERO);
     }
 
-    #[test]
-    fn those_who_rest_are_forgotten_and_nothing_is_won_by_it() {
-        let buckets = Buckets::new(0);
-        for key in 1..=1000 {
-            assert_eq!(buckets.take(&key, 20, RATE, 0), Ok(()));
-        }
-        buckets.sweep(1_999);
-        assert_eq!(buckets.len(), 1000);
-        buckets.sweep(2_000);
-        assert_eq!(buckets.len(), 0);
+    /// As often as it takes to come by every stripe.
+    fn sweep_all(buckets: &Buckets, now: u64) {
+        (0..STRIPES / SWEPT).for_each(|_| buckets.sweep(now));
+    }
+
+    fn room(buckets: &Buckets) -> usize {
+        (0..STRIPES).map(|number| buckets.stripe(number).kept.capacity()).sum()
     }
 
     #[test]
-    fn too_many_newcomers_share_a_bucket() {
-        let buckets = Buckets::new(0);
-        (1..=KEPT_MAX).for_each(|key| assert_eq!(buckets.take(&key, 1, RATE, 0), Ok(())));
-        let let_in = (1..100).filter(|more| buckets.take(&(KEPT_MAX + more), 1, RATE, 0).is_ok()).count();
-        assert_eq!((let_in, buckets.len()), (20, KEPT_MAX + 1));
+    fn those_who_rest_are_forgotten_with_their_room_and_nothing_is_won_by_it() {
+        const MANY: usize = 50_000;
+        let buckets = Buckets::new();
+        for name in 0..MANY {
+            assert_eq!(buckets.take(buckets.whose(name), 20, RATE, 0), Ok(()));
+        }
+        sweep_all(&buckets, 1_999);
+        assert_eq!(buckets.len(), MANY);
+        assert!(room(&buckets) >= MANY);
+        // Somebody who goes on stays.
+        assert_eq!(buckets.take(buckets.whose(0), 1, RATE, 1_999), Ok(()));
+        buckets.sweep(2_000);
+        let left = buckets.len();
+        assert!(left > MANY / 2 && left < MANY, "a few stripes at a time: {left}");
+        sweep_all(&buckets, 2_000);
+        assert_eq!(buckets.len(), 1);
+        assert!(room(&buckets) <= 4 * STRIPES * ROOM_MIN, "{}", room(&buckets));
+    }
+
+    #[test]
+    fn too_many_newcomers_share_what_their_stripe_keeps_for_them() {
+        let buckets = Buckets::new();
+        // More than all stripes take, so that each of them is full.
+        for name in 0..2 * STRIPES * KEPT_MAX {
+            buckets.spend(buckets.whose(name), 1, RATE, 0);
+        }
+        assert_eq!(buckets.len(), STRIPES * KEPT_MAX);
+        let mut others = (0..10_000).map(|more| buckets.whose(("more", more)));
+        assert!(others.all(|whose| buckets.take(whose, 1, RATE, 0).is_err()), "what they share is used up");
+        sweep_all(&buckets, 2_000);
+        assert_eq!(buckets.len(), 0);
     }
 }

@@ -1,22 +1,25 @@
 //! What one address, one user or all newcomers together may take up, so that nobody takes it all.
 //!
 //! - [`tally`]: how many connections and streams somebody has at present;
-//! - [`bucket`]: how fast somebody may publish, and how fast newcomers are let in.
+//! - [`bucket`]: how fast somebody may publish, and how fast newcomers are let in;
+//! - [`channel`]: how much, and how fast, one channel takes from all.
 //!
 //! What has no limit is not counted: in open mode none of this costs anything.
 
 pub(crate) mod bucket;
+mod channel;
 pub(crate) mod tally;
 
 use crate::auth::Identity;
 use crate::config::Config;
 use bucket::{Allowance, Bucket, Buckets, Rate};
+use channel::Channels;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
+use switchboard_wire::{ChannelName, Code};
 use tally::{Seat, Tally};
 
 /// Streams and waiting polls of one user, where authentication is configured and nothing else is said.
@@ -40,7 +43,10 @@ pub(crate) struct Limits {
     /// Connections beyond the limit of their address, which are being told so.
     refusing: Arc<Tally<IpAddr>>,
     users: Arc<Tally<Box<str>>>,
-    publishers: Arc<Buckets<Box<str>>>,
+    publishers: Buckets,
+    /// The data of one event, on any channel.
+    message: usize,
+    pub(crate) channels: Channels,
     newcomers: Mutex<Bucket>,
     pub(crate) refused: Refused,
 }
@@ -51,7 +57,22 @@ pub(crate) struct Refused {
     pub(crate) address: AtomicU64,
     pub(crate) user: AtomicU64,
     pub(crate) publishes: AtomicU64,
+    pub(crate) channel: AtomicU64,
     pub(crate) accepts: AtomicU64,
+}
+
+/// How long to wait before more is published, and by which limit.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wait {
+    pub(crate) time: Duration,
+    by: Limit,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Limit {
+    #[default]
+    Publisher,
+    Channel,
 }
 
 /// Who asks, and what they may publish.
@@ -95,10 +116,17 @@ impl Limits {
             addresses: Tally::new(),
             refusing: Tally::new(),
             users: Tally::new(),
-            publishers: Arc::new(Buckets::new("others".into())),
+            publishers: Buckets::new(),
+            message: limits.message,
+            channels: Channels::new(config.auth.channel_limits.clone()),
             newcomers: Mutex::new(full),
             refused: Refused::default(),
         }
+    }
+
+    /// Whether it matters what address somebody is from.
+    pub(crate) fn count_addresses(&self) -> bool {
+        self.address.is_some() || self.publishes.is_some()
     }
 
     /// How long the next connection has to wait before it is let in. None that waits is refused.
@@ -146,37 +174,97 @@ impl Limits {
     /// What somebody may publish. API keys may publish as fast as they like.
     pub(crate) fn publisher(&self, identity: &Identity, address: Option<IpAddr>) -> Allowance {
         let Some(mut per_second) = self.publishes else { return Allowance::default() };
-        let key = match (identity.signed(), address) {
+        let whose = match (identity.signed(), address) {
             (Some(signed), _) => {
                 per_second = signed.limits.publishes.unwrap_or(per_second);
-                identity.publisher().into()
+                self.publishers.whose(identity.publisher())
             }
-            (None, Some(address)) if identity.is_anyone() => format!("address {}", network(address)).into(),
+            (None, Some(address)) if identity.is_anyone() => self.publishers.whose(network(address)),
             _ => return Allowance::default(),
         };
-        let rate = Rate { per_second, burst: per_second.saturating_mul(2) };
-        Allowance::new(self.publishers.clone(), key, rate)
+        Allowance(Some((whose, Rate::of(per_second))))
     }
 
-    /// Takes so many events from an allowance, or refuses them.
-    pub(crate) fn publish(&self, allowance: &Allowance, events: usize, now: u64) -> Result<(), Problem> {
-        allowance.take(events, now).map_err(|wait| self.too_fast(wait))
+    /// The longest message that a channel takes.
+    pub(crate) fn message(&self, channel: &ChannelName) -> usize {
+        self.channels.message(channel).map_or(self.message, |own| own.min(self.message))
+    }
+
+    /// Takes an event of an allowance, and of what the channel takes, for each of these channels; or refuses them all, and
+    /// takes nothing.
+    pub(crate) fn publish<'a>(
+        &self,
+        allowance: &Allowance,
+        events: impl ExactSizeIterator<Item = &'a ChannelName> + Clone,
+        now: u64,
+    ) -> Result<(), Problem> {
+        if self.channels.are_limited() {
+            // Looked at first: who may publish no more is not to use up what the channel takes from others.
+            for channel in events.clone() {
+                self.ready(channel, now)?;
+            }
+        }
+        if let Allowance(Some((whose, rate))) = *allowance {
+            let taken = self.publishers.take(whose, events.len(), rate, now);
+            taken.map_err(|time| self.too_fast(Wait { time, by: Limit::Publisher }))?;
+        }
+        if self.channels.are_limited() {
+            for channel in events {
+                self.channels.spend(channel, 1, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to begin a stream of events as long as nothing may be published.
+    pub(crate) fn begin(&self, allowance: &Allowance, channel: &ChannelName, now: u64) -> Result<(), Problem> {
+        self.ready(channel, now)?;
+        self.publish(allowance, std::iter::empty(), now)
+    }
+
+    fn ready(&self, channel: &ChannelName, now: u64) -> Result<(), Problem> {
+        let ready = self.channels.ready(channel, now);
+        ready.map_err(|time| self.too_fast(Wait { time, by: Limit::Channel }))
+    }
+
+    /// Takes so many events in any case, and says how long to wait before the next.
+    pub(crate) fn spend(&self, allowance: &Allowance, channel: &ChannelName, events: usize, now: u64) -> Wait {
+        if events == 0 {
+            return Wait::default();
+        }
+        let own = match *allowance {
+            Allowance(Some((whose, rate))) => self.publishers.spend(whose, events, rate, now),
+            Allowance(None) => Duration::ZERO,
+        };
+        match self.channels.spend(channel, events, now) {
+            time if time > own => Wait { time, by: Limit::Channel },
+            _ => Wait { time: own, by: Limit::Publisher },
+        }
     }
 
     /// The refusal of what is published too fast, counted.
-    pub(crate) fn too_fast(&self, wait: Duration) -> Problem {
-        self.refused.publishes.fetch_add(1, Ordering::Relaxed);
-        Code::RateLimited.because("more events are published than `limits.publishes` allows a second").after(wait)
+    pub(crate) fn too_fast(&self, wait: Wait) -> Problem {
+        let (counter, why) = match wait.by {
+            Limit::Publisher => {
+                (&self.refused.publishes, "more events are published than `limits.publishes` allows a second")
+            }
+            Limit::Channel => {
+                (&self.refused.channel, "more events are published to the channel than its [[channel]] allows a second")
+            }
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        Code::RateLimited.because(why).after(wait.time)
     }
 
     /// Forgets what concerns nobody any more.
     pub(crate) fn tick(&self, now: u64) {
         self.publishers.sweep(now);
+        self.channels.sweep(now);
     }
 
-    /// How many addresses, users and publishers are counted at present.
-    pub(crate) fn counted(&self) -> (usize, usize, usize) {
-        (self.addresses.len(), self.users.len(), self.publishers.len())
+    /// How many addresses, users, publishers and channels are counted at present.
+    pub(crate) fn counted(&self) -> [usize; 4] {
+        [self.addresses.len(), self.users.len(), self.publishers.len(), self.channels.len()]
     }
 }
 
@@ -191,6 +279,7 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use switchboard_hub::access::{Rule, Whom};
 
     #[test]
     fn an_ipv6_address_counts_with_its_network_and_a_mapped_one_as_ipv4() {
@@ -198,6 +287,28 @@ mod tests {
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(of("192.0.2.7"), "192.0.2.7");
+    }
+
+    #[test]
+    fn with_authentication_there_are_limits_that_nobody_set() {
+        let mut config = Config::default();
+        let pattern = switchboard_wire::Pattern::new("**").unwrap();
+        let rule = Rule { pattern, subscribe: Some(Whom::Anyone), publish: None, presence: None };
+        config.auth.access.rules.push(rule);
+        let limits = Limits::new(&config, 101, 0);
+        assert_eq!((limits.address, limits.user, limits.publishes), (Some(51), Some(100), Some(100)));
+        assert_eq!((0..10_000).take_while(|_| limits.newcomer(0).is_ok()).count(), 500);
+        assert_eq!((0..10_000).take_while(|_| limits.newcomer(1000).is_ok()).count(), 500);
+        let home = IpAddr::from([192, 0, 2, 1]);
+        let seats: Vec<_> = (0..100).map_while(|_| limits.connection(home).ok()).collect();
+        assert_eq!(seats.len(), 51);
+        assert_eq!(limits.connection(home).unwrap_err().code, Code::TooMany);
+        let allowance = limits.publisher(&Identity::default(), Some(home));
+        let channel = ChannelName::new("a").unwrap();
+        let publish = || limits.publish(&allowance, std::iter::once(&channel), 0);
+        assert_eq!((0..1000).take_while(|_| publish().is_ok()).count(), 200);
+        let refused = publish().unwrap_err();
+        assert_eq!((refused.code, refused.after), (Code::RateLimited, Some(Duration::from_millis(10))));
     }
 
     #[test]

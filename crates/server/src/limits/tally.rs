@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Somebodies that a tally has room for, however few there are.
+const ROOM_MIN: usize = 64;
+
 /// Counts what is held, by whom. Whoever has nothing is not kept.
 #[derive(Debug)]
 pub(crate) struct Tally<K>(Mutex<HashMap<K, usize>>);
@@ -48,6 +51,11 @@ impl<K: Eq + Hash> Drop for Seat<K> {
             *count -= 1;
             if *count == 0 {
                 held.remove(&self.key);
+                // Room for many more than there are is given back, now and then.
+                if held.capacity() > 4 * held.len().max(ROOM_MIN) {
+                    let room = 2 * held.len().max(ROOM_MIN);
+                    held.shrink_to(room);
+                }
             }
         }
     }
@@ -70,5 +78,14 @@ mod tests {
         drop((seats, other));
         assert_eq!(tally.len(), 0);
         assert!(tally.take(&"a", 0).is_none());
+    }
+
+    #[test]
+    fn a_crowd_that_has_left_leaves_no_room_behind() {
+        let tally = Tally::new();
+        let seats: Vec<_> = (0..10_000).map_while(|who| tally.take(&who, 1)).collect();
+        assert!(tally.held().capacity() >= 10_000);
+        drop(seats);
+        assert!(tally.held().capacity() <= 4 * ROOM_MIN);
     }
 }

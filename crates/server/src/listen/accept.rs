@@ -144,7 +144,16 @@ fn admit(node: &Node, socket: TcpStream, address: IpAddr) -> Option<Accepted> {
     counter.fetch_add(1, Ordering::Relaxed);
     let seat = match seat {
         Ok(seat) => seat,
-        Err(_) => Some(node.limits.refusal(address)?),
+        Err(problem) => match node.limits.refusal(address) {
+            Some(seat) => Some(seat),
+            None => {
+                if node.denies(problem.code) {
+                    let code = problem.code.row().name;
+                    tracing::info!(target: "switchboard::audit", code, peer = %address, "closed without a word");
+                }
+                return None;
+            }
+        },
     };
     Some(Accepted { socket, admission, address, seat, refused })
 }

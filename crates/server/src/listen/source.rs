@@ -21,6 +21,12 @@ pub trait BodySource {
     /// there is nothing more to read.
     fn piece(&mut self, pace: Pace) -> impl Future<Output = Result<Option<Bytes>, BodyError>>;
 
+    /// Waits, while nothing is read, until the peer is known to have gone; for ever, where that cannot be told. Dropping the
+    /// future loses nothing.
+    fn gone(&mut self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
     /// Bytes that are certain to come still, as far as the peer has said: all of them, or the rest of a chunk.
     fn expected(&self) -> u64;
 }

@@ -13,6 +13,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde::Serialize;
 use std::fmt;
+use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 use switchboard_hub::session::Known;
 use switchboard_store::Memory;
@@ -111,6 +112,8 @@ pub(crate) struct Opener {
     pub(crate) identity: Identity,
     pub(crate) allowance: Allowance,
     pub(crate) seats: Seats,
+    /// Where they are.
+    pub(crate) address: IpAddr,
 }
 
 /// A connection that takes a session up.

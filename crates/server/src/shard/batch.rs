@@ -19,6 +19,14 @@ pub(super) struct Joined {
     pub(super) ends: Vec<(u32, Sum)>,
 }
 
+impl Joined {
+    /// How many bytes the first messages have together, and what they add to the sum.
+    pub(super) fn upto(&self, count: usize) -> (usize, Sum) {
+        let last = count.checked_sub(1).and_then(|last| self.ends.get(last));
+        last.map_or((0, Sum::default()), |(end, sum)| (*end as usize, *sum))
+    }
+}
+
 /// The items in hand, with the bytes of each and of each run that many are due.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -30,9 +38,11 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn clear(&mut self) {
+        // What was made is of these items, and of no more runs than they have channels.
+        let count = self.items.len();
+        self.encoded.iter_mut().take(count).for_each(Vec::clear);
+        self.joined.iter_mut().take(count).for_each(Vec::clear);
         self.items.clear();
-        self.encoded.iter_mut().for_each(Vec::clear);
-        self.joined.iter_mut().for_each(Vec::clear);
     }
 
     pub(super) fn seq(&self, item: u16) -> u64 {
@@ -64,18 +74,18 @@ impl Batch {
     /// The bytes of a run in one piece; `None` if not all of it is events, or too much to copy.
     pub(super) fn joined(&mut self, run: u32, items: &[u16], framing: Framing) -> Option<&Joined> {
         let index = run as usize;
+        let made = self.joined.get(index).and_then(|made| made.iter().position(|(made, _)| *made == framing));
+        let at = made.unwrap_or_else(|| self.add_joined(index, items, framing));
+        self.joined.get(index)?.get(at)?.1.as_ref()
+    }
+
+    fn add_joined(&mut self, index: usize, items: &[u16], framing: Framing) -> usize {
+        let joined = self.join(items, framing);
         if self.joined.len() <= index {
             self.joined.resize_with(index + 1, Vec::new);
         }
-        let at = match self.joined[index].iter().position(|(made, _)| *made == framing) {
-            Some(at) => at,
-            None => {
-                let joined = self.join(items, framing);
-                self.joined[index].push((framing, joined));
-                self.joined[index].len() - 1
-            }
-        };
-        self.joined[index][at].1.as_ref()
+        self.joined[index].push((framing, joined));
+        self.joined[index].len() - 1
     }
 
     fn join(&mut self, items: &[u16], framing: Framing) -> Option<Joined> {

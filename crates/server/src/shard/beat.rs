@@ -80,7 +80,8 @@ impl Shard {
             _ if transport.is_websocket() && held.pings == PINGS => return self.unresponsive(token),
             _ if transport.is_websocket() => {
                 held.pings += 1;
-                words.extend(transport.heartbeat());
+                // Of what a session has said one may be a ping; if none was, one follows at the next beat.
+                words.extend(transport.heartbeat().filter(|_| !said));
             }
             _ if active || said || !words.is_empty() => {}
             _ => words.extend(transport.heartbeat()),

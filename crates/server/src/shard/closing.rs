@@ -1,7 +1,9 @@
 //! Endings: the last words of a stream, and the drain.
 
 use super::{Shard, Slot};
-use crate::transport::Ending;
+use crate::auth::Identity;
+use crate::traffic::Way;
+use crate::transport::{Ending, Transport};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::Shutdown;
@@ -28,6 +30,9 @@ impl Shard {
     /// Ends a stream: says its last words. The connection goes once they were sent and, for a WebSocket, answered.
     pub(super) fn begin_close(&mut self, token: Token, ending: Ending) {
         let retry = self.node.config.retry;
+        if let Ending::Closing(code) = ending {
+            self.audit(token, code);
+        }
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         if held.closing {
             return;
@@ -46,6 +51,28 @@ impl Shard {
         self.say_farewell(token, Bytes::from(bytes).into());
     }
 
+    /// A line for a stream that is closed for whose it is, or for a limit.
+    pub(super) fn audit(&mut self, token: Token, code: Code) {
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        // What a session ends for is told of the session.
+        if held.closing || matches!(held.transport, Transport::Session(_)) || !self.node.denies(code) {
+            return;
+        }
+        let (who, peer) = match self.guests.who(token) {
+            Some((identity, address)) => (identity.to_string(), Some(address)),
+            None => (Identity::default().to_string(), held.sink.socket().peer_addr().ok().map(|peer| peer.ip())),
+        };
+        let peer = peer.map(|peer| peer.to_string());
+        let selection = self.readers.selection(token);
+        // One of what it reads, which may be much.
+        let channel = selection.and_then(|selection| {
+            let pattern = || selection.patterns.first().map(ToString::to_string);
+            selection.channels.first().map(ToString::to_string).or_else(pattern)
+        });
+        let (code, way) = (code.row().name, Way::from(held.transport).label());
+        tracing::info!(target: "switchboard::audit", code, transport = way, who, channel, peer, "a stream ended");
+    }
+
     /// Sends the last bytes of a connection.
     pub(super) fn say_farewell(&mut self, token: Token, words: Message) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
@@ -56,7 +83,7 @@ impl Shard {
         let due = Instant::now() + self.node.config.timeouts.close;
         self.closings.due.push_back((due, token, held.serial));
         self.traffic().sent(way, 0, length);
-        self.forget(token);
+        self.retire(token);
         match sent {
             Err(_) => self.remove(token),
             Ok(()) if blocked => {}

@@ -1,13 +1,16 @@
 //! The thread of a shard: a current-thread runtime whose tasks read requests, and the shard's own poll beside it.
 
 use super::{Shard, SharedShard};
+use crate::alarm::Alarm;
 use crate::front;
 use crate::listen::Accepted;
 use crate::node::{Command, Node};
 use mio::{Events, Poll};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
@@ -105,16 +108,14 @@ async fn run(
     let mut poll = nest(poll)?;
     let mut events = Events::with_capacity(EVENTS);
     let mut draining = node.draining.subscribe();
+    let mut drained = pin!(draining.wait_for(|draining| *draining));
     let mut give_up: Option<Instant> = None;
+    let mut alarm = Alarm::default();
     let requests = Rc::new(Requests::default());
     loop {
         let more = shard.borrow_mut().turn(Instant::now());
         for errand in shard.borrow_mut().errands() {
             tokio::task::spawn_local(errand.run(node.clone(), shard.clone(), bell.clone()));
-        }
-        if give_up.is_none() && *draining.borrow_and_update() {
-            give_up = Some(Instant::now() + node.config.drain);
-            shard.borrow_mut().drain();
         }
         let left = shard.borrow().len() + requests.count.get();
         if give_up.is_some_and(|at| left == 0 || at <= Instant::now()) {
@@ -123,10 +124,13 @@ async fn run(
         let deadline = [shard.borrow().deadline(), give_up].into_iter().flatten().min();
         tokio::select! {
             biased;
-            ready = poll.readable_mut() => {
-                let mut ready = ready?;
-                ready.clear_ready();
-                take_events(ready.get_inner_mut(), &mut events, &shard)?;
+            _ = &mut drained, if give_up.is_none() => {
+                give_up = Some(Instant::now() + node.config.drain);
+                shard.borrow_mut().drain();
+            }
+            ready = poll_fn(|cx| poll.poll_read_ready(cx)) => {
+                ready?.clear_ready();
+                take_events(poll.get_mut(), &mut events, &shard)?;
             }
             Some(command) = commands.recv() => match command {
                 Command::Serve(accepted) => {
@@ -158,10 +162,9 @@ async fn run(
                 }
             },
             () = bell.notified() => {}
-            _ = draining.changed() => {}
             () = requests.done.notified(), if give_up.is_some() => {}
             () = tokio::task::yield_now(), if more => {}
-            () = until(deadline), if !more => {}
+            () = alarm.reach(deadline.map(Into::into)), if !more => {}
         }
     }
 }
@@ -173,13 +176,6 @@ fn nest(poll: Poll) -> io::Result<AsyncFd<Poll>> {
     // `AsyncFd` does after it has deregistered it.
     let nested = unsafe { AsyncFd::register_with_interest(poll, Interest::READABLE) };
     Ok(nested?)
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Hands the poll's events to the shard. The poll's own descriptor is edge-triggered, so it is emptied.

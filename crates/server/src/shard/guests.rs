@@ -8,6 +8,7 @@ use crate::limits::bucket::Allowance;
 use crate::transport::Ending;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
 use switchboard_wire::Code;
@@ -22,6 +23,15 @@ pub(crate) struct Guest {
     pub(crate) seats: Seats,
     /// What it may publish.
     pub(crate) allowance: Allowance,
+    /// Where it is from.
+    pub(crate) address: IpAddr,
+}
+
+impl Guest {
+    pub(crate) fn new(identity: Identity, connection: u64) -> Guest {
+        let (seats, allowance) = Default::default();
+        Guest { identity, connection, seats, allowance, address: Ipv4Addr::UNSPECIFIED.into() }
+    }
 }
 
 /// Ends that are kept without a look at whether they still hold.
@@ -32,6 +42,8 @@ const ENDS_MIN: usize = 64;
 pub(super) struct Guests {
     held: HashMap<Token, Guest>,
     waiting: HashMap<Token, Identity>,
+    /// What connections still take up whose last words were said: it is theirs until their sockets are gone.
+    leaving: HashMap<Token, Vec<Seats>>,
     named: HashMap<u64, Token>,
     /// When streams end: in milliseconds since the Unix epoch, with the name of the connection. What is no longer so was
     /// renewed or has gone, and is passed over when its time comes.
@@ -51,21 +63,41 @@ impl Guests {
         self.waiting.insert(token, identity.clone());
     }
 
-    pub(super) fn remove(&mut self, token: Token) {
-        self.waiting.remove(&token);
-        if let Some(guest) = self.held.remove(&token) {
-            self.named.remove(&guest.connection);
+    /// A stream is nobody's any more, and its connection is still there.
+    pub(super) fn retire(&mut self, token: Token) {
+        if let Some(guest) = self.take(token) {
+            self.keep(token, guest.seats);
         }
-        self.tidy_ends();
     }
 
-    /// Lets a stream be somebody's from now on. `None` if it is nobody's.
-    fn renew(&mut self, token: Token, identity: Identity) -> Option<()> {
+    /// Lets something that is over keep its place for as long as the socket of a connection is there.
+    pub(super) fn keep(&mut self, token: Token, seats: Seats) {
+        if !seats.is_empty() {
+            self.leaving.entry(token).or_default().push(seats);
+        }
+    }
+
+    /// A connection or waiting poll is gone.
+    pub(super) fn remove(&mut self, token: Token) {
+        self.waiting.remove(&token);
+        self.leaving.remove(&token);
+        self.take(token);
+    }
+
+    fn take(&mut self, token: Token) -> Option<Guest> {
+        let guest = self.held.remove(&token)?;
+        self.named.remove(&guest.connection);
+        self.tidy_ends();
+        Some(guest)
+    }
+
+    /// Lets a stream be somebody's from now on, and publish what they may. `None` if it is nobody's.
+    fn renew(&mut self, token: Token, identity: Identity, allowance: Allowance) -> Option<()> {
         let guest = self.held.get_mut(&token)?;
         if let Some(expires) = identity.expires() {
             self.ends.push(Reverse((expires, guest.connection)));
         }
-        guest.identity = identity;
+        (guest.identity, guest.allowance) = (identity, allowance);
         self.tidy_ends();
         Some(())
     }
@@ -87,9 +119,14 @@ impl Guests {
         self.held.get(&token).map(|guest| guest.identity.clone()).unwrap_or_default()
     }
 
+    /// Whose a stream is, and where they are.
+    pub(super) fn who(&self, token: Token) -> Option<(&Identity, IpAddr)> {
+        self.held.get(&token).map(|guest| (&guest.identity, guest.address))
+    }
+
     /// What the holder of a stream may publish.
     pub(super) fn allowance(&self, token: Token) -> Allowance {
-        self.held.get(&token).map(|guest| guest.allowance.clone()).unwrap_or_default()
+        self.held.get(&token).map(|guest| guest.allowance).unwrap_or_default()
     }
 
     /// The next stream that has come to its end by now.
@@ -184,7 +221,8 @@ impl Shard {
         if let Err(problem) = stands.and_then(|()| auth.allow_reading(&identity, selection)) {
             return Some(Err(problem));
         }
-        self.guests.renew(token, identity).map(Ok)
+        let allowance = self.node.limits.publisher(&identity, Some(guest.address));
+        self.guests.renew(token, identity, allowance).map(Ok)
     }
 }
 
@@ -194,8 +232,7 @@ mod tests {
     use crate::auth::Identity;
 
     fn guest(connection: u64, expires: u64) -> Guest {
-        let (seats, allowance) = Default::default();
-        Guest { identity: Identity::for_tests(expires), connection, seats, allowance }
+        Guest::new(Identity::for_tests(expires), connection)
     }
 
     #[test]
@@ -205,7 +242,7 @@ mod tests {
             guests.add(token, guest(100 + u64::from(token), expires));
         }
         assert_eq!(guests.expired(9), None);
-        assert_eq!(guests.renew(1, Identity::for_tests(40)), Some(()));
+        assert_eq!(guests.renew(1, Identity::for_tests(40), Allowance::default()), Some(()));
         assert_eq!(guests.expired(20), Some(2));
         guests.remove(2);
         assert_eq!((guests.expired(30), guests.expired(39)), (Some(0), None));
@@ -220,7 +257,7 @@ mod tests {
         let mut guests = Guests::default();
         guests.add(0, guest(1, 1_000_000));
         for round in 0..10_000 {
-            guests.renew(0, Identity::for_tests(1_000_001 + round));
+            guests.renew(0, Identity::for_tests(1_000_001 + round), Allowance::default());
             guests.add(1, guest(2 + round, 1_000_000));
             guests.remove(1);
         }

@@ -152,7 +152,13 @@ impl Shard {
             // It was let in to listen: what it lacks is not an identity.
             return self.fail(token, &Code::Forbidden.because(detail));
         }
-        let allowed = self.node.limits.publish(&self.guests.allowance(token), 1, self.node.now());
+        let limits = &self.node.limits;
+        if data.len() > limits.message(&channel) {
+            let why = format!("a message on this channel has at most {} bytes", limits.message(&channel));
+            return self.fail(token, &Code::TooLarge.because(why));
+        }
+        let allowance = self.guests.allowance(token);
+        let allowed = limits.publish(&allowance, std::iter::once(&channel), self.node.now());
         let draft = allowed.and_then(|()| Draft::new(None, kind, None, data));
         let published = draft.and_then(|draft| {
             let append = Append { channel, draft: Some(draft), end: false, key: None };
@@ -170,6 +176,7 @@ impl Shard {
             && !held.closing
         {
             held.hang_up = true;
+            self.audit(token, problem.code);
             self.deliver_before();
             let mut words = Vec::new();
             close::write_failure(problem, None, &mut words);

@@ -97,13 +97,13 @@ impl Shard {
                 let sent = held.sink.send_joined(joined);
                 held.sink.active = true;
                 if let Ok(taken) = sent {
-                    let bytes = taken.checked_sub(1).map_or(0, |last| joined.ends[last].0 as usize);
+                    let (bytes, _) = joined.upto(taken);
                     self.node.figures.shard(self.index).traffic.sent(held.transport.into(), taken, bytes);
+                    if !held.sink.is_blocked() {
+                        return taken;
+                    }
                 }
-                match sent {
-                    Ok(taken) if !held.sink.is_blocked() => taken,
-                    sent => self.fall_behind(due, sent),
-                }
+                self.fall_behind(due, sent)
             }
             Some(Slot::Held(_)) => self.deliver_apart(due),
             Some(Slot::Waiting(_)) => {

@@ -263,8 +263,18 @@ impl Shard {
         self.forget(token);
     }
 
+    /// Forgets a reader whose connection is there to say its last words.
+    fn retire(&mut self, token: Token) {
+        self.guests.retire(token);
+        self.leave(token);
+    }
+
     fn forget(&mut self, token: Token) {
         self.guests.remove(token);
+        self.leave(token);
+    }
+
+    fn leave(&mut self, token: Token) {
         self.readers.remove(token);
         self.unlink(token);
         if self.readers.is_empty() {
@@ -283,9 +293,10 @@ impl Shard {
         }
     }
 
-    /// Readers of each of these channels, and of every channel selected by name.
+    /// Readers of each of these channels, and of every channel selected by name that is not the system's own.
     pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
-        let named: Vec<ChannelName> = self.readers.channels().chain(listed).cloned().collect();
+        let selected = self.readers.channels().filter(|channel| !channel.is_reserved());
+        let named: Vec<ChannelName> = selected.chain(listed).cloned().collect();
         named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
     }
 

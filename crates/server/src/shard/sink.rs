@@ -102,13 +102,14 @@ impl Sink {
             return Ok(0);
         }
         let taken = self.take_joined(joined)?;
-        if let Some((_, sum)) = taken.checked_sub(1).and_then(|last| joined.ends.get(last)) {
-            self.count(*sum);
+        if self.total.is_some() {
+            self.count(joined.upto(taken).1);
         }
         Ok(taken)
     }
 
-    fn take_joined(&mut self, Joined { bytes, ends }: &Joined) -> io::Result<usize> {
+    fn take_joined(&mut self, joined: &Joined) -> io::Result<usize> {
+        let Joined { bytes, ends } = joined;
         let written = match retry(|| self.socket.write(bytes)) {
             Ok(written) if written == bytes.len() => return Ok(ends.len()),
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -117,7 +118,7 @@ impl Sink {
             Err(error) => return Err(error),
         };
         let whole = ends.partition_point(|(end, _)| *end as usize <= written);
-        let start = whole.checked_sub(1).map_or(0, |last| ends[last].0 as usize);
+        let (start, _) = joined.upto(whole);
         if written == start {
             self.block(Bytes::new());
             return Ok(whole);

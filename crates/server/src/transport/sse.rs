@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use std::time::Duration;
-use switchboard_wire::{Code, Notice, form};
+use switchboard_wire::{Code, Form, Notice, form};
 
 /// A comment line without a blank line after it: it ends no block, so it costs a client nothing.
 pub(crate) const HEARTBEAT: &[u8] = b":\n";
@@ -19,7 +19,7 @@ pub(crate) fn farewell(wait: Duration, closing: &[u8]) -> Bytes {
     Bytes::from([retry(jittered).as_bytes(), closing].concat())
 }
 
-/// A refusal that an EventSource survives: it stops for good at any status but 200.
-pub(crate) fn refusal(code: Code, wait: Duration) -> Bytes {
-    farewell(wait, &form::notice(&Notice::Closing(code), form::Form::SseRaw { gzip: false }).payload())
+/// A refusal that an EventSource survives: it stops for good at any status but 200. `form` is that of the stream.
+pub(crate) fn refusal(code: Code, wait: Duration, form: Form) -> Bytes {
+    farewell(wait, &form::notice(&Notice::Closing(code), form).payload())
 }

@@ -211,6 +211,35 @@ fn tokens_with_made_up_names_do_not_make_for_fetches() {
 }
 
 #[test]
+fn requests_that_wait_for_a_fetch_wait_for_the_same_one() {
+    const MANY: usize = 20;
+    let issuer = Issuer::plain(Conduct::Offers(set(&["k1"])));
+    let server = server(Jwks { cooldown: Duration::ZERO, time: Duration::from_secs(2), ..plain(&issuer) });
+    assert_eq!(status(&server, &token("k1")), 200);
+    let before = issuer.asked();
+    issuer.conduct(Conduct::Stalls("HTTP/1.1 200 OK\r\n"));
+    let read = || switchboard_testkit::prometheus::parse(&server.get("/metrics").text())["switchboard_requests_total"];
+    let already = read();
+    let shown = bearer(&token("k2"));
+    let ask = |mut conn: switchboard_testkit::Conn| {
+        conn.ask("GET", "/channels/a/x", &[("Authorization", &shown)], None);
+        conn
+    };
+    let first = ask(server.connect());
+    eventually("a fetch is under way", || issuer.asked() > before);
+    let others: Vec<_> = (0..MANY).map(|_| ask(server.connect())).collect();
+    eventually("all of them wait", || read() >= already + MANY as f64 + 2.0);
+    issuer.conduct(Conduct::Offers(set(&["k2"])));
+    // The fetch that was under way brings nothing; the next is for all who have come since it began.
+    for mut conn in others {
+        conn.response_to("GET").expect(200);
+    }
+    let mut first = first;
+    assert!(matches!(first.response_to("GET").status(), 200 | 401));
+    assert_eq!(issuer.asked(), before + 2);
+}
+
+#[test]
 fn as_long_as_there_are_no_keys_a_refusal_is_for_now() {
     let broken = Conduct::Answers("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n".into());
     let issuer = Issuer::plain(broken.clone());

@@ -7,14 +7,14 @@ use switchboard_hub::access::{Rule, Whom};
 use switchboard_testkit::identity::{MASTER_KEY, SECRET, bearer, claims, settings, sign, token};
 use switchboard_testkit::{Item, Pattern, Server, config, eventually};
 
-fn server(change: impl FnOnce(&mut Config)) -> Server {
+pub(crate) fn server(change: impl FnOnce(&mut Config)) -> Server {
     let mut config = config();
     config.auth = settings();
     change(&mut config);
     Server::start(config)
 }
 
-fn metric(server: &Server, name: &str) -> f64 {
+pub(crate) fn metric(server: &Server, name: &str) -> f64 {
     let told = server.get("/metrics").expect(200).text();
     *switchboard_testkit::prometheus::parse(&told).get(name).unwrap_or_else(|| panic!("no {name}"))
 }

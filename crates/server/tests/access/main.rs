@@ -9,14 +9,18 @@
 
 mod browsers;
 mod carried;
+mod channels;
 mod expiry;
 mod jwks;
 mod limits;
 mod matrix;
+mod pacing;
+mod presence;
 mod proxies;
 mod renewal;
 mod revocation;
 mod rules;
+mod seats;
 
 use switchboard::auth::Settings;
 use switchboard_testkit::{Server, config, identity};

@@ -177,3 +177,25 @@ fn where_a_proxy_says_nothing_that_can_be_read_its_own_address_counts() {
     assert_eq!(stream(&server, "Forwarded", "for=unknown").err(), Some(429));
     stream(&server, "Forwarded", "for=192.0.2.1").unwrap();
 }
+
+#[test]
+fn of_ipv6_the_network_of_a_customer_counts_as_one_address() {
+    let server = speaking();
+    let line = |source: &str| format!("PROXY TCP6 {source} 2001:db8:ffff::1 56324 443\r\n").into_bytes();
+    let mut binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24".to_vec();
+    binary.extend([0x20, 1, 0xd, 0xb8, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7]);
+    binary.extend([0; 20]);
+    let first = stream_of(behind(&server, &line("2001:db8:1:2:a:b:c:d")));
+    assert!(first.is_ok());
+    assert_eq!(stream_of(behind(&server, &line("2001:db8:1:2::1"))).err(), Some(429));
+    assert_eq!(stream_of(behind(&server, &binary)).err(), Some(429));
+    let second = stream_of(behind(&server, &line("2001:db8:1:3::1")));
+    assert!(second.is_ok());
+    // An IPv4 address that is written as IPv6 is one of its own.
+    let third = stream_of(behind(&server, &line("::ffff:192.0.2.1")));
+    assert!(third.is_ok());
+    let fourth = stream_of(behind(&server, &line("::ffff:192.0.2.2")));
+    assert!(fourth.is_ok());
+    let again = behind(&server, b"PROXY TCP4 192.0.2.2 198.51.100.1 56324 443\r\n");
+    assert_eq!(stream_of(again).err(), Some(429));
+}

@@ -3,7 +3,8 @@
 use super::server;
 use serde_json::json;
 use std::time::Duration;
-use switchboard_testkit::identity::{API_KEY, bearer, token, token_for};
+use switchboard_testkit::identity::{API_KEY, MASTER_KEY, SECRET, bearer, claims, sign, token, token_for};
+use switchboard_testkit::{Message, Server, WebSocket};
 
 const LIFE: Duration = Duration::from_secs(3);
 
@@ -56,4 +57,61 @@ fn a_stream_is_renewed_by_its_own_user_for_what_it_reads_and_by_nobody_else() {
     // The narrower token counts from now on.
     server.post("/channels/a/x", &[("Authorization", &bearer(API_KEY))], "1").expect(201);
     assert_eq!(sse.event().data, "1");
+}
+
+#[test]
+fn a_renewed_token_brings_its_own_rate_along_and_what_is_owed_stays_owed() {
+    let server = super::limits::server(|config| config.limits.publishes = Some(1));
+    let with = |publishes: u32| {
+        let mut claims = claims("ann", &["a/**"]);
+        claims["limits"] = json!({"publishes": publishes});
+        bearer(&sign(&claims, SECRET))
+    };
+    let (slow, fast) = (with(1), with(1000));
+    let open = |shown: &str| server.connect().websocket("/channels/a/x", &[("Authorization", shown)]);
+    let renew = |socket: &WebSocket, shown: &str| {
+        // Raw form has no `$open`: the connection is named in the head.
+        let name = socket.head.field("switchboard-connection").expect("a name");
+        let body = json!({"connection": name}).to_string();
+        server.post("/api/token", &[("Authorization", shown)], body).expect(200);
+    };
+    let say = |socket: &mut WebSocket, count: usize| (0..count).for_each(|n| socket.send_text(&n.to_string()));
+    let mut socket = open(&slow);
+    renew(&socket, &fast);
+    say(&mut socket, 500);
+    (0..500).for_each(|n| assert_eq!(socket.text(), n.to_string()));
+    renew(&socket, &slow);
+    say(&mut socket, 10);
+    let mut heard = 0;
+    while let Message::Text(_) = socket.next() {
+        heard += 1;
+    }
+    assert!(heard < 10, "{heard}");
+    // How many streams a user may have is asked when one opens: a renewal opens none.
+    let mut crowd = claims("ann", &["a/**"]);
+    crowd["limits"] = json!({"streams": 1});
+    let alone = bearer(&sign(&crowd, SECRET));
+    let (one, mut two) = (open(&slow), open(&fast));
+    renew(&one, &alone);
+    renew(&two, &alone);
+    server.handshake("/channels/a/x", &[("Authorization", &alone)]).unwrap_err().expect_problem(429, "too_many");
+    two.ping();
+}
+
+#[test]
+fn a_stream_of_bare_data_is_named_in_its_head_and_only_where_it_is_somebodys() {
+    let server = server();
+    let shown = bearer(&token("ann", &["a/**"]));
+    let fields = [("Authorization", shown.as_str()), ("Accept", "application/x-ndjson")];
+    let mut body = server.connect().stream("/channels/a/x?form=raw", &fields);
+    let name = body.head.field("switchboard-connection").expect("a name").to_owned();
+    let renewal = json!({"connection": name}).to_string();
+    server.post("/api/token", &fields[..1], renewal.clone()).expect(200);
+    server.post("/api/revoke", &[("Authorization", &bearer(MASTER_KEY))], renewal).expect(200);
+    assert_eq!(body.rest(), (vec![], false));
+    let lines = server.connect().stream("/channels/a/x", &fields);
+    assert_eq!(lines.head.field("switchboard-connection"), None, "`$open` says it");
+    let open = Server::new();
+    let anyones = open.connect().websocket("/channels/a", &[]);
+    assert_eq!(anyones.head.field("switchboard-connection"), None);
 }

@@ -1,6 +1,8 @@
 //! Rules by pattern: what anyone may, what any token may, and what nobody may.
 
 use serde_json::json;
+use switchboard::auth::apikey::{ApiKey, Hash};
+use switchboard::auth::settings::ChannelLimit;
 use switchboard_hub::access::{Rule, Whom};
 use switchboard_testkit::identity::{API_KEY, MASTER_KEY, SECRET, bearer, claims, settings, sign, token};
 use switchboard_testkit::{Conn, Pattern, Server, config};
@@ -102,4 +104,62 @@ fn tokens_that_name_nobody_share_no_idempotency_keys() {
     let first = publish(&one);
     assert_eq!(publish(&one), first);
     assert_ne!(publish(&other), first);
+}
+
+#[test]
+fn one_api_key_takes_over_from_another_of_its_name() {
+    const NEXT: &str = "swk_an-api-key-of-tests-that-comes-after-the-first";
+    let mut config = config();
+    config.auth = settings();
+    let old = config.auth.api_keys[0].clone();
+    config.auth.api_keys.push(ApiKey { hash: Hash::of(NEXT), ..old });
+    let mut without = config.auth.clone();
+    without.api_keys.remove(0);
+    let running = switchboard::start(config).unwrap();
+    let address = running.addresses()[0];
+    let publish = |key: &str| {
+        let fields = [("Authorization", &*bearer(key)), ("Idempotency-Key", "k")];
+        Conn::open(address).request("POST", "/channels/a/x", &fields, Some(b"x"))
+    };
+    let first = publish(API_KEY).expect(201).json();
+    assert_eq!(publish(NEXT).expect(201).json(), first, "both are one publisher");
+    let stream = |key: &str| {
+        let mut stream = Conn::open(address).sse("/channels/a/x", &[("Authorization", &*bearer(key))]);
+        stream.notice("$open");
+        stream
+    };
+    let (mut earlier, mut later) = (stream(API_KEY), stream(NEXT));
+    running.reload(without).unwrap();
+    assert_eq!(earlier.notice("$closing").json()["code"], "token_revoked");
+    publish(API_KEY).expect_problem(401, "unauthorized");
+    let fields = [("Authorization", &*bearer(NEXT))];
+    Conn::open(address).request("POST", "/channels/a/x", &fields, Some(b"on")).expect(201);
+    assert_eq!(later.event().data, "on");
+    running.drain();
+}
+
+#[test]
+fn what_a_channel_takes_is_what_a_reload_says_of_it() {
+    let mut config = config();
+    config.auth = settings();
+    let running = switchboard::start(config).unwrap();
+    let address = running.addresses()[0];
+    let publish = |data: &[u8]| {
+        let fields = [("Authorization", &*bearer(API_KEY))];
+        Conn::open(address).request("POST", "/channels/a/x", &fields, Some(data)).status()
+    };
+    let limited = |message: Option<usize>, publishes: Option<u32>| {
+        let mut settings = settings();
+        settings.channel_limits = vec![ChannelLimit { pattern: Pattern::new("a/*").unwrap(), publishes, message }];
+        running.reload(settings).unwrap();
+    };
+    assert_eq!(publish(b"12345"), 201);
+    limited(Some(4), None);
+    assert_eq!((publish(b"12345"), publish(b"1234")), (413, 201));
+    limited(None, Some(1));
+    assert_eq!(publish(b"12345"), 201);
+    assert!((0..20).any(|_| publish(b"x") == 429));
+    running.reload(settings()).unwrap();
+    assert!((0..20).all(|_| publish(b"12345") == 201));
+    running.drain();
 }

@@ -184,3 +184,35 @@ fn a_stream_of_events_is_told_between_two_of_them_and_keeps_what_was_appended() 
     assert_eq!((&answer.json()["code"], &answer.json()["appended"]), (&json!("draining"), &json!(1)));
     assert!(thread.join().unwrap() < PATIENCE);
 }
+
+#[test]
+fn a_drain_does_not_wait_for_newcomers_who_have_yet_to_be_let_in() {
+    let mut config = config();
+    config.limits.accepts = Some(1);
+    let server = Server::start(config);
+    let mut newcomers: Vec<Conn> = (0..20).map(|_| server.connect()).collect();
+    newcomers[0].get("/healthz").expect(200);
+    let took = draining(server).join().unwrap();
+    // One a second of them would take twenty.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    newcomers.iter_mut().for_each(Conn::expect_close);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_the_header_of_a_proxy() {
+    let mut config = config();
+    config.proxies.protocol = vec!["127.0.0.1".parse().unwrap()];
+    config.drain = Duration::from_secs(60);
+    config.timeouts.head = Duration::from_secs(60);
+    let server = Server::start(config);
+    let (mut silent, mut begun) = (server.connect(), server.connect());
+    begun.send("PROXY TCP4 192.0.2.1 ");
+    let mut known = server.connect();
+    known.send("PROXY UNKNOWN\r\n");
+    known.get("/healthz").expect(200);
+    let took = draining(server).join().unwrap();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    for conn in [&mut silent, &mut begun, &mut known] {
+        conn.expect_close();
+    }
+}

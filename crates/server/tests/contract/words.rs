@@ -86,10 +86,18 @@ fn an_encoded_slash_in_a_path_is_a_slash() {
 #[test]
 fn a_first_segment_beginning_with_a_dollar_is_the_systems_own() {
     let server = Server::new();
-    for name in ["$", "$sys", "$a/b", "%24a"] {
+    for name in ["$", "$sys", "$a/b", "%24a", "$presence/a", "%24presence%2Fa"] {
         server.post(&format!("/channels/{name}"), &[], "hello").expect_problem(400, "channel_name");
         server.get(&format!("/channels/{name}")).expect_problem(400, "channel_name");
+        server.request("DELETE", &format!("/channels/{name}"), &[], None).expect_problem(400, "channel_name");
     }
+    for pattern in ["$presence/a", "$presence/*", "$presence/**", "$*/a", "a&channel=$presence/a"] {
+        let fields = [("Accept", "text/event-stream")];
+        server.get(&format!("/channels?channel={pattern}")).expect_problem(400, "channel_name");
+        server.get_with(&format!("/channels?channel={pattern}"), &fields).expect_problem(400, "channel_name");
+    }
+    let batch = r#"[{"channels":["a","$presence/a"],"data":1}]"#;
+    server.post("/api/publish", &[], batch).expect_problem(400, "channel_name");
 }
 
 #[test]

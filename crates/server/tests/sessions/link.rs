@@ -73,39 +73,6 @@ fn messages_up_are_applied_once_and_in_order() {
 }
 
 #[test]
-fn a_message_that_was_late_and_is_sent_again_over_a_websocket_is_applied_once() {
-    let server = Server::new();
-    let kept = Talk::open(&server, Way::Sse).kept;
-    let message = json!({ "jsonrpc": "2.0", "method": "publish", "params": { "channel": "a", "data": 1 } });
-    let location = kept.location.clone();
-    // The connection is told that the first message comes next. Then that arrives, as it was sent before.
-    let mut talk = Talk::resume(&server, Way::WebSocket, kept);
-    server.post(&location, &[("Session-Seq", "1")], message.to_string()).expect(202);
-    talk.send(&message);
-    talk.call("ping", &json!({})).unwrap();
-    assert_eq!(server.page("/channels/a")["events"].as_array().unwrap().len(), 1);
-    talk.send(&message);
-    talk.call("ping", &json!({})).unwrap();
-    assert_eq!(server.page("/channels/a")["events"].as_array().unwrap().len(), 2);
-}
-
-#[test]
-fn a_client_that_only_listens_acknowledges_by_an_empty_post() {
-    let mut config = config();
-    config.session.memory = 4096;
-    let server = Server::start(config);
-    let mut talk = Talk::open(&server, Way::Sse);
-    let news = json!({ "method": "news", "params": ["x".repeat(1000)] }).to_string();
-    for _ in 0..20 {
-        server.post(&format!("/api/sessions/{}/notify", talk.id()), &[], &news).expect(202);
-        talk.notice("news");
-        let control = talk.kept.control.to_string();
-        server.post(&talk.kept.location, &[("Session-Ack", &control)], "").expect(202);
-    }
-    talk.call("ping", &json!({})).unwrap();
-}
-
-#[test]
 fn a_session_that_nobody_takes_up_is_gone_after_its_linger() {
     let mut config = config();
     config.session.linger = std::time::Duration::from_millis(300);

@@ -9,6 +9,8 @@
 
 mod calls;
 mod cuts;
+mod limits;
 mod link;
 mod methods;
+mod presence;
 mod talk;

@@ -49,11 +49,6 @@ impl Kept {
     }
 }
 
-/// What most tests pass over.
-fn is_aside(message: &Value) -> bool {
-    message["method"] == "position" || message["method"] == "caught_up"
-}
-
 /// A session's client.
 pub(crate) struct Talk {
     down: Down,
@@ -189,8 +184,8 @@ impl Talk {
                 Some("session" | "end" | "presence" | "closing") => None,
                 Some("event") => text(&params["position"]).or_else(|| text(&params["id"])),
                 Some("gap") => text(&params["to"]),
-                Some("position") => text(&params["position"]),
-                Some("subscribed" | "caught_up") => {
+                Some("position" | "caught_up") => text(&params["position"]),
+                Some("subscribed") => {
                     self.kept.control += 1;
                     text(&params["position"])
                 }
@@ -214,29 +209,22 @@ impl Talk {
         Some(message)
     }
 
-    /// The next message.
+    /// The next message that is not about the place alone.
     pub(crate) fn next(&mut self) -> Value {
-        loop {
-            let message = self.later.pop_front().unwrap_or_else(|| self.next_raw().expect("the server closed"));
-            if !is_aside(&message) {
+        while let Some(message) = self.later.pop_front() {
+            if is_news(&message) {
                 return message;
             }
         }
+        self.next_of_all(is_news)
     }
 
-    /// What comes before the session has caught up with what was subscribed to last, and with what.
-    pub(crate) fn until_caught_up(&mut self) -> (Vec<Value>, Value) {
-        let mut missed: Vec<Value> = Vec::new();
-        let mut later = std::mem::take(&mut self.later);
+    /// The next message that is looked for, and none of those before it.
+    pub(crate) fn next_of_all(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let message = later.pop_front().unwrap_or_else(|| self.next_raw().expect("the server closed"));
-            match message["method"].as_str() {
-                Some("caught_up") => {
-                    self.later = later;
-                    return (missed, message["params"].clone());
-                }
-                Some("position") => {}
-                _ => missed.push(message),
+            let message = self.next_raw().expect("the server closed");
+            if wanted(&message) {
+                return message;
             }
         }
     }
@@ -332,4 +320,9 @@ impl Talk {
         }
         self.kept
     }
+}
+
+/// Whether a message says more than where the client is.
+fn is_news(message: &Value) -> bool {
+    message["method"] != "position" && message["method"] != "caught_up"
 }

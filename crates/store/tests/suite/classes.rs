@@ -45,3 +45,33 @@ pub(crate) fn ephemeral_events_are_not_held<S: Store>(make: impl Fn(Policy) -> S
     let info = &store.channels(0, None, 9)[0];
     assert_eq!((info.events, info.bytes, info.newest), (0, 0, Some(at(&store, 1))));
 }
+
+pub(crate) fn the_systems_own_channels_hold_nothing_and_take_the_room_of_one<S: Store>(make: impl Fn(Policy) -> S) {
+    // Whatever the rules say.
+    let rules = vec![(Pattern::new("$own/**").unwrap(), Class::History(Retention::default()))];
+    let store = make(Policy { channels: 2, rules, ..policy(10) });
+    put(&store, 0, "a", "1");
+    for i in 2..20 {
+        put(&store, 0, &format!("$own/{i}"), "x");
+    }
+    assert_eq!(words(&read(&store, 0, "a", Cursor::at(0))), ["a:1"], "the channel was not forgotten");
+    let listed: Vec<ChannelName> = store.channels(0, None, 9).into_iter().map(|info| info.name).collect();
+    assert_eq!(listed, [name("a")]);
+    let mut items = Vec::new();
+    store.take(1, 2, &mut items);
+    let told = |item: &Item| match &item.what {
+        What::Event(entry) => (item.channel.to_string(), entry.event().channel.to_string(), entry.event().resumable),
+        other => panic!("{other:?}"),
+    };
+    let own = |i: usize| (format!("$own/{i}"), format!("$own/{i}"), false);
+    assert_eq!([told(&items[0]), told(&items[1])], [own(2), own(3)]);
+    // A loss is told, if need be in excess, and only to those who read any of these.
+    put(&store, 0, "a", "20");
+    for (texts, gap) in [("a $own/7", "$own/7"), ("a $own/*", "$own"), ("a $own/7/**", "$own")] {
+        let expected = [format!("{gap} gap skipped 1..19"), "a:20".to_owned()];
+        assert_eq!(words(&read(&store, 0, texts, Cursor::at(1))), expected, "{texts}");
+    }
+    for texts in ["a", "**", "a $other/**", "a $other/7"] {
+        assert_eq!(words(&read(&store, 0, texts, Cursor::at(1))), ["a:20"], "{texts}");
+    }
+}

@@ -8,7 +8,7 @@ pub(crate) mod reading;
 pub(crate) mod writing;
 
 use switchboard_store::{
-    Append, Appended, Budget, Class, Cursor, Opened, Piece, Policy, Read, Refusal, Retention, Since, Store,
+    Append, Appended, Budget, Class, Cursor, Item, Opened, Piece, Policy, Read, Refusal, Retention, Since, Store, What,
 };
 use switchboard_wire::event::Draft;
 use switchboard_wire::name::Selection;

@@ -1,7 +1,7 @@
 //! Values that are kept as they were written.
 
 use crate::code::{Code, Problem};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 
@@ -49,6 +49,20 @@ impl From<&serde_json::Value> for Json<'static> {
 impl<'a> From<&'a RawValue> for Json<'a> {
     fn from(raw: &'a RawValue) -> Json<'a> {
         Json(Cow::Borrowed(raw.get()))
+    }
+}
+
+/// As it was written, where it becomes part of something else.
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json<'static> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json<'static>, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Json(Cow::Owned(Box::<str>::from(raw).into())))
     }
 }
 

@@ -406,7 +406,7 @@ impl World {
                 let since = self.chance.one_in(2).then(|| self.chance.below(self.log.len() as u64 + 1));
                 let mut selection = Selection::default();
                 selection.add(channel).unwrap();
-                let listener = self.client.listen(channel, since.map(|n| format!("p{n}"))).unwrap();
+                let listener = self.client.listen(channel, since.map(|n| format!("p{n}")), false).unwrap();
                 self.listeners.insert(listener, Heard { selection, since, seen: Vec::new(), behind: false });
             }
             Event::Answer { session, ticket, number } if session == self.server.number => {
@@ -513,9 +513,7 @@ impl World {
                 self.server.event(number, name);
             }
         }
-        let told = serde_json::json!({"channel": channel, "position": format!("p{head}")});
-        self.server.session.notify("caught_up", Params::new(Json::of(&told).unwrap()).unwrap()).unwrap();
-        self.server.control(Some(head));
+        self.server.say("caught_up", serde_json::json!({"channel": channel, "position": format!("p{head}")}), head);
         self.server.subscribed.insert(channel, selection);
     }
 

@@ -60,8 +60,12 @@ impl BodySource for Body {
 
 /// A node on which a message is at most 100 bytes.
 fn node() -> Node {
+    node_with(|config| config.limits.message = 100)
+}
+
+fn node_with(set: impl FnOnce(&mut Config)) -> Node {
     let mut config = Config::default();
-    config.limits.message = 100;
+    set(&mut config);
     Node::new(config, 1).unwrap()
 }
 

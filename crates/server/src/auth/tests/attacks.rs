@@ -95,7 +95,7 @@ fn extensions_that_must_be_understood_are_not() {
 fn what_is_huge_or_nested_or_oddly_encoded_is_refused() {
     let keys = [hs256(None)];
     let settings = Settings::default();
-    let sized = |bytes: usize| mint(&claims(&json!({"info": "x".repeat(bytes)})));
+    let sized = |bytes: usize| mint(&claims(&json!({"padding": "x".repeat(bytes)})));
     assert_eq!(verdict(&sized(5000), &settings, &keys), Ok(()));
     assert!(refused(&sized(settings.token_bytes), &keys).contains("longer"));
     // Nested deeply where it would be read.

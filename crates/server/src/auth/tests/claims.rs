@@ -107,6 +107,34 @@ fn what_is_of_the_wrong_kind_or_too_much_is_refused() {
     assert!(verdict(&format!("{message}.{signature}"), &settings, &[hs256(None)]).is_err(), "a claim stands once");
 }
 
+#[test]
+fn info_is_kept_as_written_on_one_line_and_bounded() {
+    let info = |text: &str| {
+        let payload = format!("{{\"exp\":{},\"info\":{text}}}", NOW + 60);
+        let message = format!("{}.{}", encode(&json!({"alg": "HS256"})), BASE64_URL_SAFE_NO_PAD.encode(payload));
+        let key = EncodingKey::from_secret(SECRET);
+        let signature = crypto::sign(message.as_bytes(), &key, jsonwebtoken::Algorithm::HS256).unwrap();
+        let token = format!("{message}.{signature}");
+        check(&token, &Settings::default(), &[hs256(None)], NOW * 1000).map(|signed| signed.info).map_err(|fault| {
+            let Fault::Refused(problem) = fault else { panic!("{fault:?}") };
+            problem.detail.to_string()
+        })
+    };
+    let kept = |text: &str| info(text).unwrap().map(String::from);
+    assert_eq!(
+        kept("{\n \"name\": \"Ann\",\r\n \"big\": 123456789012345678901234567890}").as_deref(),
+        Some("{  \"name\": \"Ann\",   \"big\": 123456789012345678901234567890}")
+    );
+    assert_eq!((kept("7").as_deref(), kept("null")), (Some("7"), None));
+    assert!(
+        check(&mint(&claims(&json!({}))), &Settings::default(), &[hs256(None)], NOW * 1000).unwrap().info.is_none()
+    );
+    let of_length = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
+    assert_eq!(kept(&of_length(1024)).map(|info| info.len()), Some(1024));
+    assert!(info(&of_length(1025)).unwrap_err().contains("`info` has more than 1024 bytes"));
+    assert!(info("{").unwrap_err().contains("claims"));
+}
+
 proptest! {
     #[test]
     fn any_text_is_refused_and_none_of_it_is_said(text in "[a-zA-Z0-9_.-]{0,300}|.{0,60}") {

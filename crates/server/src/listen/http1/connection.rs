@@ -4,21 +4,22 @@
 use super::body::{BodyDecoder, Decoded};
 use super::head::{self, Framing, Head};
 use super::response::{self, Extent};
+use crate::alarm::Alarm;
 use crate::config::Config;
 use crate::listen::{BodyError, BodySource, Pace};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Response, Version};
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::mem::{self, MaybeUninit};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 /// Most of an unread body that is read and dropped to keep the connection, in bytes.
 const SKIP_MAX: u64 = 64 << 10;
@@ -79,6 +80,7 @@ pub struct Connection<S> {
     seen: usize,
     /// When the present wait ends: kept here so that dropping a future does not start it anew.
     deadline: Option<(Instant, Wait)>,
+    alarm: Alarm,
     stage: Stage,
     /// The body of the present request.
     body: BodyDecoder,
@@ -125,6 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             buf: leftover,
             seen: 0,
             deadline: None,
+            alarm: Alarm::default(),
             stage: Stage::Ready,
             body: BodyDecoder::new(Framing::None),
             due: &[],
@@ -154,11 +157,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(problem) => return self.refuse(problem),
             }
             let (deadline, wait) = self.deadline();
-            match timeout_at(deadline, self.fill()).await {
-                Ok(Ok(read)) if read > 0 => {}
-                Ok(_) => break,
-                Err(_) if wait == Wait::Head => return self.refuse(Code::RequestTimeout.into()),
-                Err(_) => {
+            match self.fill_by(deadline).await {
+                Some(Ok(read)) if read > 0 => {}
+                Some(_) => break,
+                None if wait == Wait::Head => return self.refuse(Code::RequestTimeout.into()),
+                None => {
                     self.stage = Stage::Finished;
                     return Next::Idle;
                 }
@@ -228,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Ok(Decoded::Data { skip, len }) => {
                     self.buf.advance(skip);
-                    return Ok(Some(self.buf.split_to(len).freeze()));
+                    return Ok(Some(self.take_front(len)));
                 }
                 Ok(Decoded::More) => {}
                 Err(problem) => {
@@ -238,9 +241,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.send_due().await?;
             let read = match pace {
-                Pace::Steady => match timeout(self.settings.body, self.fill()).await {
-                    Ok(read) => read,
-                    Err(_) => {
+                Pace::Steady => match self.fill_by(Instant::now() + self.settings.body).await {
+                    Some(read) => read,
+                    None => {
                         self.close = true;
                         return Err(BodyError::Slow);
                     }
@@ -260,6 +263,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Takes bytes off the buffer; the buffer with them if these are all, as the body of a small request is.
+    fn take_front(&mut self, len: usize) -> Bytes {
+        let front = if len == self.buf.len() { mem::take(&mut self.buf) } else { self.buf.split_to(len) };
+        front.freeze()
+    }
+
     /// Whoever sends the body does not wait for leave to (RFC 9110 section 10.1.1 lets us give none then).
     fn forgo_continue(&mut self) {
         if self.due.len() == CONTINUE.len() && !self.buf.is_empty() {
@@ -269,10 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn send_due(&mut self) -> io::Result<()> {
         while !self.due.is_empty() {
-            let written = timeout(self.settings.body, self.io.write(self.due)).await??;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
+            let written = self.write_some(self.due).await?;
             self.due = &self.due[written..];
         }
         Ok(())
@@ -280,20 +286,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads once. Dropping the future loses nothing.
     async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Reads once, or not at all by the deadline: then `None`. Dropping the future loses nothing.
+    async fn fill_by(&mut self, deadline: Instant) -> Option<io::Result<usize>> {
+        poll_fn(|cx| match self.poll_fill(cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => self.alarm.poll_at(deadline, cx).map(|()| None),
+        })
+        .await
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let expected = self.body.expected();
         if self.stage == Stage::Asked && expected >= SCRATCH as u64 {
             let room = usize::try_from(expected).map_or(BULK, |expected| expected.min(BULK));
             self.buf.reserve(room);
-            return self.io.read_buf(&mut self.buf).await;
+            return pin!(self.io.read_buf(&mut self.buf)).poll(cx);
         }
-        poll_fn(|cx| {
-            let mut scratch = [const { MaybeUninit::<u8>::uninit() }; SCRATCH];
-            let mut read = ReadBuf::uninit(&mut scratch);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
-            self.buf.extend_from_slice(read.filled());
-            Poll::Ready(Ok(read.filled().len()))
-        })
-        .await
+        let mut scratch = [const { MaybeUninit::<u8>::uninit() }; SCRATCH];
+        let mut read = ReadBuf::uninit(&mut scratch);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
+        self.buf.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
     }
 
     /// Waits, while an answer is being made, until the peer closes or resets. What it sends meanwhile is kept, up to the
@@ -414,13 +430,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes it all, with a limit on the time without progress.
     async fn write(&mut self, bytes: &mut impl Buf) -> io::Result<()> {
         while bytes.has_remaining() {
-            let written = timeout(self.settings.body, self.io.write(bytes.chunk())).await??;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
+            let written = self.write_some(bytes.chunk()).await?;
             bytes.advance(written);
         }
         self.io.flush().await
+    }
+
+    /// Writes once, something. Where the socket takes nothing for too long, that is an error.
+    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = self.alarm.within(self.settings.body, |cx| Pin::new(&mut self.io).poll_write(cx, bytes));
+        match write.await {
+            Some(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+            Some(written) => written,
+            None => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     /// Whether the body of the present request was read to its end.
@@ -438,6 +461,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> BodySource for Connection<S> {
     async fn piece(&mut self, pace: Pace) -> Result<Option<Bytes>, BodyError> {
         self.body_piece(pace).await
+    }
+
+    async fn gone(&mut self) {
+        Connection::gone(self).await;
     }
 
     fn expected(&self) -> u64 {

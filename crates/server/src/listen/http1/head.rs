@@ -61,7 +61,7 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
         Err(error) => return Err(malformed(error)),
     };
     let text = &buf[..length];
-    if text.iter().enumerate().any(|(i, b)| *b == b'\n' && (i == 0 || text[i - 1] != b'\r')) {
+    if has_bare_lf(text) {
         return Err(Code::BadRequest.because("a line of the head ends in a bare LF"));
     }
     let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
@@ -83,6 +83,12 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
         length,
     };
     Ok(Some((head, length)))
+}
+
+/// Whether a line ends in LF alone. No pair of bytes ends the search, so that many are looked at in one step.
+fn has_bare_lf(text: &[u8]) -> bool {
+    let pairs = text.iter().zip(text.iter().skip(1));
+    pairs.fold(text.starts_with(b"\n"), |found, (before, b)| found | ((*b == b'\n') & (*before != b'\r')))
 }
 
 /// 505 for a version that has the right shape, and patience for one that may yet get it.
@@ -129,24 +135,26 @@ fn collect(text: &[u8], fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Pr
     Ok(headers)
 }
 
+/// The values of all fields of one name. To look at each is quicker than to look one up, as long as there are few.
+fn all(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    headers.iter().filter(move |(other, _)| **other == name).map(|(_, value)| value.as_bytes())
+}
+
 /// The comma-separated elements of all fields of one name, empty ones left out (RFC 9110 section 5.6.1).
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-    let lists = headers.get_all(name).into_iter();
-    lists
-        .flat_map(|list| list.as_bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|element| !element.is_empty())
+    let lists = all(headers, name).flat_map(|list| list.split(|b| *b == b','));
+    lists.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
 /// RFC 9112 section 3.2: HTTP/1.1 has exactly one `Host`, even where the target names the host.
 fn host(headers: &HeaderMap, version: Version, authority: Option<&str>) -> Result<Option<String>, Problem> {
-    let mut fields = headers.get_all(HOST).iter();
-    let first = fields.next();
-    if fields.next().is_some() {
+    let mut values = all(headers, HOST);
+    let first = values.next();
+    if values.next().is_some() {
         return Err(Code::BadRequest.because("the request has more than one Host"));
     }
     let named = match first {
-        Some(value) => match value.to_str() {
+        Some(value) => match std::str::from_utf8(value) {
             Ok(text) if target::is_host(text) => Some(text),
             _ => return Err(Code::BadRequest.because("the Host is malformed")),
         },
@@ -159,7 +167,7 @@ fn host(headers: &HeaderMap, version: Version, authority: Option<&str>) -> Resul
 /// RFC 9112 section 6.3, without its leniencies.
 fn framing(headers: &HeaderMap, version: Version) -> Result<Framing, Problem> {
     let length = length(headers)?;
-    if !headers.contains_key(TRANSFER_ENCODING) {
+    if all(headers, TRANSFER_ENCODING).next().is_none() {
         return Ok(length.map_or(Framing::None, Framing::Length));
     }
     if length.is_some() {
@@ -182,14 +190,11 @@ fn framing(headers: &HeaderMap, version: Version) -> Result<Framing, Problem> {
 
 /// The one length that all `Content-Length` fields give.
 fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    if !headers.contains_key(CONTENT_LENGTH) {
-        return Ok(None);
-    }
     let malformed = || Code::BadRequest.because("the Content-Length is malformed");
     let mut agreed: Option<&[u8]> = None;
     // Unlike in other lists an empty element is refused here: what is left out could be meant.
-    let lists = headers.get_all(CONTENT_LENGTH).into_iter();
-    for element in lists.flat_map(|list| list.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
+    let lists = all(headers, CONTENT_LENGTH);
+    for element in lists.flat_map(|list| list.split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
         if element.is_empty() || !element.iter().all(u8::is_ascii_digit) {
             return Err(malformed());
         }
@@ -198,8 +203,9 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
         }
         agreed = Some(element);
     }
-    let text = agreed.and_then(|text| std::str::from_utf8(text).ok());
-    text.and_then(|text| text.parse().ok()).map(Some).ok_or_else(malformed)
+    let Some(agreed) = agreed else { return Ok(None) };
+    let text = std::str::from_utf8(agreed).map_err(|_| malformed())?;
+    text.parse().map(Some).map_err(|_| malformed())
 }
 
 /// RFC 9112 section 9.3.

@@ -25,7 +25,8 @@ pub fn write_head(parts: &Parts, extent: Extent, connection: Option<&str>, out: 
     out.push(b' ');
     out.extend_from_slice(parts.status.canonical_reason().unwrap_or("Other").as_bytes());
     out.extend_from_slice(b"\r\n");
-    if !parts.headers.contains_key(DATE) {
+    // Among the few fields of an answer, looking at each is quicker than looking one up.
+    if !parts.headers.keys().any(|name| *name == DATE) {
         line(b"Date", &date::now(), out);
     }
     for (name, value) in &parts.headers {
@@ -35,7 +36,7 @@ pub fn write_head(parts: &Parts, extent: Extent, connection: Option<&str>, out: 
         }
     }
     match extent {
-        Extent::Length(length) => line(b"Content-Length", length.to_string().as_bytes(), out),
+        Extent::Length(length) => length_line(length, out),
         Extent::Chunked => line(b"Transfer-Encoding", b"chunked", out),
         Extent::Unsaid => {}
     }
@@ -47,7 +48,7 @@ pub fn write_head(parts: &Parts, extent: Extent, connection: Option<&str>, out: 
 
 /// Whether the handler asked for the connection to be closed.
 pub(super) fn says_close(parts: &Parts) -> bool {
-    parts.headers.get_all(CONNECTION).iter().any(is_close)
+    parts.headers.iter().any(|(name, value)| *name == CONNECTION && is_close(value))
 }
 
 /// Whether a response of this status has no body and says no length (RFC 9110 sections 8.6 and 15).
@@ -61,15 +62,29 @@ fn is_close(value: &HeaderValue) -> bool {
 
 /// Names are written the customary way, `Content-Type`: case means nothing, but people read it.
 fn field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(name.as_str().as_bytes());
     let mut initial = true;
-    out.extend(name.as_str().bytes().map(|b| {
-        let written = if initial { b.to_ascii_uppercase() } else { b };
-        initial = b == b'-';
-        written
-    }));
+    for b in &mut out[start..] {
+        if initial {
+            b.make_ascii_uppercase();
+        }
+        initial = *b == b'-';
+    }
     out.extend_from_slice(b": ");
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+fn length_line(mut length: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    while length > 0 || start == digits.len() {
+        start -= 1;
+        digits[start] = b'0' + (length % 10) as u8;
+        length /= 10;
+    }
+    line(b"Content-Length", &digits[start..], out);
 }
 
 fn line(name: &[u8], value: &[u8], out: &mut Vec<u8>) {

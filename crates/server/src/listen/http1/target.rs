@@ -53,8 +53,8 @@ fn absolute(text: &str) -> Result<Target<'_>, Problem> {
 }
 
 fn split<'a>(text: &'a str, authority: Option<&'a str>) -> Target<'a> {
-    let (path, query) = match text.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let (path, query) = match text.bytes().position(|b| b == b'?') {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     };
     Target { path: if path.is_empty() { "/" } else { path }, query, authority }

@@ -2,13 +2,15 @@
 
 use super::super::Shard;
 use super::Conversation;
+use super::down::names;
+use super::link::Link;
 use crate::session::{Ask, Id, Key, Listed};
 use bytes::Bytes;
 use switchboard_hub::session::Arrival;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{Json, Params};
-use switchboard_wire::name::Selection;
+use switchboard_wire::presence::apart;
 
 /// Longest that a call to a client may take, in milliseconds.
 const CALL: u64 = 60_000;
@@ -30,10 +32,9 @@ impl Shard {
             Ask::Up { seq, ack, body, reply } => {
                 if let Some(ack) = ack {
                     conversation.session.acknowledge(ack);
-                    // That may be all there is to say.
-                    if body.is_empty() && seq.is_none() {
-                        return drop(reply.send(Ok(None)));
-                    }
+                }
+                if body.is_empty() {
+                    return drop(reply.send(Ok(None)));
                 }
                 match conversation.session.arrive(seq, body, self.sessions.now()) {
                     Ok(Arrival::Applied) => drop(reply.send(Ok(None))),
@@ -51,7 +52,7 @@ impl Shard {
             Ask::Call { method, params, timeout, reply } => {
                 let timeout = timeout.min(CALL);
                 match conversation.session.call(&method, params, timeout, self.sessions.now()) {
-                    Ok(call) => drop(conversation.calls.insert(call, reply)),
+                    Ok(call) => conversation.calls.push((call, reply)),
                     Err(problem) => drop(reply.send(Err(problem))),
                 }
             }
@@ -68,14 +69,14 @@ impl Shard {
         }
     }
 
-    /// A WebSocket's message up. Its number is counted from what the connection was told, so that it is applied once, also
-    /// where a POST of it was late and came just before.
+    /// A WebSocket's message up.
     pub(in super::super) fn said(&mut self, token: u32, text: &Bytes) {
-        if let Some(linked) = self.sessions.links.get_mut(&token) {
-            let (number, seq) = (linked.session, linked.up);
-            linked.up += 1;
+        if let Some(number) = self.sessions.of(token) {
             self.with(number, |shard, conversation| {
-                // One that has ended says no more.
+                let Link::Held { next, .. } = &mut conversation.link else { return };
+                let seq = *next;
+                *next += 1;
+                // A message that came by another way meanwhile is not applied again; a session that has ended takes none.
                 let _ = conversation.session.arrive(Some(seq), text.clone(), shard.sessions.now());
             });
         }
@@ -105,14 +106,12 @@ fn tell(
 
 impl Conversation {
     fn listed(&self) -> Listed {
-        let Selection { channels, patterns } = &**self.selection();
-        let names = channels.iter().map(ToString::to_string).chain(patterns.iter().map(ToString::to_string));
         Listed {
             id: self.id.to_string(),
             user: self.identity.user().map(str::to_owned),
             connected: self.link.token().is_some(),
             transport: self.link.name(),
-            channels: names.collect(),
+            channels: names(&apart(self.selection()).0),
             opened: self.opened,
         }
     }

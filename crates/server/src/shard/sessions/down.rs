@@ -8,7 +8,7 @@ use crate::traffic::Way;
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
-use switchboard_hub::session::{Known, Piece};
+use switchboard_hub::session::{Known, Piece, Step};
 use switchboard_hub::{Due, Place, Token};
 use switchboard_store::{Budget, Cursor, Entry, Found, Memory, Read};
 use switchboard_wire::name::Selection;
@@ -81,10 +81,7 @@ impl Shard {
         }
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return Sent::Stuck };
         let position = self.node.log.position(conversation.walk.place.cursor);
-        let plain = match held.transport.form() {
-            Form::WsSession { .. } => Form::WsSession { deflated: None },
-            other => other,
-        };
+        let plain = plain(held.transport.form());
         let waiting = conversation.session.unacknowledged(conversation.sent);
         let out: Vec<Message> = waiting
             .take_while(|(number, _)| *number < barrier)
@@ -138,6 +135,17 @@ impl Shard {
             }
             out.push(held.wrap(&encode(item, form)));
         }
+        let mut whole_piece = found.items.len();
+        if found.caught_up
+            && let Some(step) = conversation.script.in_past(&conversation.walk)
+        {
+            let (id, notice) = caught_up(conversation.sent, &self.node.log, step);
+            if held.transport.has_places() {
+                out.push(held.wrap(&form::verbatim(&id, form)));
+            }
+            out.push(held.wrap(&form::message(&notice, plain(form))));
+            whole_piece += 1;
+        }
         let sent = held.sink.send(&out);
         held.sink.active |= !out.is_empty();
         let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
@@ -146,6 +154,8 @@ impl Shard {
             return Sent::Stuck;
         };
         let whole = taken / per_item;
+        let finished = found.caught_up && whole == whole_piece;
+        let whole = whole.min(found.items.len());
         let events = found.items[..whole].iter().filter(|found| matches!(found.what, Read::Event(_))).count();
         self.node.figures.shard(self.index).recovered(whole);
         self.traffic().sent(way, events, out[..taken].iter().map(|message| message.bytes.len()).sum());
@@ -154,7 +164,6 @@ impl Shard {
             0 => place,
             _ => at(found.items[whole - 1].cursor),
         };
-        let finished = found.caught_up && whole == found.items.len();
         self.reach(conversation, token, upto.is_some(), reached, finished);
         match () {
             () if blocked => Sent::Stuck,
@@ -170,9 +179,7 @@ impl Shard {
             conversation.script.finish(&mut conversation.walk);
         }
         let place = conversation.walk.place;
-        // What is yet to be said comes before what happens from here on.
-        let owes = conversation.sent < conversation.session.last_control();
-        match conversation.is_at_end() && finished && !owes {
+        match conversation.is_at_end() && finished {
             true => {
                 // Whatever the reader took for its place meanwhile, this is it.
                 self.readers.fall_behind(token, place);
@@ -334,6 +341,11 @@ impl Shard {
                 }
             }
             conversation.walk.place = found.place;
+            if found.caught_up
+                && let Some(step) = conversation.script.in_past(&conversation.walk)
+            {
+                gathered.message(caught_up(conversation.sent, &self.node.log, step).1.into());
+            }
             match (found.caught_up, upto) {
                 (true, Some(_)) => conversation.script.finish(&mut conversation.walk),
                 (true, None) => break,
@@ -415,6 +427,37 @@ fn id_line(control: u64, log: &Memory, found: &Found) -> Vec<u8> {
         words.push(b'\n');
     }
     words
+}
+
+/// The form without compression: for what one client alone is sent.
+fn plain(form: Form) -> Form {
+    match form {
+        Form::WsSession { .. } => Form::WsSession { deflated: None },
+        other => other,
+    }
+}
+
+/// What is said once a subscription has been read up to where the session's others are: with an `id:` line for those that
+/// have one.
+fn caught_up(control: u64, log: &Memory, step: &Step) -> (Vec<u8>, Vec<u8>) {
+    let position = log.position(step.onward);
+    let mut id = Vec::from(b"id: ");
+    write_place(control, &position, &mut id);
+    id.push(b'\n');
+    let selection = step.past.as_ref().map(|(selection, _)| selection);
+    let names: Vec<String> = selection.map(|selection| names(selection)).unwrap_or_default();
+    let channel = match &names[..] {
+        [one] => serde_json::json!(one),
+        several => serde_json::json!(several),
+    };
+    let params = serde_json::json!({ "channel": channel, "position": position.to_string() });
+    let notice = serde_json::json!({ "jsonrpc": "2.0", "method": "caught_up", "params": params });
+    (id, notice.to_string().into_bytes())
+}
+
+/// What a selection names, as text.
+pub(super) fn names(Selection { channels, patterns }: &Selection) -> Vec<String> {
+    channels.iter().map(ToString::to_string).chain(patterns.iter().map(ToString::to_string)).collect()
 }
 
 fn encode(found: &Found, form: Form) -> form::Encoded {

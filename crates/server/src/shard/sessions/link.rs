@@ -19,6 +19,8 @@ pub(super) enum Link {
         token: Token,
         connection: u64,
         over: Over,
+        /// The number of the next frame that comes up.
+        next: u64,
     },
     /// A poll that waits for something to say.
     Poll {
@@ -60,7 +62,7 @@ impl Shard {
             let Some(Slot::Held(held)) = shard.slots.get(token as usize) else { return Ok(()) };
             let Transport::Session(over) = held.transport else { return Ok(()) };
             let connection = shard.attach(conversation, take)?;
-            conversation.link = Link::Held { token, connection, over };
+            conversation.link = Link::Held { token, connection, over, next: conversation.session.expected() };
             shard.sessions.link(token, conversation);
             shard.greet(conversation, token);
             shard.place_reader(conversation, token);
@@ -216,8 +218,9 @@ impl Shard {
         if let Some(number) = self.sessions.of(token)
             && matches!(close.code, None | Some(close::NORMAL | close::GOING_AWAY))
         {
-            self.sessions.links.remove(&token);
-            self.with(number, |_, conversation| {
+            self.with(number, |shard, conversation| {
+                shard.leave_seats(conversation);
+                shard.sessions.links.remove(&token);
                 conversation.link = Link::None;
                 conversation.session.end(Code::SessionEnded);
             });
@@ -234,6 +237,7 @@ impl Shard {
             "place": place,
             "seq": conversation.session.expected(),
             "linger": self.node.config.session.linger.as_millis() as u64,
+            "heartbeat": self.node.config.heartbeat.as_millis() as u64,
         });
         if let Some(expires) = conversation.identity.expires() {
             params["expires"] = expires.into();

@@ -11,28 +11,29 @@ use serde::Deserialize;
 use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_hub::session::Step;
-use switchboard_store::{Memory, Opened, Since};
+use switchboard_store::{Opened, Since};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
 use switchboard_wire::name::Selection;
+use switchboard_wire::presence::{apart, notices_of};
 use tokio::sync::Notify;
 
 /// Steps of a script that a client may leave unacknowledged.
-const STEPS: usize = 2 * 1024;
+const STEPS: usize = 1024;
 /// Events that `history` gives unless it is asked for another number.
 const PAGE: usize = 100;
 
 /// A change of what a session reads, which comes about when its answer leaves.
 pub(super) enum Change {
-    /// Read this too, from there on.
+    /// Read this too, from there on, and hear these notices of who comes and goes.
     Add {
-        text: String,
         selection: Arc<Selection>,
         from: Place,
+        notices: Selection,
     },
     Remove {
-        text: String,
+        texts: Vec<String>,
     },
     /// Pass over the event of this number, which the session has published itself.
     Skip(u64),
@@ -55,18 +56,37 @@ impl Errand {
     }
 }
 
+/// Names and patterns.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`channel` is a name or a pattern, or an array of them")]
+enum OneOrSeveral {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl OneOrSeveral {
+    fn texts(self) -> Vec<String> {
+        match self {
+            OneOrSeveral::One(text) => vec![text],
+            OneOrSeveral::Several(texts) => texts,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Subscribe {
-    channel: String,
+    channel: OneOrSeveral,
     #[serde(default)]
     since: Option<String>,
+    #[serde(default)]
+    presence: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unsubscribe {
-    channel: String,
+    channel: OneOrSeveral,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +123,7 @@ impl Shard {
             "unsubscribe" => self.unsubscribe(conversation, ticket, &params),
             "publish" => self.publish_for(conversation, &params),
             "history" => self.history(conversation, &params),
+            "presence" => self.who_is_there(conversation, &params),
             "refresh" => match self.refresh(conversation, ticket, &params) {
                 Ok(()) => return None,
                 Err(problem) => Err(problem),
@@ -112,7 +133,10 @@ impl Shard {
             }
             _ => Err(Code::MethodNotFound.because(format!("`{method}` is no method here"))),
         };
-        Some(result.map_err(|problem| ErrorObject::from(&problem)))
+        Some(result.map_err(|problem| {
+            self.audit_call(conversation, method, problem.code);
+            ErrorObject::from(&problem)
+        }))
     }
 
     pub(super) fn subscribe(
@@ -121,11 +145,15 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
-        let Subscribe { channel: text, since } = params.read()?;
-        let selection = Arc::new(ordinary(&text)?);
+        let Subscribe { channel, since, presence } = params.read()?;
+        let selection = Arc::new(ordinary(&channel.texts())?);
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
+        let notices = match presence {
+            true => self.watching(conversation, &selection)?,
+            false => Selection::default(),
+        };
         let most = self.node.config.limits.channels;
-        if conversation.selection().len() >= most && !conversation.reads(&text) {
+        if with(&apart(conversation.selection()).0, &selection).len() > most {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
         conversation.has_room()?;
@@ -134,7 +162,7 @@ impl Shard {
         let opened = self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
         let from = Place { cursor: opened.cursor.seq, floor: opened.cursor.floor };
         let answer = opened_json(&opened);
-        let change = Change::Add { text, selection, from };
+        let change = Change::Add { selection, from, notices };
         self.change_with(conversation, ticket, change);
         Ok(answer)
     }
@@ -145,15 +173,16 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
-        let Unsubscribe { channel: text } = params.read()?;
-        ordinary(&text)?;
-        if !conversation.reads(&text) {
+        let Unsubscribe { channel } = params.read()?;
+        let texts = channel.texts();
+        ordinary(&texts)?;
+        if let Some(text) = texts.iter().find(|text| !conversation.reads(text)) {
             return Err(Code::InvalidParams.because(format!("the session is not subscribed to {text:?}")));
         }
         conversation.has_room()?;
         self.catch_up_with_ring(conversation);
         let position = self.node.log.position(self.present(conversation)).to_string();
-        self.change_with(conversation, ticket, Change::Remove { text });
+        self.change_with(conversation, ticket, Change::Remove { texts });
         Ok(Json::from(&serde_json::json!({ "position": position })))
     }
 
@@ -196,29 +225,34 @@ impl Shard {
         }
         let present = self.present(conversation);
         let mut selection = Selection::clone(conversation.selection());
+        let before = selection.channels.clone();
         let (at, past, onward) = match change {
-            Change::Add { text, selection: added, from } => {
-                // The name was read before.
-                let _ = selection.add(&text);
-                conversation.added.push(text);
+            Change::Add { selection: added, from, notices } => {
+                selection = with(&with(&selection, &added), &notices);
                 let at = present.max(from.cursor).max(from.floor);
-                (at, (from.cursor < at).then_some((added, from)), at)
+                (at, Some((added, from)), at)
             }
-            Change::Remove { text } => {
-                let _ = selection.remove(&text);
+            Change::Remove { texts } => {
+                // They were read before.
+                let removed = ordinary(&texts).unwrap_or_default();
+                selection = without(&without(&selection, &removed), &notices_of(&removed));
                 (present, None, present)
             }
             Change::Skip(seq) => (seq - 1, None, seq),
         };
+        let (gone, come) = (apart_from(&before, &selection.channels), apart_from(&selection.channels, &before));
         conversation.script.add(Step { control, at, past, onward, selection: Arc::new(selection) });
         if let Some(token) = conversation.link.token() {
             self.place_reader(conversation, token);
         }
+        // Now that it would hear of itself.
+        self.go(conversation, &gone);
+        self.come(conversation, &come);
     }
 
     fn history(&mut self, conversation: &Conversation, params: &Params<'_>) -> Result<Json<'static>, Problem> {
         let History { channel, since, limit } = params.read()?;
-        let selection = ordinary(&channel)?;
+        let selection = ordinary(&[channel])?;
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
         let limit = match limit.unwrap_or(PAGE) {
             0 => return Err(Code::InvalidParams.because("`limit` is a number of events, at least 1")),
@@ -244,6 +278,9 @@ impl Shard {
     fn renewed(&mut self, session: u64, ticket: Option<u64>, found: Result<Identity, Problem>) {
         self.with(session, |shard, conversation| {
             let renewed = found.and_then(|identity| shard.renew_session(conversation, identity));
+            if let Err(problem) = &renewed {
+                shard.audit_call(conversation, "refresh", problem.code);
+            }
             if let Some(ticket) = ticket {
                 conversation.session.answer(ticket, renewed.map_err(|problem| ErrorObject::from(&problem)));
             }
@@ -262,7 +299,9 @@ impl Shard {
             Some(expires) => serde_json::json!({ "expires": expires }),
             None => serde_json::json!({}),
         };
+        conversation.allowance = self.node.limits.publisher(&identity, Some(conversation.address));
         conversation.identity = identity;
+        self.show(conversation);
         Ok(Json::from(&answer))
     }
 }
@@ -274,16 +313,6 @@ impl Conversation {
         selection.remove(text).unwrap_or(false)
     }
 
-    /// Tells the client, behind what it missed, that it has caught up: from there on all that it reads comes as it happens.
-    pub(super) fn mark_added(&mut self, log: &Memory) {
-        for channel in std::mem::take(&mut self.added) {
-            let (at, selection) = (self.script.end(), self.selection().clone());
-            let position = log.position(at).to_string();
-            self.notify("caught_up", &serde_json::json!({ "channel": channel, "position": position }));
-            self.script.add(Step { control: self.session.last_control(), at, past: None, onward: at, selection });
-        }
-    }
-
     pub(super) fn has_room(&self) -> Result<(), Problem> {
         match self.script.len() + self.joining.len() < STEPS {
             true => Ok(()),
@@ -292,14 +321,40 @@ impl Conversation {
     }
 }
 
-/// What a text selects that is not the system's own.
-fn ordinary(text: &str) -> Result<Selection, Problem> {
+/// What texts select that are not the system's own.
+pub(super) fn ordinary(texts: &[String]) -> Result<Selection, Problem> {
     let mut selection = Selection::default();
-    if text.starts_with('$') {
-        return Err(Code::ChannelName.because("names that begin with `$` are the system's own"));
+    for text in texts {
+        if text.starts_with('$') {
+            return Err(Code::ChannelName.because("names that begin with `$` are the system's own"));
+        }
+        selection.add(text).map_err(|bad| Code::ChannelName.because(format!("{text:?}: {bad}")))?;
     }
-    selection.add(text).map_err(|bad| Code::ChannelName.because(format!("{text:?}: {bad}")))?;
+    if selection.is_empty() {
+        return Err(Code::InvalidParams.because("`channel` names no channel"));
+    }
     Ok(selection)
+}
+
+/// What one selects, and another.
+fn with(one: &Selection, other: &Selection) -> Selection {
+    let mut both = one.clone();
+    both.channels.extend(other.channels.iter().filter(|name| !one.channels.contains(name)).cloned());
+    both.patterns.extend(other.patterns.iter().filter(|pattern| !one.patterns.contains(pattern)).cloned());
+    both
+}
+
+/// What one selects, but for what the other does.
+fn without(one: &Selection, other: &Selection) -> Selection {
+    Selection {
+        channels: apart_from(&one.channels, &other.channels),
+        patterns: apart_from(&one.patterns, &other.patterns),
+    }
+}
+
+/// What is in the first list alone.
+fn apart_from<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
+    one.iter().filter(|item| !other.contains(item)).cloned().collect()
 }
 
 fn since_of(text: Option<&str>) -> Since<'_> {
@@ -317,7 +372,6 @@ fn opened_json(opened: &Opened) -> Json<'static> {
     if let Some(recovered) = opened.recovered {
         answer["recovered"] = recovered.into();
     }
-    // One that comes later is told in its place.
     if let Some(gap) = &opened.gap {
         let mut text = Vec::new();
         gap.write_json(&mut text);

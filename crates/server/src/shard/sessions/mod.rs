@@ -2,7 +2,7 @@
 //!
 //! - [`down`]: what goes down, in the order of the session's script, and who takes it;
 //! - [`link`]: connections and polls that come and go;
-//! - [`methods`]: what clients call; [`publish`]: one of them;
+//! - [`methods`]: what clients call; [`publish`] and [`presence`]: some of them;
 //! - [`asked`]: what others ask of a session.
 //!
 //! A session is taken out of the table while something is done with it ([`Shard::with`]), so that it and the shard can both
@@ -12,6 +12,7 @@ mod asked;
 mod down;
 mod link;
 mod methods;
+mod presence;
 mod publish;
 
 pub(crate) use methods::Errand;
@@ -25,9 +26,11 @@ use link::Link;
 use methods::Change;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
+use switchboard_hub::presence::Profile;
 use switchboard_hub::session::{Happening, Script, Session, Walk};
 use switchboard_store::Entry;
 use switchboard_wire::Code;
@@ -55,8 +58,6 @@ struct Linked {
     session: u64,
     /// The last control message that was sent on it.
     sent: u64,
-    /// The number of its next message up.
-    up: u64,
 }
 
 impl Default for Sessions {
@@ -84,8 +85,7 @@ impl Sessions {
     }
 
     fn link(&mut self, token: Token, conversation: &Conversation) {
-        let (sent, up) = (conversation.sent, conversation.session.expected());
-        self.links.insert(token, Linked { session: conversation.id.number, sent, up });
+        self.links.insert(token, Linked { session: conversation.id.number, sent: conversation.sent });
     }
 
     /// When some session wants a look.
@@ -103,7 +103,12 @@ struct Conversation {
     script: Script,
     identity: Identity,
     allowance: Allowance,
-    _seats: Seats,
+    /// What it takes up of limits, as long as it is there; then as long as the socket of its last connection.
+    seats: Seats,
+    /// Where it was opened from.
+    address: IpAddr,
+    /// What it shows of itself to others on its channels.
+    profile: Arc<Profile>,
     link: Link,
     /// Where the present connection is in the script.
     walk: Walk,
@@ -113,12 +118,10 @@ struct Conversation {
     asked: u64,
     /// Messages up that are held for their turn.
     held: BTreeMap<u64, Vec<Reply<Option<u64>>>>,
-    /// Our calls.
-    calls: HashMap<u64, Reply<Outcome>>,
+    /// Our calls, which are few.
+    calls: Vec<(u64, Reply<Outcome>)>,
     /// Changes of what is read that come with answers that have yet to leave.
     joining: Vec<(u64, Change)>,
-    /// What was added to what is read: the client is told when it has caught up with it.
-    added: Vec<String>,
     /// When it was opened, in milliseconds since the Unix epoch.
     opened: u64,
     /// The end of the token that the client was told of.
@@ -139,24 +142,25 @@ impl Shard {
         // Invariant: the halves are as long as that.
         let (number, key) = (number.try_into().unwrap_or_default(), key.try_into().unwrap_or_default());
         let id = Id { shard: self.index as u16, number: u64::from_le_bytes(number) };
-        let mut script = Script::new(self.node.log.head());
+        let (mut script, opened) = (Script::new(self.node.log.head()), self.node.now());
         let mut conversation = Box::new(Conversation {
             id,
             key: Key::new(key),
             session: Session::new(settings.limits(), self.sessions.now()),
             walk: script.walk(None),
             script,
+            profile: presence::profile(id, opened, &opener.identity),
             identity: opener.identity,
             allowance: opener.allowance,
-            _seats: opener.seats,
+            seats: opener.seats,
+            address: opener.address,
             link: Link::None,
             sent: 0,
             asked: 0,
             held: BTreeMap::new(),
-            calls: HashMap::new(),
+            calls: Vec::new(),
             joining: Vec::new(),
-            added: Vec::new(),
-            opened: self.node.now(),
+            opened,
             warned: None,
             due: None,
         });
@@ -188,7 +192,7 @@ impl Shard {
                 }
                 self.happened(conversation, happening);
             }
-            conversation.mark_added(&self.node.log);
+            self.node.figures.shard(self.index).session_calls_refused(conversation.session.take_refused());
             self.say(conversation);
             // A connection that broke meanwhile could not find its session.
             if let Some(token) = conversation.link.token()
@@ -217,6 +221,9 @@ impl Shard {
             Happening::Left { ticket, control } => {
                 if let Some(at) = conversation.joining.iter().position(|(of, _)| *of == ticket) {
                     let (_, change) = conversation.joining.remove(at);
+                    if conversation.joining.is_empty() {
+                        conversation.joining = Vec::new();
+                    }
                     self.change(conversation, control, change);
                 }
             }
@@ -228,9 +235,33 @@ impl Shard {
 
     /// The session is over. Whoever is connected is told.
     fn ended(&mut self, conversation: &mut Conversation, code: Code) {
-        self.node.figures.shard(self.index).session_ended();
+        self.node.figures.shard(self.index).session_ended(code == Code::SessionFull);
         tracing::debug!(session = %conversation.id, code = code.row().name, "session ended");
+        if self.node.denies(code) {
+            let (code, who, peer) =
+                (code.row().name, conversation.identity.to_string(), conversation.address.to_string());
+            tracing::info!(target: "switchboard::audit", code, who, session = %conversation.id, peer, "a session ended");
+        }
+        self.leave_seats(conversation);
         self.close_link(conversation, code);
+        self.go(conversation, &conversation.selection().channels);
+    }
+
+    /// A session that is over has its place until the socket of its connection is gone.
+    fn leave_seats(&mut self, conversation: &mut Conversation) {
+        if let Some(token) = conversation.link.token().filter(|token| self.sessions_have(*token)) {
+            self.guests.keep(token, std::mem::take(&mut conversation.seats));
+        }
+    }
+
+    /// A line for a call that is refused for who makes it, or for a limit.
+    fn audit_call(&self, conversation: &Conversation, method: &str, code: Code) {
+        if self.node.denies(code) {
+            let (code, who, peer) =
+                (code.row().name, conversation.identity.to_string(), conversation.address.to_string());
+            let session = conversation.id;
+            tracing::info!(target: "switchboard::audit", code, method, who, %session, peer, "a call was denied");
+        }
     }
 
     /// Has a session looked at when it wants that.
@@ -312,9 +343,12 @@ impl Conversation {
     }
 
     fn reply(&mut self, call: u64, outcome: Result<Outcome, Problem>) {
-        if let Some(reply) = self.calls.remove(&call) {
+        if let Some(at) = self.calls.iter().position(|(number, _)| *number == call) {
             // Who asked may have gone.
-            let _ = reply.send(outcome);
+            let _ = self.calls.swap_remove(at).1.send(outcome);
+        }
+        if self.calls.is_empty() {
+            self.calls = Vec::new();
         }
     }
 
@@ -332,5 +366,16 @@ impl Conversation {
             // A session that has ended has nobody to tell.
             let _ = self.session.notify(method, params);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle session costs besides its connection and its reader.
+    #[test]
+    fn an_idle_session_is_one_block_of_at_most_768_bytes() {
+        assert!(size_of::<Conversation>() <= 768, "{}", size_of::<Conversation>());
     }
 }

@@ -21,14 +21,14 @@ impl Shard {
         let Publish { channel, draft, key, echo } = parse_publish(params.as_json().map_or("{}", Json::as_str))?;
         let (node, identity) = (self.node.clone(), &conversation.identity);
         node.auth.allow(identity, Action::Publish, &channel)?;
-        if draft.data().len() > node.config.limits.message {
-            let most = node.config.limits.message;
+        let most = node.limits.message(&channel);
+        if draft.data().len() > most {
             return Err(Code::TooLarge.because(format!("the data has more than {most} bytes")));
         }
         if let Some(key) = &key {
             key::check(key)?;
         }
-        node.limits.publish(&conversation.allowance, 1, node.now())?;
+        node.limits.publish(&conversation.allowance, std::iter::once(&channel), node.now())?;
         if !echo {
             conversation.has_room()?;
             self.catch_up_with_ring(conversation);

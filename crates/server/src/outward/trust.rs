@@ -16,7 +16,7 @@ fn built_in() -> RootCertStore {
 }
 
 /// The built-in roots and those of a file of certificates in PEM.
-pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut store = built_in();
     let Some(path) = file else { return Ok(store) };
     let shown = path.display();
@@ -36,21 +36,21 @@ pub fn check_roots(file: &Path) -> Result<(), String> {
 }
 
 /// How to speak TLS, with the roots of a file besides the built-in ones.
-pub(super) fn client(file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn client(file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let versions = versions.map_err(|error| error.to_string())?;
     let mut config = versions.with_root_certificates(roots(file)?).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A session that is taken up again shows no certificate, and each fetch is to look at it anew.
+    // A session that is taken up again shows no certificate, and each connection is to look at it anew.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 
-/// Why a connection came to nothing, for people.
-pub(super) fn explain(error: &io::Error) -> String {
+/// Why a connection came to nothing, for people. `setting` names the file of further roots in the configuration.
+pub(crate) fn explain(error: &io::Error, setting: &str) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidCertificate(why)) => distrust(why),
+        Some(Error::InvalidCertificate(why)) => distrust(why, setting),
         Some(Error::InvalidMessage(_)) => "what answers there does not speak TLS".into(),
         Some(Error::AlertReceived(alert)) => format!("the TLS handshake was refused there: {alert:?}"),
         Some(other) => format!("TLS failed: {other}"),
@@ -59,7 +59,7 @@ pub(super) fn explain(error: &io::Error) -> String {
     }
 }
 
-fn distrust(why: &CertificateError) -> String {
+fn distrust(why: &CertificateError, setting: &str) -> String {
     match why {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".into(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
@@ -69,15 +69,15 @@ fn distrust(why: &CertificateError) -> String {
             "its certificate is for another name".into()
         }
         CertificateError::UnknownIssuer => {
-            "its certificate is from an issuer that is not trusted here: `auth.jwks_ca` names a file with further ones"
-                .into()
+            format!(
+                "its certificate is from an issuer that is not trusted here: `{setting}` names a file with further ones"
+            )
         }
         // An issuer that was set up anew under its old name.
-        CertificateError::BadSignature => {
+        CertificateError::BadSignature => format!(
             "its certificate is signed with another key than that of the issuer of this name which is trusted here: \
-             look whether `auth.jwks_ca` is of today"
-                .into()
-        }
+             look whether `{setting}` is of today"
+        ),
         other => format!("its certificate is no good: {other}"),
     }
 }

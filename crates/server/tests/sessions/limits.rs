@@ -1,0 +1,99 @@
+//! What sessions take up of limits, and for how long; and what they may publish.
+
+use crate::talk::{PROTOCOL, Talk, Way};
+use serde_json::{Value, json};
+use std::time::Duration;
+use switchboard::Config;
+use switchboard::auth::settings::ChannelLimit;
+use switchboard_testkit::identity::{MASTER_KEY, SECRET, bearer, claims, settings, sign, token};
+use switchboard_testkit::{Pattern, Server, config, eventually};
+
+fn server(change: impl FnOnce(&mut Config)) -> Server {
+    let mut config = config();
+    config.auth = settings();
+    // Whoever is told to go may stay for as long as a test lasts.
+    config.timeouts.close = Duration::from_secs(60);
+    change(&mut config);
+    Server::start(config)
+}
+
+/// A token of `ann` for everything, who may publish so many events a second.
+fn publishing(most: u32) -> String {
+    let mut claims = claims("ann", &["**"]);
+    claims["limits"] = json!({"publishes": most});
+    sign(&claims, SECRET)
+}
+
+fn code(answer: Result<Value, Value>) -> i64 {
+    answer.unwrap_err()["code"].as_i64().unwrap()
+}
+
+#[test]
+fn a_session_that_is_over_has_its_place_until_its_socket_is_gone() {
+    let server = server(|config| config.limits.user = Some(1));
+    let (ann, master) = (bearer(&token("ann", &["**"])), bearer(MASTER_KEY));
+    let fields = [("Authorization", &*ann)];
+    let mut talk = Talk::open_with(&server, Way::WebSocket, &fields);
+    let path = format!("/api/sessions/{}", talk.id());
+    server.request("DELETE", &path, &[("Authorization", &*master)], None).expect(204);
+    let socket = talk.websocket();
+    while socket.next_frame().is_some_and(|frame| frame.opcode != 8) {}
+    let again = || server.handshake("/session", &[fields[0], PROTOCOL]);
+    again().unwrap_err().expect_problem(429, "too_many");
+    drop(talk);
+    eventually("there is room again", || again().is_ok());
+}
+
+#[test]
+fn the_connection_of_a_session_has_a_place_among_those_of_its_address() {
+    let server = server(|config| config.limits.address = Some(2));
+    let ann = bearer(&token("ann", &["**"]));
+    let fields = [("Authorization", &*ann)];
+    for way in [Way::WebSocket, Way::Sse] {
+        let talk = Talk::open_with(&server, way, &fields);
+        let mut all = Vec::new();
+        // The way up of a session over SSE is a connection too.
+        eventually("others have what is left", || {
+            let mut conn = server.connect();
+            conn.ask("GET", "/channels/a", &fields, None);
+            let let_in = conn.head().status == 200;
+            if let_in {
+                all.push(conn);
+            }
+            !let_in
+        });
+        assert!(all.len() <= 1, "{way:?}: {} besides", all.len());
+        drop((talk, all));
+        eventually("there is room again", || server.get_with("/channels/a", &fields).status() == 200);
+    }
+}
+
+#[test]
+fn a_refreshed_session_publishes_by_its_new_token() {
+    let server = server(|config| config.limits.publishes = Some(1));
+    let ann = bearer(&publishing(1));
+    let mut talk = Talk::open_with(&server, Way::WebSocket, &[("Authorization", &*ann)]);
+    let publish = |talk: &mut Talk| talk.call("publish", &json!({"channel": "a", "data": 1}));
+    talk.call("refresh", &json!({"token": publishing(1000)})).unwrap();
+    assert!((0..200).all(|_| publish(&mut talk).is_ok()));
+    talk.call("refresh", &json!({"token": publishing(1)})).unwrap();
+    let refused = (0..10).map(|_| publish(&mut talk)).find(Result::is_err).expect("one that is too fast");
+    assert_eq!(code(refused), 42900);
+}
+
+#[test]
+fn what_a_channel_takes_holds_for_sessions_too() {
+    let server = server(|config| {
+        let pattern = Pattern::new("a").unwrap();
+        config.auth.channel_limits = vec![ChannelLimit { pattern, publishes: Some(1), message: Some(8) }];
+    });
+    let shown = bearer(MASTER_KEY);
+    for way in Way::ALL {
+        let mut talk = Talk::open_with(&server, way, &[("Authorization", &*shown)]);
+        let mut publish = |channel: &str, data: &str| talk.call("publish", &json!({"channel": channel, "data": data}));
+        assert_eq!(code(publish("a", "123456789")), 41300, "{way:?}");
+        publish("b", "123456789").unwrap();
+        let refused = (0..20).map(|_| publish("a", "x")).find(Result::is_err).expect("one that is too fast");
+        assert_eq!(code(refused), 42900, "{way:?}");
+    }
+}
