@@ -3,10 +3,10 @@
 use crate::command::{bench, call, channels, completions, may, publish, serve, tail, token};
 use crate::credential::CredentialFlags;
 use crate::failure::Failure;
-use switchboard_client::url::Server;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use switchboard_client::url::Server;
 
 /// The server that client commands use unless told.
 const DEFAULT: &str = "http://127.0.0.1:8000";

@@ -25,9 +25,8 @@ where
 /// The loss, with what may help.
 pub fn advised(mut lost: Lost) -> Lost {
     if lost.refused {
-        lost.sentence.push_str(
-            ". `switchboard serve` starts a server here; --server URL or SWITCHBOARD_URL names another",
-        );
+        lost.sentence
+            .push_str(". `switchboard serve` starts a server here; --server URL or SWITCHBOARD_URL names another");
     }
     lost
 }

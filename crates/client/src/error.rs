@@ -89,7 +89,9 @@ impl fmt::Display for Error {
         match self {
             Error::Refused(error) => error.fmt(f),
             Error::TimedOut => f.write_str("the call was not answered in time"),
-            Error::Lost => f.write_str("the session was lost while the call was under way: whether it was worked on is not known"),
+            Error::Lost => {
+                f.write_str("the session was lost while the call was under way: whether it was worked on is not known")
+            }
             Error::Unreachable(lost) => f.write_str(&lost.sentence),
             Error::Turned(problem) => f.write_str(&problem.sentence()),
             Error::Invalid(why) => f.write_str(why),

@@ -89,8 +89,8 @@ where
 }
 
 fn dress<B>(server: &Server, mut request: Request<B>) -> Result<Request<B>, Lost> {
-    let authority = HeaderValue::try_from(server.authority())
-        .map_err(|_| Lost::unconnected(format!("{server} is not a host")))?;
+    let authority =
+        HeaderValue::try_from(server.authority()).map_err(|_| Lost::unconnected(format!("{server} is not a host")))?;
     request.headers_mut().insert(header::HOST, authority);
     let agent = HeaderValue::from_static(concat!("switchboard/", env!("CARGO_PKG_VERSION")));
     request.headers_mut().insert(header::USER_AGENT, agent);

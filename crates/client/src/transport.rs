@@ -44,7 +44,7 @@ pub(crate) enum Cut {
     /// There is no such session any more.
     Gone,
     /// The server does not let this client in.
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// This transport does not get through.
     Unfit(String),
     /// The server closed a WebSocket, for its reasons.
@@ -65,7 +65,10 @@ pub(crate) fn lost(sentence: impl Into<String>) -> Cut {
 #[derive(Debug)]
 pub(crate) enum Heard {
     /// A message, with the place after it where the transport says one.
-    Message { text: Bytes, place: Option<String> },
+    Message {
+        text: Bytes,
+        place: Option<String>,
+    },
     Page(Bytes),
 }
 
@@ -141,7 +144,7 @@ async fn refusal(server: &Server, response: Response<Body>, is_known: bool) -> C
         }
         // What answers may be a proxy that knows no better.
         (_, "" | "bad_request" | "upgrade_required" | "not_implemented") => Cut::Unfit(problem.sentence()),
-        _ => Cut::Refused(problem),
+        _ => Cut::Refused(Box::new(problem)),
     }
 }
 

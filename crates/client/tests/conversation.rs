@@ -1,4 +1,5 @@
 //! What a client says and hears, on each transport.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do: by panicking")]
 
 mod support;
 
@@ -6,7 +7,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use support::{ALL, connect, eventually, numbers, run, sessions};
 use switchboard_client::{Client, Error, Item, Options, RpcError};
-use switchboard_testkit::Server;
+use switchboard_hub::presence::{Track, Tracking};
+use switchboard_testkit::{Pattern, Server};
 
 fn url(server: &Server) -> String {
     format!("http://{}", server.address())
@@ -166,5 +168,39 @@ fn who_is_sent_away_is_told_and_where_nothing_listens_one_is_told_at_once() {
         assert!(matches!(nobody, Error::Unreachable(lost) if lost.refused));
         let options = Options::new().call_timeout(Duration::from_millis(1));
         assert!(Client::connect("ftp://x", options).await.is_err());
+    });
+}
+
+#[test]
+fn a_subscription_with_presence_hears_who_comes_and_goes() {
+    let mut config = switchboard_testkit::config();
+    config.presence.debounce = Duration::from_millis(30);
+    let rule = (Pattern::new("room/*").unwrap(), Some(Track::Members));
+    config.presence.tracking = Tracking { rules: vec![rule] };
+    let server = Server::start(config);
+    run(async {
+        // Between two polls nothing is held of it.
+        for transport in &ALL[..3] {
+            let watcher = connect(&url(&server), *transport).await;
+            let mut room = watcher.channel("room/1").subscribe().presence().await.unwrap();
+            let other = Client::connect(&url(&server), Options::new()).await.unwrap();
+            let mut next = async || match room.next().await {
+                Some(Item::Presence(presence)) => (presence.event.clone(), presence.member.session.clone()),
+                other => panic!("{transport:?}: {other:?}"),
+            };
+            let (event, itself) = next().await;
+            assert_eq!(event, "join", "it hears itself");
+            let theirs = other.channel("room/1").subscribe().await.unwrap();
+            let (event, who) = next().await;
+            assert_eq!((event.as_str(), who != itself), ("join", true), "{transport:?}");
+            let present = watcher.channel("room/1").present().await.unwrap();
+            let there: Vec<&str> = present.members.iter().map(|member| member.session.as_str()).collect();
+            assert!(present.count == 2 && there.contains(&&*who) && there.contains(&&*itself), "{present:?}");
+            drop(theirs);
+            assert_eq!(next().await, ("leave".to_owned(), who), "{transport:?}");
+            watcher.close().await;
+            let gone = || server.get("/api/presence/room%2F1").json()["count"] == 0;
+            eventually("nobody is there", gone).await;
+        }
     });
 }

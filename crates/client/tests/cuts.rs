@@ -1,4 +1,5 @@
 //! Connections are cut in the middle of everything, on each transport.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do: by panicking")]
 
 mod support;
 

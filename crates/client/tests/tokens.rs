@@ -1,4 +1,5 @@
 //! Who the client is, for longer than one token lasts.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do: by panicking")]
 
 mod support;
 
@@ -82,7 +83,8 @@ fn a_session_that_ends_with_its_token_is_followed_by_another_that_reads_on() {
             let client = Client::connect(&url(&server), options).await.unwrap();
             let mut subscription = client.channel("a/x").subscribe().await.unwrap();
             let first = sessions(&server);
-            eventually("its session has ended", || sessions(&server).iter().all(|one| one["id"] != first[0]["id"])).await;
+            eventually("its session has ended", || sessions(&server).iter().all(|one| one["id"] != first[0]["id"]))
+                .await;
             publish(&server, "1");
             publish(&server, "2");
             assert_eq!(numbers(&mut subscription, 2).await, [1, 2], "{transport:?}");
@@ -98,7 +100,10 @@ fn who_may_not_is_told() {
         for transport in ALL {
             let options = Options::new().transports(&[transport]);
             let foul = Client::connect(&url(&server), options.clone().token("a.b.c")).await.unwrap_err();
-            assert!(matches!(&foul, Error::Turned(problem) if problem.code == "unauthorized"), "{transport:?}: {foul:?}");
+            assert!(
+                matches!(&foul, Error::Turned(problem) if problem.code == "unauthorized"),
+                "{transport:?}: {foul:?}"
+            );
             let client = Client::connect(&url(&server), options.token(token("ann", &["b"]))).await.unwrap();
             match client.channel("a/x").subscribe().await {
                 Err(Error::Refused(error)) => assert_eq!(error.name(), Some("forbidden")),

@@ -3,7 +3,6 @@
 use crate::arguments::ServerFlag;
 use crate::failure::Failure;
 use crate::http::{self, Problem};
-use switchboard_client::url::{Server, channel_path, query};
 use ::http::Request;
 use bytes::Bytes;
 use clap::Args;
@@ -15,6 +14,7 @@ use switchboard_bench::scenario::{Outcome, Setting};
 use switchboard_bench::targets::Transport;
 use switchboard_bench::targets::deployment::Deployment;
 use switchboard_bench::targets::switchboard::Protocol;
+use switchboard_client::url::{Server, channel_path, query};
 use switchboard_wire::ChannelName;
 
 const MORE: &str = "\

@@ -4,7 +4,6 @@ use crate::arguments::ServerFlag;
 use crate::failure::{Failure, visible};
 use crate::http::{self, Problem};
 use crate::units;
-use switchboard_client::url::{Server, query};
 use ::http::{Request, header};
 use bytes::Bytes;
 use clap::Args;
@@ -12,6 +11,7 @@ use http_body_util::Empty;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Write;
+use switchboard_client::url::{Server, query};
 
 const MORE: &str = "\
 Exit codes: 0 ok, 1 refused by the server, 2 wrong usage, 3 no server answered.

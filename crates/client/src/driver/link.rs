@@ -30,7 +30,11 @@ pub(super) enum Link {
     /// To be tried then.
     Idle(Instant),
     Opening(Task<Result<Opened, Cut>>),
-    Open { down: Box<Down>, since: Instant, greeted: bool },
+    Open {
+        down: Box<Down>,
+        since: Instant,
+        greeted: bool,
+    },
 }
 
 pub(super) enum Opened {
@@ -127,7 +131,8 @@ impl Driver {
                 Box::pin(async move {
                     let mut server = server;
                     if let Some(source) = source {
-                        let token = source().await.map_err(|why| transport::lost(format!("there is no token: {why}")))?;
+                        let token =
+                            source().await.map_err(|why| transport::lost(format!("there is no token: {why}")))?;
                         server.credential =
                             Some(credential(&token).map_err(|error| transport::lost(error.to_string()))?);
                     }
@@ -280,12 +285,12 @@ impl Driver {
         self.link = Link::Idle(Instant::now() + wait);
     }
 
-    fn refused(&mut self, problem: Problem) {
+    fn refused(&mut self, problem: Box<Problem>) {
         let is_of_session = self.session.said().is_some();
         self.session.lost();
         let may_be_renewed = problem.status == 401 && self.options.renews && self.denied < 3;
         if !is_of_session && !may_be_renewed {
-            return self.end(Error::Turned(Box::new(problem)));
+            return self.end(Error::Turned(problem));
         }
         self.denied += u32::from(!is_of_session);
         self.wait(None);

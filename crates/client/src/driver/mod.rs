@@ -34,8 +34,17 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// What the application wants.
 pub(crate) enum Command {
-    Call { method: String, params: Params<'static>, repeats: bool, timeout: Duration, reply: Reply<Json<'static>> },
-    Notify { method: String, params: Params<'static> },
+    Call {
+        method: String,
+        params: Params<'static>,
+        repeats: bool,
+        timeout: Duration,
+        reply: Reply<Json<'static>>,
+    },
+    Notify {
+        method: String,
+        params: Params<'static>,
+    },
     Listen {
         channel: String,
         since: Option<String>,
@@ -176,7 +185,8 @@ impl Driver {
     fn deadline(&self) -> Instant {
         let session = self.session.deadline().map(|at| self.started + Duration::from_millis(at));
         let leaving = self.leaving.as_ref().map(|(until, _)| *until);
-        let all = [session, self.link.deadline(self.silence()), self.post_at.filter(|_| self.posting.is_none()), leaving];
+        let all =
+            [session, self.link.deadline(self.silence()), self.post_at.filter(|_| self.posting.is_none()), leaving];
         all.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
@@ -204,10 +214,12 @@ impl Driver {
                 self.calls.insert(self.session.call(&method, params, repeats, Some(deadline)), reply);
             }
             Command::Notify { method, params } => self.session.notify(&method, params),
-            Command::Listen { channel, since, presence, items, ready } => match self.session.listen(&channel, since, presence) {
-                Ok(listener) => _ = self.listeners.insert(listener, Listener { items, ready: Some(ready) }),
-                Err(bad) => _ = ready.send(Err(Error::Invalid(format!("`{channel}` is no channel: {bad}")))),
-            },
+            Command::Listen { channel, since, presence, items, ready } => {
+                match self.session.listen(&channel, since, presence) {
+                    Ok(listener) => _ = self.listeners.insert(listener, Listener { items, ready: Some(ready) }),
+                    Err(bad) => _ = ready.send(Err(Error::Invalid(format!("`{channel}` is no channel: {bad}")))),
+                }
+            }
         }
     }
 

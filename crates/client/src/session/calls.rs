@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) enum What {
     /// The application. The message is kept if it is safe to send it again in another session.
-    Application { repeat: Option<Bytes> },
+    Application {
+        repeat: Option<Bytes>,
+    },
     Subscribe,
     Unsubscribe,
     Refresh,

@@ -20,7 +20,8 @@ impl Session {
             None => None,
         };
         self.before = None;
-        let incoming = parse(text).map_err(|problem| Broken(format!("what the server sent is no message: {}", problem.detail)))?;
+        let incoming =
+            parse(text).map_err(|problem| Broken(format!("what the server sent is no message: {}", problem.detail)))?;
         match incoming {
             Incoming::One(Ok(Message::Notification(said))) if !is_control(&said.method) => self.told(said)?,
             Incoming::One(member) => {
@@ -41,12 +42,7 @@ impl Session {
     }
 
     /// A page of a long poll arrived. `each` is called after every message of it, and takes what has happened.
-    pub fn received_page(
-        &mut self,
-        text: &[u8],
-        now: u64,
-        mut each: impl FnMut(&mut Session),
-    ) -> Result<(), Broken> {
+    pub fn received_page(&mut self, text: &[u8], now: u64, mut each: impl FnMut(&mut Session)) -> Result<(), Broken> {
         let page: Page<'_> = serde_json::from_slice(text)
             .map_err(|error| Broken(format!("what the server sent is no page of a session: {error}")))?;
         let place: Place = page.place.parse().map_err(|why: &str| Broken(why.to_owned()))?;
@@ -200,7 +196,9 @@ impl Session {
                     self.answered(number, Err(RpcError::new(-32600, why)), now)?;
                 }
             }
-            Err(Invalid::Request { why, .. }) => return Err(Broken(format!("what the server sent is no message: {why}"))),
+            Err(Invalid::Request { why, .. }) => {
+                return Err(Broken(format!("what the server sent is no message: {why}")));
+            }
         }
         Ok(())
     }

@@ -23,12 +23,19 @@ pub type ListenerId = u64;
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum State {
     /// To be asked for, once this time has come.
-    Wanted { since: Option<String>, from: u64 },
-    Asked { since: Option<String> },
+    Wanted {
+        since: Option<String>,
+        from: u64,
+    },
+    Asked {
+        since: Option<String>,
+    },
     Catching,
     Live,
     /// It could not take what came. Its cursor waits until it can.
-    Behind { since: String },
+    Behind {
+        since: String,
+    },
 }
 
 #[derive(Debug)]
@@ -77,12 +84,7 @@ pub(super) struct Subscriptions {
 }
 
 impl Subscriptions {
-    pub(super) fn add(
-        &mut self,
-        channel: &str,
-        since: Option<String>,
-        presence: bool,
-    ) -> Result<ListenerId, BadName> {
+    pub(super) fn add(&mut self, channel: &str, since: Option<String>, presence: bool) -> Result<ListenerId, BadName> {
         let mut selection = Selection::default();
         selection.add(channel)?;
         let channel: Arc<str> = channel.into();
@@ -151,7 +153,8 @@ impl Subscriptions {
             return None;
         }
         let due = |listener: &&Listener| matches!(&listener.state, State::Wanted { from, .. } if *from <= now);
-        let (channel, wanted) = self.listeners.values().find(due).map(|first| (first.channel.clone(), first.state.clone()))?;
+        let (channel, wanted) =
+            self.listeners.values().find(due).map(|first| (first.channel.clone(), first.state.clone()))?;
         let State::Wanted { since, .. } = wanted else { return None };
         let mut presence = false;
         for id in &self.groups.get(&channel)?.listeners {

@@ -77,7 +77,8 @@ fn control_that_came_before_is_passed_over_and_a_hole_is_told() {
     assert_eq!(happened(&mut session).len(), 2);
     session.attempt();
     // The server begins earlier than the client has got.
-    let again = serde_json::to_value(json!({"id": "s1", "location": "/session/s1.k", "place": "1.p0", "seq": 1})).unwrap();
+    let again =
+        serde_json::to_value(json!({"id": "s1", "location": "/session/s1.k", "place": "1.p0", "seq": 1})).unwrap();
     session.received(notice("session", again).as_bytes(), None, 0).unwrap();
     for (method, heard) in [("two", 0), ("three", 1)] {
         session.received(notice(method, json!([])).as_bytes(), None, 0).unwrap();
@@ -91,7 +92,9 @@ fn control_that_came_before_is_passed_over_and_a_hole_is_told() {
 fn a_page_is_messages_and_the_place_after_them() {
     let mut session = opened();
     listening(&mut session);
-    let page = |place: &str| format!(r#"{{"messages":[{},{}],"place":"{place}","seq":2}}"#, event("p2"), notice("news", json!([])));
+    let page = |place: &str| {
+        format!(r#"{{"messages":[{},{}],"place":"{place}","seq":2}}"#, event("p2"), notice("news", json!([])))
+    };
     let mut heard = 0;
     session.received_page(page("2.p5").as_bytes(), 0, |session| heard += happened(session).len()).unwrap();
     assert_eq!((heard, session.place().to_string()), (2, "2.p5".to_owned()));
@@ -111,7 +114,10 @@ fn what_is_missed_is_for_who_missed_it() {
     let granted = answer(call["id"].as_u64().unwrap(), json!({"position": "p1", "recovered": false, "gap": gap}));
     session.received(granted.as_bytes(), None, 0).unwrap();
     let heard = happened(&mut session);
-    assert!(matches!(&heard[1], Happening::Heard { listeners, item: Item::Gap(_) } if *listeners == [late]), "{heard:?}");
+    assert!(
+        matches!(&heard[1], Happening::Heard { listeners, item: Item::Gap(_) } if *listeners == [late]),
+        "{heard:?}"
+    );
     for (text, hears) in [
         (event("p2"), vec![late]),
         (notice("caught_up", json!({"channel": "a", "position": "p2"})), vec![]),
@@ -161,7 +167,8 @@ fn a_lost_session_fails_what_may_have_been_done_and_repeats_what_may_be() {
     session.lost();
     assert!(matches!(happened(&mut session)[..], [Happening::Failed { call, error: Error::Lost }] if call == once));
     session.opened(said("s2", "0.p0", 1)).unwrap();
-    let ids: Vec<_> = std::iter::from_fn(|| up(&mut session)).map(|(number, call)| (number, call["id"].clone())).collect();
+    let ids: Vec<_> =
+        std::iter::from_fn(|| up(&mut session)).map(|(number, call)| (number, call["id"].clone())).collect();
     assert_eq!(ids, [(1, json!(safe)), (2, json!(unsent))]);
 }
 

@@ -1,6 +1,6 @@
 //! A way to a server that is cut now and then, and a client on it.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses its part")]
-#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails fails the test")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -7,10 +7,8 @@
 
 use super::input::{Encoding, Line, read};
 use super::tally::{Acknowledged, Resent, Tally};
-use switchboard_client::backoff::Backoff;
 use crate::failure::{Failure, note};
 use crate::http::{self, Lost, Problem};
-use switchboard_client::url::{Server, channel_path, query};
 use ::http::{Request, Response, header};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -21,6 +19,8 @@ use std::io::{BufReader, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use switchboard_client::backoff::Backoff;
+use switchboard_client::url::{Server, channel_path, query};
 use switchboard_wire::ChannelName;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep, timeout};

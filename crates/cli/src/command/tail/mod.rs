@@ -8,10 +8,8 @@ mod stream;
 mod websocket;
 
 use crate::arguments::ServerFlag;
-use switchboard_client::backoff::Backoff;
 use crate::failure::{Failure, note};
 use crate::http::{self, Lost, Problem};
-use switchboard_client::url::{Server, query};
 use ::http::{Request, Response, header};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -20,6 +18,8 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use show::{Format, Printer};
 use std::time::Duration;
+use switchboard_client::backoff::Backoff;
+use switchboard_client::url::{Server, query};
 use switchboard_wire::name::Selection;
 use tokio::time::{sleep, timeout};
 

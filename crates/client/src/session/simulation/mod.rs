@@ -1,9 +1,11 @@
 //! A client and a server over links that cut, delay, lose, double and reorder, in virtual time, with sessions that are
 //! lost and listeners that are slow. Which of it happens when comes from a seed, which a failure names.
 
+mod events;
 mod server;
 
 use super::*;
+use events::{Chance, Event, Way};
 use server::Server;
 use std::collections::BTreeMap;
 use switchboard_hub::session as hub;
@@ -15,62 +17,6 @@ const LIMITS: hub::Limits =
     hub::Limits { memory: 1 << 20, linger: 600_000, calls: 1024, call_timeout: 60_000, ahead: 24, hole: 150 };
 const CHANNELS: [&str; 4] = ["a", "a/b", "c", "d/e"];
 const WANTED: [&str; 6] = ["a", "a/*", "**", "c", "d/e", "a/b"];
-
-/// A 64-bit xorshift generator.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-
-    fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Way {
-    /// A WebSocket.
-    Duplex,
-    /// A stream, whose messages say their places, and POSTs.
-    Stream,
-    /// The same, and they do not.
-    Lines,
-    Poll,
-}
-
-/// What reaches one end or the other, at its time.
-#[derive(Debug)]
-enum Event {
-    /// A connection reaches the server.
-    Reach { session: u64, attempt: u64, way: Way, place: Place },
-    /// A message reaches the client, or a page.
-    Down { link: u64, text: Bytes, place: Option<String> },
-    Page { link: u64, text: Bytes },
-    /// The client hears that there is no such session.
-    Gone { link: u64 },
-    /// A frame reaches the server, or a POST.
-    Frame { link: u64, text: Bytes },
-    Post { session: u64, seq: u64, ack: u64, text: Bytes },
-    /// The client hears what became of it: the number to go on with where it was not applied.
-    Posted { session: u64, seq: u64, expected: Option<u64> },
-    /// It hears nothing.
-    Again { session: u64, seq: u64 },
-    Cut { link: u64 },
-    /// The server loses the session.
-    Lose,
-    Publish,
-    ClientSays,
-    ServerSays,
-    Listen,
-    /// The application is done with a call.
-    Answer { session: u64, ticket: u64, number: u64 },
-    Drained(ListenerId),
-}
 
 /// What the client's application keeps of a listener.
 struct Heard {
@@ -379,7 +325,7 @@ impl World {
             }
             Event::ClientSays => {
                 let n = self.said;
-                let repeats = n % 3 == 0;
+                let repeats = n.is_multiple_of(3);
                 let method = if repeats { "again" } else { "c" };
                 self.calls.insert(self.client.call(method, params(n), repeats, None), (n, repeats));
                 self.client.notify("c", params(n));
@@ -541,7 +487,7 @@ fn play(seed: u64, loses: bool) -> World {
     let mut world = World::new(seed, loses);
     let mut steps = 0_u64;
     // What was said in all is looked at now and then.
-    while steps % 64 != 0 || !world.is_done() {
+    while !steps.is_multiple_of(64) || !world.is_done() {
         steps += 1;
         let ((now, _), event) = world.events.pop_first().unwrap();
         world.now = now;
@@ -559,7 +505,7 @@ fn nothing_is_lost_doubled_or_reordered_however_the_links_behave() {
     for seed in 1..=12 {
         let world = play(seed, false);
         let all: Vec<u64> = (0..EACH).collect();
-        let without_repeats: Vec<u64> = all.iter().copied().filter(|n| n % 3 != 0).collect();
+        let without_repeats: Vec<u64> = all.iter().copied().filter(|n| !n.is_multiple_of(3)).collect();
         assert_eq!(world.called, without_repeats, "seed {seed}: calls of the client");
         for (what, seen) in [
             ("notifications of the client", &world.notified),

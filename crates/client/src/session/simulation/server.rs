@@ -1,8 +1,9 @@
 //! The server's side: the real session, and a log of events that is dealt in between.
 
-use super::{LIMITS, Way};
-use bytes::Bytes;
+use super::LIMITS;
+use super::events::Way;
 use crate::session::Place;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use switchboard_hub::session as hub;
 use switchboard_wire::name::Selection;
