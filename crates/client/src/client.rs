@@ -1,7 +1,7 @@
 //! What applications use.
 
 use crate::credential::Credential;
-use crate::driver::{self, Command, Control, Handlers};
+use crate::driver::{self, Command, Control, Handlers, SessionId};
 use crate::error::{Error, RpcError};
 use crate::options::Options;
 use crate::subscription::Subscription;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
 use std::future::IntoFuture;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use switchboard_wire::event::base64;
 use switchboard_wire::jsonrpc::{Json, Params};
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +32,7 @@ struct Shared {
     control: mpsc::UnboundedSender<Control>,
     handlers: Handlers,
     options: Options,
+    id: SessionId,
 }
 
 impl fmt::Debug for Client {
@@ -53,9 +54,16 @@ impl Client {
         let (control, controlled) = mpsc::unbounded_channel();
         let (ready, is_ready) = oneshot::channel();
         let handlers = Handlers::default();
-        driver::start(server, options.clone(), handlers.clone(), (taken, controlled), ready);
+        let id = SessionId::default();
+        driver::start(server, options.clone(), handlers.clone(), id.clone(), (taken, controlled), ready);
         is_ready.await.unwrap_or(Err(Error::Closed))?;
-        Ok(Client { shared: Arc::new(Shared { commands, control, handlers, options }) })
+        Ok(Client { shared: Arc::new(Shared { commands, control, handlers, options, id }) })
+    }
+
+    /// What the session is called, by which backends reach this client: it may be shown. It changes where a session is
+    /// lost and another begins.
+    pub fn session_id(&self) -> String {
+        self.shared.id.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A channel, or all that a pattern selects.

@@ -106,7 +106,7 @@ fn the_server_calls_and_notifies_the_client() {
             });
             client.handle("fail", |(): ()| async { Err::<(), _>(RpcError::new(7, "so it is")) });
             client.handle("panic", |_: Value| async { panic!("a handler's own affair") as Result<(), RpcError> });
-            let id = sessions(&server)[0]["id"].as_str().unwrap().to_owned();
+            let id = client.session_id();
             let call = |method: &'static str| {
                 let (address, path) = (server.address(), format!("/api/sessions/{id}/call"));
                 let body = json!({ "method": method, "params": {} }).to_string();
@@ -158,7 +158,7 @@ fn who_is_sent_away_is_told_and_where_nothing_listens_one_is_told_at_once() {
     run(async {
         let client = connect(&url(&server), ALL[0]).await;
         let mut a = client.channel("a").subscribe().await.unwrap();
-        let id = sessions(&server)[0]["id"].as_str().unwrap().to_owned();
+        let id = client.session_id();
         server.delete(&format!("/api/sessions/{id}")).expect(204);
         assert!(matches!(a.next().await, Some(Item::Refused(_))));
         assert!(a.next().await.is_none());

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::http::{Lost, Problem};
 use crate::session::{Broken, Closing, Said};
 use crate::transport::{self, Cut, Down, Heard, Task, Transport};
+use std::sync::PoisonError;
 use std::time::Duration;
 use switchboard_wire::code::TABLE;
 use switchboard_wire::websocket::close::Close;
@@ -224,6 +225,9 @@ impl Driver {
         }
         let is_socket = down.is_socket();
         self.choice.works();
+        if let Some(said) = self.session.said() {
+            self.id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&said.id);
+        }
         if let Some(ready) = self.ready.take() {
             // Who connects may have given up.
             let _ = ready.send(Ok(()));

@@ -17,6 +17,7 @@ use handlers::Answer;
 pub(crate) use handlers::Handlers;
 use link::{Choice, Link};
 use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 use switchboard_wire::jsonrpc::{Json, Params};
 use switchboard_wire::websocket::close;
@@ -71,6 +72,7 @@ struct Driver {
     server: Server,
     options: Options,
     handlers: Handlers,
+    id: SessionId,
     session: Session,
     started: Instant,
     link: Link,
@@ -102,10 +104,19 @@ struct Driver {
     over: Option<Error>,
 }
 
+/// What the present session is called, for whoever asks.
+pub(crate) type SessionId = Arc<Mutex<String>>;
 type Wishes = (mpsc::Receiver<Command>, mpsc::UnboundedReceiver<Control>);
 
 /// Starts the task. `ready` is told when there is a session, or will be none.
-pub(crate) fn start(server: Server, options: Options, handlers: Handlers, wishes: Wishes, ready: Reply<()>) {
+pub(crate) fn start(
+    server: Server,
+    options: Options,
+    handlers: Handlers,
+    id: SessionId,
+    wishes: Wishes,
+    ready: Reply<()>,
+) {
     let (answers, answered) = mpsc::channel(64);
     let (notices, noticed) = mpsc::channel(NOTICES);
     tokio::spawn(handlers::listen(handlers.clone(), noticed));
@@ -114,6 +125,7 @@ pub(crate) fn start(server: Server, options: Options, handlers: Handlers, wishes
         choice: Choice::new(options.transports.clone()),
         options,
         handlers,
+        id,
         session: Session::default(),
         started: Instant::now(),
         link: Link::Idle(Instant::now()),
@@ -183,7 +195,7 @@ impl Driver {
     }
 
     fn deadline(&self) -> Instant {
-        let session = self.session.deadline().map(|at| self.started + Duration::from_millis(at));
+        let session = self.session.deadline(self.now()).map(|at| self.started + Duration::from_millis(at));
         let leaving = self.leaving.as_ref().map(|(until, _)| *until);
         let all =
             [session, self.link.deadline(self.silence()), self.post_at.filter(|_| self.posting.is_none()), leaving];

@@ -1,7 +1,7 @@
 //! The way down: reading what the server says.
 
 use super::calls::What;
-use super::words::{CaughtUp, Closing, End, Expires, Page, Positioned, Said, Subscribed};
+use super::words::{CaughtUp, Closing, End, Expires, OneOrMore, Page, Positioned, Said, Subscribed};
 use super::{AGAIN, Broken, Happening, Place, Session};
 use crate::error::RpcError;
 use crate::event::{Event, Gap, Item, Presence};
@@ -110,10 +110,11 @@ impl Session {
             }
             "caught_up" => {
                 let CaughtUp { channel, position } = read(params)?;
-                // Several are no subscription of this client's.
-                if let Some(channel) = channel.as_str() {
-                    self.subscriptions.caught_up(channel);
-                }
+                let names: Vec<&str> = match &channel {
+                    OneOrMore::One(name) => vec![name],
+                    OneOrMore::More(names) => names.iter().map(String::as_str).collect(),
+                };
+                self.subscriptions.caught_up(&names);
                 self.moved(position);
             }
             "presence" => {
@@ -250,11 +251,13 @@ impl Session {
         self.before = Some(since.unwrap_or_else(|| position.clone()));
         self.moved(position);
         if let Some(gap) = gap {
-            let listeners = granted.into_iter().map(|(listener, _)| listener).collect();
+            let listeners = self.subscriptions.hearing(gap.channel.as_deref(), false);
             self.heard(listeners, Item::Gap(Arc::new(gap)));
         }
-        if ended && let Some(channel) = self.subscriptions.catching().map(str::to_owned) {
-            self.ended(&channel);
+        if ended {
+            for channel in self.subscriptions.catching().to_vec() {
+                self.ended(&channel);
+            }
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ pub use subscriptions::ListenerId;
 use subscriptions::Subscriptions;
 use switchboard_wire::jsonrpc::{Id, Json, Message, Notification, Params, Request, Response};
 use switchboard_wire::name::BadName;
-use words::{Channel, Subscribe, Token};
+use words::{Channel, OneOrMore, Subscribe, Token};
 pub use words::{Closing, Said};
 
 /// Messages that may wait to be applied, and their bytes, before no more are taken.
@@ -168,8 +168,8 @@ impl Session {
     }
 
     /// When [`Session::tick`] is due.
-    pub fn deadline(&self) -> Option<u64> {
-        let subscriptions = self.said.as_ref().and_then(|_| self.subscriptions.deadline());
+    pub fn deadline(&self, now: u64) -> Option<u64> {
+        let subscriptions = self.said.as_ref().and_then(|_| self.subscriptions.deadline(now));
         [self.calls.deadline(), subscriptions].into_iter().flatten().min()
     }
 
@@ -276,7 +276,11 @@ impl Session {
     pub fn next_up(&mut self, now: u64) -> Option<(u64, Bytes)> {
         self.said.as_ref()?;
         while let Some(ask) = self.subscriptions.next_ask(self.calls.next(), now) {
-            let params = Subscribe { channel: &ask.channel, since: ask.since.as_deref(), presence: ask.presence };
+            let channel = match &ask.channels[..] {
+                [one] => OneOrMore::One(&**one),
+                more => OneOrMore::More(more.iter().map(|channel| &**channel).collect()),
+            };
+            let params = Subscribe { channel, since: ask.since.as_deref(), presence: ask.presence };
             self.open("subscribe", named(&params), None, |_| What::Subscribe);
         }
         if self.outbox.held().0 >= UNCONFIRMED && !self.calls.has_ping() {

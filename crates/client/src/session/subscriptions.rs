@@ -11,11 +11,15 @@
 //!    '------------------------- the session is lost -----------'
 //! ```
 //!
-//! One subscription catches up at a time. What comes meanwhile is for its listeners alone, and those that are live wait.
+//! One subscription catches up at a time, or several that were asked for in one call. What comes meanwhile is for their
+//! listeners alone, and those that are live wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use switchboard_wire::name::{BadName, ChannelName, Pattern, Selection};
+
+/// Subscriptions that are asked for in one call: as many as a session may name unless it is configured otherwise.
+const TOGETHER: usize = 128;
 
 /// Names one listener, for ever.
 pub type ListenerId = u64;
@@ -45,6 +49,8 @@ struct Listener {
     state: State,
     /// The server has granted it once.
     granted: bool,
+    /// It is to be asked for alone: together with others it was refused.
+    alone: bool,
 }
 
 /// Those who listen to one name or pattern.
@@ -58,15 +64,15 @@ struct Group {
 /// The subscription that is being made.
 #[derive(Debug)]
 struct Current {
-    channel: Arc<str>,
+    channels: Vec<Arc<str>>,
     call: u64,
     answered: bool,
 }
 
-/// A subscription to ask the server for.
+/// Subscriptions to ask the server for in one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Ask {
-    pub(super) channel: Arc<str>,
+    pub(super) channels: Vec<Arc<str>>,
     pub(super) since: Option<String>,
     pub(super) presence: bool,
 }
@@ -96,7 +102,7 @@ impl Subscriptions {
         let group = self.groups.entry(channel.clone()).or_insert(Group { pattern, listeners: Vec::new() });
         group.listeners.push(self.last);
         let state = State::Wanted { since, from: 0 };
-        self.listeners.insert(self.last, Listener { channel, presence, state, granted: false });
+        self.listeners.insert(self.last, Listener { channel, presence, state, granted: false, alone: false });
         Ok(self.last)
     }
 
@@ -147,29 +153,44 @@ impl Subscriptions {
         listeners.iter().filter_map(|id| self.listeners.get(id))
     }
 
-    /// The next subscription to ask for. Those who want the same are asked for together.
+    /// What to ask for next. What is wanted from the same position on is asked for together, as all is after a session
+    /// was lost.
     pub(super) fn next_ask(&mut self, call: u64, now: u64) -> Option<Ask> {
         if self.current.is_some() {
             return None;
         }
         let due = |listener: &&Listener| matches!(&listener.state, State::Wanted { from, .. } if *from <= now);
-        let (channel, wanted) =
-            self.listeners.values().find(due).map(|first| (first.channel.clone(), first.state.clone()))?;
-        let State::Wanted { since, .. } = wanted else { return None };
-        let mut presence = false;
-        for id in &self.groups.get(&channel)?.listeners {
-            let Some(listener) = self.listeners.get_mut(id) else { continue };
-            presence |= listener.presence;
-            if matches!(&listener.state, State::Wanted { since: other, .. } if *other == since) {
+        let first = self.listeners.values().find(due)?;
+        let State::Wanted { since, .. } = first.state.clone() else { return None };
+        let mut channels = vec![first.channel.clone()];
+        let presence = self.with_presence(&first.channel);
+        if since.is_some() && !first.alone {
+            for listener in self.listeners.values().filter(due) {
+                let is_same = matches!(&listener.state, State::Wanted { since: other, .. } if *other == since)
+                    && self.with_presence(&listener.channel) == presence;
+                if is_same && !listener.alone && !channels.contains(&listener.channel) && channels.len() < TOGETHER {
+                    channels.push(listener.channel.clone());
+                }
+            }
+        }
+        for id in channels.iter().filter_map(|channel| self.groups.get(channel)).flat_map(|group| &group.listeners) {
+            if let Some(listener) = self.listeners.get_mut(id)
+                && matches!(&listener.state, State::Wanted { since: other, .. } if *other == since)
+            {
                 listener.state = State::Asked { since: since.clone() };
             }
         }
-        self.current = Some(Current { channel: channel.clone(), call, answered: false });
-        Some(Ask { channel, since, presence })
+        self.current = Some(Current { channels: channels.clone(), call, answered: false });
+        Some(Ask { channels, since, presence })
+    }
+
+    /// Whether somebody there hears who comes and goes.
+    fn with_presence(&self, channel: &str) -> bool {
+        self.of(channel).any(|listener| listener.presence)
     }
 
     /// When one is to be asked for that has to wait until then.
-    pub(super) fn deadline(&self) -> Option<u64> {
+    pub(super) fn deadline(&self, now: u64) -> Option<u64> {
         if self.current.is_some() {
             return None;
         }
@@ -177,7 +198,7 @@ impl Subscriptions {
             State::Wanted { from, .. } => Some(from),
             _ => None,
         };
-        self.listeners.values().filter_map(from).min()
+        self.listeners.values().filter_map(from).filter(|from| *from > now).min()
     }
 
     /// The call is answered: catching up begins, while the others stay at `live`. Gives who is served from now on, and
@@ -205,11 +226,15 @@ impl Subscriptions {
             return Vec::new();
         }
         let asked = self.asked();
-        self.current = None;
+        let were_several = self.current.take().is_some_and(|current| current.channels.len() > 1);
         let mut told = Vec::new();
         for id in asked {
             let Some(listener) = self.listeners.get_mut(&id) else { continue };
             match (&listener.state, again) {
+                (State::Asked { since }, _) if were_several => {
+                    listener.alone = true;
+                    listener.state = State::Wanted { since: since.clone(), from: again.unwrap_or(0) };
+                }
                 (State::Asked { since }, Some(from)) if listener.granted => {
                     listener.state = State::Wanted { since: since.clone(), from };
                 }
@@ -220,39 +245,36 @@ impl Subscriptions {
     }
 
     fn asked(&self) -> Vec<ListenerId> {
-        let Some(current) = &self.current else { return Vec::new() };
-        let listeners = self.groups.get(&current.channel).map(|group| group.listeners.as_slice()).unwrap_or_default();
         let is_asked = |id: &&ListenerId| {
             self.listeners.get(id).is_some_and(|listener| matches!(listener.state, State::Asked { .. }))
         };
-        listeners.iter().filter(is_asked).copied().collect()
+        let channels = self.current.iter().flat_map(|current| &current.channels);
+        let groups = channels.filter_map(|channel| self.groups.get(channel));
+        groups.flat_map(|group| &group.listeners).filter(is_asked).copied().collect()
     }
 
-    /// Catching up is over: those who did are live. Gives where the others were; `None` if it is not this that catches up.
-    pub(super) fn caught_up(&mut self, channel: &str) -> Option<String> {
-        if self.catching() != Some(channel) {
-            return None;
+    /// Catching up with these is over: those who did are live. Nothing happens if it is not these that catch up.
+    pub(super) fn caught_up(&mut self, channels: &[&str]) {
+        let catching = self.catching();
+        if catching.is_empty() || !catching.iter().all(|channel| channels.contains(&&**channel)) {
+            return;
         }
-        self.current = None;
-        let listeners = self.groups.get(channel).map(|group| group.listeners.as_slice()).unwrap_or_default();
-        for id in listeners {
-            if let Some(listener) = self.listeners.get_mut(id)
-                && listener.state == State::Catching
-            {
-                listener.state = State::Live;
-            }
+        (self.current, self.live_at) = (None, None);
+        for listener in self.listeners.values_mut().filter(|listener| listener.state == State::Catching) {
+            listener.state = State::Live;
+            listener.alone = false;
         }
-        Some(self.live_at.take().unwrap_or_default())
     }
 
     /// What is catching up.
-    pub(super) fn catching(&self) -> Option<&str> {
-        self.current.as_ref().filter(|current| current.answered).map(|current| &*current.channel)
+    pub(super) fn catching(&self) -> &[Arc<str>] {
+        let current = self.current.as_ref().filter(|current| current.answered);
+        current.map(|current| current.channels.as_slice()).unwrap_or_default()
     }
 
     /// Who is to hear what the server says of a channel, or of all; or of who comes and goes there.
     pub(super) fn hearing(&self, channel: Option<&str>, presence: bool) -> Vec<ListenerId> {
-        let state = if self.catching().is_some() { State::Catching } else { State::Live };
+        let state = if self.catching().is_empty() { State::Live } else { State::Catching };
         let hears = |id: &&ListenerId| {
             self.listeners.get(id).is_some_and(|listener| listener.state == state && (listener.presence || !presence))
         };

@@ -157,6 +157,38 @@ fn a_lost_session_is_subscribed_to_anew_where_each_was() {
 }
 
 #[test]
+fn all_that_was_live_is_asked_for_in_one_call_and_alone_if_that_is_refused() {
+    let mut session = opened();
+    let first = listening(&mut session);
+    let second = session.listen("b/*", Some("p1".into()), false).unwrap();
+    let ids =
+        |session: &mut Session| up(session).map(|(_, call)| (call["id"].as_u64().unwrap(), call["params"].clone()));
+    let (id, _) = ids(&mut session).unwrap();
+    session.received(answer(id, json!({"position": "p1"})).as_bytes(), None, 0).unwrap();
+    session.received(notice("caught_up", json!({"channel": "b/*", "position": "p1"})).as_bytes(), None, 0).unwrap();
+    session.lost();
+    session.opened(said("s2", "0.r9", 1)).unwrap();
+    happened(&mut session);
+    let (id, params) = ids(&mut session).unwrap();
+    assert_eq!(params, json!({"channel": ["a", "b/*"], "since": "p1"}));
+    assert_eq!(session.deadline(0), None, "there is nothing to wait for");
+    let refusal = json!({"jsonrpc": "2.0", "id": id, "error": {"code": 40300, "message": "no"}}).to_string();
+    session.received(refusal.as_bytes(), None, 0).unwrap();
+    assert!(happened(&mut session).is_empty(), "it is not said of which");
+    let (id, params) = ids(&mut session).unwrap();
+    assert_eq!(params, json!({"channel": "a", "since": "p1"}));
+    session.received(answer(id, json!({"position": "r1"})).as_bytes(), None, 0).unwrap();
+    session.received(event("r2").as_bytes(), None, 0).unwrap();
+    assert!(matches!(&happened(&mut session)[..], [Happening::Heard { listeners, .. }] if *listeners == [first]));
+    session.received(notice("caught_up", json!({"channel": "a", "position": "r9"})).as_bytes(), None, 0).unwrap();
+    let (id, params) = ids(&mut session).unwrap();
+    assert_eq!(params, json!({"channel": "b/*", "since": "p1"}));
+    let refusal = json!({"jsonrpc": "2.0", "id": id, "error": {"code": 40300, "message": "no"}}).to_string();
+    session.received(refusal.as_bytes(), None, 0).unwrap();
+    assert!(matches!(happened(&mut session)[..], [Happening::Refused { listener, .. }] if listener == second));
+}
+
+#[test]
 fn a_lost_session_fails_what_may_have_been_done_and_repeats_what_may_be() {
     let mut session = opened();
     let once = session.call("transfer", Params::ABSENT, false, None);
@@ -177,7 +209,7 @@ fn calls_end_by_their_time_and_late_answers_do_no_harm() {
     let mut session = opened();
     let call = session.call("slow", Params::ABSENT, false, Some(100));
     up(&mut session);
-    assert_eq!(session.deadline(), Some(100));
+    assert_eq!(session.deadline(0), Some(100));
     session.tick(99);
     assert!(happened(&mut session).is_empty());
     session.tick(100);

@@ -34,9 +34,17 @@ fn one() -> u64 {
     1
 }
 
+/// A name or a pattern, or an array of them.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum OneOrMore<T> {
+    One(T),
+    More(Vec<T>),
+}
+
 #[derive(Serialize)]
 pub(super) struct Subscribe<'a> {
-    pub(super) channel: &'a str,
+    pub(super) channel: OneOrMore<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -69,8 +77,7 @@ pub(super) struct Positioned {
 
 #[derive(Deserialize)]
 pub(super) struct CaughtUp {
-    /// A name or a pattern, or an array of them.
-    pub(super) channel: serde_json::Value,
+    pub(super) channel: OneOrMore<String>,
     pub(super) position: String,
 }
 

@@ -445,10 +445,12 @@ impl World {
 
     fn subscribe(&mut self, ticket: u64, params: &Params<'_>) {
         let wanted: serde_json::Value = params.read().unwrap();
-        let (channel, head) = (wanted["channel"].as_str().unwrap().to_owned(), self.log.len() as u64);
+        let (channel, head) = (wanted["channel"].clone(), self.log.len() as u64);
+        let names = channel.as_array().cloned().unwrap_or_else(|| vec![channel.clone()]);
+        let names: Vec<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
         let since = wanted["since"].as_str().map_or(head, at);
         let mut selection = Selection::default();
-        selection.add(&channel).unwrap();
+        names.iter().for_each(|name| selection.add(name).unwrap());
         self.server.control(None);
         let answer = serde_json::json!({"position": format!("p{since}"), "recovered": true});
         self.server.session.answer(ticket, Ok(Json::of(&answer).unwrap()));
@@ -460,7 +462,11 @@ impl World {
             }
         }
         self.server.say("caught_up", serde_json::json!({"channel": channel, "position": format!("p{head}")}), head);
-        self.server.subscribed.insert(channel, selection);
+        for name in names {
+            let mut selection = Selection::default();
+            selection.add(name).unwrap();
+            self.server.subscribed.insert(name.to_owned(), selection);
+        }
     }
 
     fn expected(&self, heard: &Heard) -> Vec<u64> {
