@@ -111,6 +111,20 @@ class Server:
             await self._process.wait()
         await self._drained
 
+    async def ask(self, method, target, body=None):
+        """A request of a backend's: the status, and the JSON that came with it."""
+        return await asyncio.to_thread(self._ask, method, target, body and json.dumps(body))
+
+    def _ask(self, method, target, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, target, body)
+            response = connection.getresponse()
+            text = response.read()
+        finally:
+            connection.close()
+        return response.status, json.loads(text) if text else None
+
     async def publish(self, channel, body, content_type="text/plain", event=None, end=False):
         """Publishes one event, and gives its id."""
         query = {"event": event, "end": "true" if end else None}

@@ -98,4 +98,11 @@ export class Server {
     const { status } = await fetch(`${this.url}/channels/${channel}`, { method: "DELETE" });
     if (status !== 204) throw new Error(`deleting was answered ${status}`);
   }
+
+  /** A request of a backend's: the status, and the JSON that came with it. */
+  async api(method, path, body) {
+    const response = await fetch(`${this.url}/api${path}`, { method, body: body && JSON.stringify(body) });
+    const text = await response.text();
+    return [response.status, text ? JSON.parse(text) : undefined];
+  }
 }

@@ -1,7 +1,7 @@
 //! Clients that others wrote, run unmodified against the program as it is built. `conformance/README.md` tells what
 //! each of them shows.
 
-use crate::program::{cargo, run, run_in, target_directory};
+use crate::program::{cargo, root, run, run_in, target_directory};
 use crate::steps::{Failure, Outcome, Steps};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,8 @@ pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("clients: node", node)?;
     steps.run("clients: python", python)?;
     steps.run("clients: rust", rust)?;
-    steps.run("clients: chromium", chromium)
+    steps.run("clients: chromium", chromium)?;
+    steps.run("documents", documents)
 }
 
 fn server() -> Result<Outcome, Failure> {
@@ -56,32 +57,35 @@ fn node_tests(folder: &str) -> Result<Outcome, Failure> {
 }
 
 fn python() -> Result<Outcome, Failure> {
-    const FOLDER: &str = "conformance/python";
-    let environment = target_directory().join("conformance-python");
+    python_tests("conformance/python", "conformance-python")
+}
+
+/// The server's descriptions: read by others' readers, and held against what it does.
+fn documents() -> Result<Outcome, Failure> {
+    const FOLDER: &str = "conformance/documents";
+    npm(FOLDER)?;
+    node_tests(FOLDER)?;
+    python_tests(FOLDER, "conformance-documents")
+}
+
+/// Installs what the folder's requirements name, by their hashes, into an environment below the target directory, and runs
+/// the folder's tests there.
+fn python_tests(folder: &str, environment: &str) -> Result<Outcome, Failure> {
+    let environment = target_directory().join(environment);
     let interpreter = environment.join("bin/python");
     let (environment, interpreter) = (environment.to_string_lossy(), interpreter.to_string_lossy());
     if !Path::new(&*interpreter).exists() {
-        run_in(FOLDER, &[], "python3", &["-m", "venv", &environment], "see what venv says above")?;
+        run_in(folder, &[], "python3", &["-m", "venv", &environment], "see what venv says above")?;
     }
-    let install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--require-hashes",
-        "-r",
-        "requirements.txt",
-    ];
-    run_in(
-        FOLDER,
-        &[],
-        &interpreter,
-        &install,
-        "pip needs its index once; requirements.txt names all by their hashes",
-    )?;
+    let install = "-m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r";
+    let hint = "pip needs its index once; build.txt and requirements.txt name all by their hashes";
+    // Some clients come without a wheel: what builds them is there first.
+    for list in ["build.txt", "requirements.txt"].into_iter().filter(|list| root().join(folder).join(list).exists()) {
+        let arguments: Vec<&str> = install.split(' ').chain([list]).collect();
+        run_in(folder, &[], &interpreter, &arguments, hint)?;
+    }
     // `-B`: no compiled files beside the sources.
-    run_in(FOLDER, &[(SERVER, &program())], &interpreter, &["-B", "-m", "unittest", "--verbose"], HINT)?;
+    run_in(folder, &[(SERVER, &program())], &interpreter, &["-B", "-m", "unittest", "--verbose"], HINT)?;
     Ok(Outcome::Passed)
 }
 

@@ -3,6 +3,7 @@
 mod session;
 
 use crate::api;
+use crate::api::documents;
 use crate::api::query::{self, Query};
 use crate::auth::{self, Asked, Identity};
 use crate::console;
@@ -221,6 +222,7 @@ impl Front {
                 get_only(head, || text(PLAIN, "ready\n".into()))?
             }
             path if console::serves(path) => get_only(head, || console::respond(path))?,
+            path if documents::serves(path) => get_only(head, || documents::respond(path))?,
             _ => {
                 let asked = self.identify(head, &query).await?;
                 let (address, proxied) = self.origin(head);

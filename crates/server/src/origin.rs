@@ -18,9 +18,9 @@ use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 
 /// What a page may send besides what any page may.
-const ALLOWED_HEADERS: &str =
-    "Content-Type, Last-Event-ID, Idempotency-Key, If-None-Match, Prefer, Authorization, Cache-Control";
-const EXPOSED_HEADERS: &str = "ETag, Retry-After, Preference-Applied, Allow, Switchboard-Connection";
+const ALLOWED_HEADERS: &str = "Content-Type, Last-Event-ID, Idempotency-Key, If-None-Match, Prefer, Authorization, \
+                               Cache-Control, Session-Seq, Session-Ack";
+const EXPOSED_HEADERS: &str = "ETag, Retry-After, Preference-Applied, Allow, Location, Switchboard-Connection";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
 /// `Cross-Origin-Resource-Policy` (Fetch standard).

@@ -89,11 +89,13 @@ impl Reading {
         let choice = choose(head, query)?;
         let raw = raw(query, single)?;
         let gzip = config.gzip && takes_gzip(&head.headers);
+        // What cannot be is refused whatever the transport makes of it.
+        let wanted = page(head, query, config)?;
         let how = match choice {
             Choice::Poll if raw == Some(true) => {
                 return Err(Code::InvalidParameter.because("a page is always in event form"));
             }
-            Choice::Poll => How::Page(page(head, query, config)?),
+            Choice::Poll => How::Page(wanted),
             Choice::Sse => hold(Transport::Sse { raw: raw.unwrap_or(single), gzip }),
             Choice::Stream if raw == Some(true) && !single => {
                 let why = "`form=raw` streams the data of one channel: name it in the path";
@@ -265,8 +267,10 @@ pub(crate) enum Conversing {
 impl Conversing {
     /// Understands `GET /session` and `GET` of a session's location.
     pub(crate) fn of(head: &Head, query: &Query, config: &Config) -> Result<Conversing, Problem> {
-        Ok(match choose(head, query)? {
-            Choice::Poll => Conversing::Page(page(head, query, config)?.wait),
+        let choice = choose(head, query)?;
+        let wanted = page(head, query, config)?;
+        Ok(match choice {
+            Choice::Poll => Conversing::Page(wanted.wait),
             Choice::Sse => Conversing::Held { over: Over::Sse, accepted: None },
             Choice::Stream => Conversing::Held { over: Over::Stream, accepted: None },
             Choice::WebSocket => {
@@ -284,12 +288,12 @@ impl Conversing {
 }
 
 fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Problem> {
-    let limit = match query.last("limit").map(str::parse::<usize>) {
-        None => PAGE,
-        Some(Ok(limit)) if limit > 0 => limit,
+    let limit = match query.last("limit").map(whole_number) {
+        None => PAGE as u64,
+        Some(Some(limit)) if limit > 0 => limit,
         Some(_) => return Err(Code::InvalidParameter.because("`limit` is a number of events, at least 1")),
     };
-    let asked = match query.last("wait").map(seconds) {
+    let asked = match query.last("wait").map(whole_number) {
         None => None,
         Some(Some(seconds)) => Some(seconds),
         Some(None) => return Err(Code::InvalidParameter.because("`wait` is a whole number of seconds")),
@@ -297,7 +301,7 @@ fn page(head: &Head, query: &Query, config: &Config) -> Result<PageWanted, Probl
     let preferred = preferred_wait(&head.headers);
     let wait = asked.or(preferred).map(|seconds| Duration::from_secs(seconds).min(config.timeouts.wait));
     Ok(PageWanted {
-        limit: limit.min(config.limits.page),
+        limit: usize::try_from(limit).unwrap_or(usize::MAX).min(config.limits.page),
         // HEAD never waits.
         wait: wait.filter(|wait| !wait.is_zero() && head.method != Method::HEAD),
         is_long: wait.is_some(),
@@ -314,12 +318,12 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     preferences.flat_map(|value| value.split([',', ';'])).find_map(|preference| {
         let (name, value) = preference.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value.trim().trim_matches('"')))?
+        name.trim().eq_ignore_ascii_case("wait").then(|| whole_number(value.trim().trim_matches('"')))?
     })
 }
 
 /// A whole number, however large: it is bounded by the server's own limit.
-fn seconds(text: &str) -> Option<u64> {
+fn whole_number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }

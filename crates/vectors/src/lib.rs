@@ -1,6 +1,6 @@
-//! Reads the test vectors of `vectors/websocket` and `vectors/jsonrpc`, whose READMEs describe their formats, and makes
-//! the bytes they stand for. The codecs' tests and the server's read the same vectors through it; it shares no code with
-//! either.
+//! Reads the test vectors of `vectors/websocket`, `vectors/jsonrpc` and `vectors/sessions`, whose READMEs describe their
+//! formats, and makes what they stand for. The codecs' tests and the server's read the same vectors through it; it shares
+//! no code with either.
 //!
 //! It panics: a vector that breaks its format is a failed test.
 
@@ -14,6 +14,7 @@
 mod data;
 mod frames;
 pub mod jsonrpc;
+pub mod sessions;
 
 use data::Words;
 use serde_json::{Map, Value};
@@ -229,7 +230,8 @@ mod tests {
     fn names_tell_vectors_apart() {
         let websocket: Vec<String> = websocket().map(|case| case.name).collect();
         let jsonrpc: Vec<String> = jsonrpc::cases().map(|case| case.name).collect();
-        for mut names in [websocket, jsonrpc] {
+        let sessions: Vec<String> = sessions::cases().map(|case| case.name).collect();
+        for mut names in [websocket, jsonrpc, sessions] {
             names.sort();
             let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
             assert!(twice.is_empty(), "{twice:?}");

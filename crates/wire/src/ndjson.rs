@@ -181,7 +181,12 @@ pub fn parse_publish(params: &str) -> Result<Publish, Problem> {
         Code::InvalidParams.because(text.split(" at line ").next().unwrap_or_default().to_owned())
     })?;
     let channel = ordinary(&said.channel)?;
-    let draft = draft(said.data, said.base64.as_deref(), said.event.as_deref(), said.content_type.as_deref())?;
+    let draft = draft(said.data, said.base64.as_deref(), said.event.as_deref(), said.content_type.as_deref());
+    // What is no event in a body is wrong in the params of a call.
+    let draft = draft.map_err(|problem| match problem.code {
+        Code::InvalidItem => Code::InvalidParams.because(problem.detail),
+        _ => problem,
+    })?;
     Ok(Publish { channel, draft, key: said.key, echo: said.echo })
 }
 

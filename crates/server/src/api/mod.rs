@@ -2,6 +2,7 @@
 
 mod batch;
 mod channels;
+pub(crate) mod documents;
 pub(crate) mod key;
 mod presence;
 pub(crate) mod problem;

@@ -81,7 +81,7 @@ struct Said<'a> {
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
     #[serde(default)]
-    timeout: Option<u64>,
+    timeout: Option<f64>,
 }
 
 impl Said<'_> {
@@ -94,6 +94,15 @@ impl Said<'_> {
         let Some(raw) = self.params else { return Ok(Params::ABSENT) };
         let params = Params::new(Json::from(raw)).map(Params::into_owned);
         params.ok_or_else(|| Code::InvalidParameter.because("`params` is an array or an object"))
+    }
+
+    /// In milliseconds. JSON has one kind of number, so a whole one may be written with a point or be very large.
+    fn timeout(&self) -> Result<u64, Problem> {
+        match self.timeout {
+            None => Ok(TIMEOUT),
+            Some(timeout) if timeout >= 0.0 && timeout.fract() == 0.0 => Ok(timeout as u64),
+            Some(_) => Err(Code::InvalidParameter.because("`timeout` is a whole number of milliseconds")),
+        }
     }
 }
 
@@ -164,7 +173,7 @@ async fn notify(node: &Node, id: Id, said: &Said<'_>) -> Result<(), Problem> {
 
 /// Calls one client: `{"result"}` or `{"error"}`, whatever it answers.
 async fn call(node: &Node, id: Id, said: &Said<'_>) -> Result<serde_json::Value, Problem> {
-    let (method, params, timeout) = (said.method.clone(), said.params()?, said.timeout.unwrap_or(TIMEOUT));
+    let (method, params, timeout) = (said.method.clone(), said.params()?, said.timeout()?);
     let outcome = node.ask_session(id, None, |reply| Ask::Call { method, params, timeout, reply }).await?;
     let value = |json: &Json<'_>| json.read::<serde_json::Value>().map_err(|_| Problem::from(Code::Internal));
     Ok(match outcome {
@@ -182,6 +191,7 @@ async fn call(node: &Node, id: Id, said: &Said<'_>) -> Result<serde_json::Value,
 /// Calls every session of a user at once, and tells what each answers.
 async fn call_user(node: &Node, user: &str, said: &Said<'_>) -> Result<serde_json::Value, Problem> {
     said.params()?;
+    said.timeout()?;
     let listed = node.sessions(Some(user)).await;
     let calls = listed.iter().filter_map(|listed| Some((&listed.id, Id::parse(&listed.id)?)));
     let calls: Vec<_> = calls.map(|(name, id)| async move { (name, call(node, id, said).await) }).collect();

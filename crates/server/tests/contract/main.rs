@@ -13,6 +13,7 @@ mod bad_input;
 mod batch;
 mod classes;
 mod deflate;
+mod documents;
 mod drain;
 mod end_delete;
 mod gaps;

@@ -58,8 +58,22 @@ fn limit_bounds_a_page_and_is_100_by_default() {
     assert_eq!(count("/channels/a?limit=1"), 1);
     assert_eq!(count("/channels?channel=*&limit=110"), 110);
     assert_eq!(count("/channels/a?limit=100000"), 120, "the server's own limit holds");
-    for bad in ["x", "-1", "1.5", "", "99999999999999999999999"] {
+    assert_eq!(count("/channels/a?limit=99999999999999999999999"), 120, "however large");
+    for bad in ["x", "-1", "1.5", "", "%2B1"] {
         server.get(&format!("/channels/a?limit={bad}")).expect_problem(400, "invalid_parameter");
+    }
+}
+
+#[test]
+fn what_a_parameter_of_pages_cannot_be_is_refused_on_every_transport() {
+    let server = Server::new();
+    for bad in ["limit=-1", "limit=x", "wait=-1", "wait=1.5"] {
+        for accept in ["application/json", "text/event-stream", "application/x-ndjson"] {
+            let answer = server.get_with(&format!("/channels/a?{bad}"), &[("Accept", accept)]);
+            answer.expect_problem(400, "invalid_parameter");
+        }
+        let refused = server.handshake(&format!("/channels/a?{bad}"), &[]).expect_err("a refusal");
+        refused.expect_problem(400, "invalid_parameter");
     }
 }
 

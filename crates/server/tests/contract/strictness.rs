@@ -306,7 +306,8 @@ fn a_client_that_half_closes_still_gets_its_answer() {
 #[test]
 fn what_is_not_there_is_404() {
     let server = Server::new();
-    for target in ["/nowhere", "/channel/a", "/channelsx", "/api", "/api/nothing", "/healthz/x", "//channels/a", "/%00"]
+    for target in
+        ["/nowhere", "/channel/a", "/channelsx", "/apis", "/api/nothing", "/healthz/x", "//channels/a", "/%00"]
     {
         let answer = server.get(target);
         assert!(matches!(answer.status(), 400 | 404), "{target}: {answer}");

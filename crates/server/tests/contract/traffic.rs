@@ -154,6 +154,8 @@ fn a_refused_read_is_none_and_head_brings_no_events() {
     server.publish("a", "one");
     server.get("/channels/a?limit=0").expect_refusal(400);
     server.request("HEAD", "/channels/a", &[], None);
+    // It is counted once it is answered.
+    eventually("the read is counted", || counts(&server, "poll")["reads"] > 0);
     let counted = counts(&server, "poll");
     assert_eq!((counted["reads"], counted["read_events"], counted["read_body_bytes"]), (1, 0, 0), "{counted:?}");
 }

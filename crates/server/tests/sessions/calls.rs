@@ -50,6 +50,29 @@ fn a_client_that_never_answers_times_out() {
 }
 
 #[test]
+fn a_timeout_is_a_whole_number_however_it_is_written() {
+    let server = Server::new();
+    let mut talk = Talk::open(&server, Way::WebSocket);
+    let id = talk.id();
+    for timeout in ["-1", "1.5"] {
+        let body = format!(r#"{{"method":"x","timeout":{timeout}}}"#);
+        server.post(&format!("/api/sessions/{id}/call"), &[], &body).expect_problem(400, "invalid_parameter");
+        server.post("/api/users/ann/call", &[], &body).expect_problem(400, "invalid_parameter");
+    }
+    server.post(&format!("/api/sessions/{id}/call"), &[], r#"{"method":"x","timeout":5e1}"#).expect(504);
+    talk.next();
+    thread::scope(|scope| {
+        let calling = scope.spawn(|| {
+            let body = r#"{"method":"x","timeout":99999999999999999999999}"#;
+            server.post(&format!("/api/sessions/{id}/call"), &[], body).expect(200).json()
+        });
+        let called = talk.next();
+        talk.reply(&called, &json!("here"));
+        assert_eq!(calling.join().unwrap(), json!({ "result": "here" }));
+    });
+}
+
+#[test]
 fn a_call_reaches_a_client_that_is_away_when_it_comes_back() {
     let server = Server::new();
     let talk = Talk::open(&server, Way::WebSocket);

@@ -152,3 +152,21 @@ fn a_client_that_takes_nothing_loses_its_session_with_a_code() {
     }
     panic!("more is kept than session.memory");
 }
+
+#[test]
+fn a_page_of_another_origin_may_number_what_it_sends_and_read_where_its_session_is() {
+    let server = Server::new();
+    let page = ("Origin", "http://localhost:5173");
+    let opened = server.request("POST", "/session", &[page], Some(b"")).expect(201);
+    let exposed = opened.field("access-control-expose-headers").unwrap();
+    assert!(exposed.split(", ").any(|name| name == "Location"), "{exposed}");
+    let fields = [
+        page,
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "session-ack,session-seq"),
+    ];
+    let preflight = server.request("OPTIONS", opened.field("location").unwrap(), &fields, None).expect(204);
+    let allowed = preflight.field("access-control-allow-headers").unwrap().to_ascii_lowercase();
+    assert!(["session-seq", "session-ack"].iter().all(|name| allowed.split(", ").any(|one| one == *name)), "{allowed}");
+    assert!(preflight.field("access-control-allow-methods").unwrap().contains("DELETE"));
+}

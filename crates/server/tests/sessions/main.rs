@@ -8,9 +8,12 @@
 )]
 
 mod calls;
+mod chat;
 mod cuts;
 mod limits;
 mod link;
 mod methods;
 mod presence;
 mod talk;
+mod tokens;
+mod vectors;

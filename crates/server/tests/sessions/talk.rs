@@ -47,6 +47,12 @@ impl Kept {
     pub(crate) fn place(&self) -> String {
         format!("{}.{}", self.control, self.position)
     }
+
+    /// Takes a place for the one it has come to.
+    pub(crate) fn move_to(&mut self, place: &str) {
+        let (control, position) = place.split_once('.').unwrap();
+        (self.control, self.position) = (control.parse().unwrap(), position.to_owned());
+    }
 }
 
 /// A session's client.
@@ -54,6 +60,8 @@ pub(crate) struct Talk {
     down: Down,
     up: Option<Conn>,
     pub(crate) kept: Kept,
+    /// What opened the connection. Null for polls.
+    pub(crate) greeting: Value,
     /// What came while an answer was waited for.
     later: VecDeque<Value>,
 }
@@ -78,7 +86,7 @@ impl Talk {
             let fields = [fields, &[PROTOCOL]].concat();
             let socket = server.handshake("/session", &fields).unwrap_or_else(|response| panic!("{response:?}"));
             let down = Down::WebSocket(socket);
-            let mut talk = Talk { down, up: None, kept: empty(), later: VecDeque::new() };
+            let mut talk = Talk { down, up: None, kept: empty(), greeting: Value::Null, later: VecDeque::new() };
             talk.greeted();
             return talk;
         }
@@ -108,7 +116,7 @@ impl Talk {
         };
         let up = (way != Way::WebSocket).then(|| server.connect());
         let later = std::mem::take(&mut kept.unread);
-        let mut talk = Talk { down, up, kept, later };
+        let mut talk = Talk { down, up, kept, greeting: Value::Null, later };
         let seq = match way {
             Way::Poll => talk.page("0"),
             _ => talk.greeted(),
@@ -128,7 +136,9 @@ impl Talk {
         self.kept.location = params["location"].as_str().unwrap().to_owned();
         let (control, position) = params["place"].as_str().unwrap().split_once('.').unwrap();
         (self.kept.control, self.kept.position) = (control.parse().unwrap(), position.to_owned());
-        params["seq"].as_u64().unwrap()
+        let seq = params["seq"].as_u64().unwrap();
+        self.greeting = greeting;
+        seq
     }
 
     /// The id that may be shown.
@@ -243,10 +253,14 @@ impl Talk {
 
     /// Sends a message up.
     pub(crate) fn send(&mut self, message: &Value) {
-        let text = message.to_string();
-        self.kept.sent.push(text.clone());
+        self.send_text(&message.to_string());
+    }
+
+    /// Sends this up, whatever it is.
+    pub(crate) fn send_text(&mut self, text: &str) {
+        self.kept.sent.push(text.to_owned());
         let seq = self.kept.sent.len() as u64;
-        self.send_numbered(seq, &text);
+        self.send_numbered(seq, text);
     }
 
     fn send_numbered(&mut self, seq: u64, text: &str) {
@@ -301,6 +315,25 @@ impl Talk {
         }
         rest.extend(std::iter::from_fn(|| self.next_raw()));
         rest
+    }
+
+    /// Waits for the server to close, before it says anything more: a WebSocket's code.
+    pub(crate) fn closed(mut self) -> Option<u16> {
+        match &mut self.down {
+            Down::WebSocket(socket) => match socket.next() {
+                Message::Close(code, _) => Some(code),
+                other => panic!("{other:?}"),
+            },
+            Down::Sse(sse) => {
+                assert_eq!(sse.next_block(), None);
+                None
+            }
+            Down::Stream(lines) => {
+                assert_eq!(lines.rest(), (Vec::new(), true));
+                None
+            }
+            Down::Poll(..) => panic!("polls are not closed, but refused"),
+        }
     }
 
     pub(crate) fn websocket(&mut self) -> &mut WebSocket {
