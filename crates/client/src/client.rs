@@ -42,8 +42,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Opens a session at `http://HOST:PORT`. It fails if no server can be reached there, or the server does not let the
-    /// client in; later the client comes back by itself.
+    /// Opens a session at `http://HOST:PORT`. It fails if no server can be reached there, by none of the transports, or the
+    /// server does not let the client in. Once there was a session the client comes back by itself.
     pub async fn connect(url: &str, options: Options) -> Result<Client, Error> {
         Client::connect_to(Server::parse(url).map_err(Error::Invalid)?, options).await
     }

@@ -4,7 +4,6 @@ use crate::arguments::ServerFlag;
 use crate::failure::Failure;
 use crate::http;
 use clap::Args;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::io::Write as _;
 use std::time::Duration;
@@ -40,10 +39,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let server = arguments.server.resolve()?;
-    let params = match &arguments.params {
-        None => Value::Null,
-        Some(text) => read(text)?,
-    };
+    let params = arguments.params.as_deref().map(read).transpose()?;
     let options = Options::new().call_timeout(Duration::from_secs(arguments.timeout));
     let shown = server.credential.is_some();
     let failure = |error| failure(error, shown);
@@ -57,12 +53,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read(text: &str) -> Result<Value, Failure> {
+/// The params, as they were written.
+fn read(text: &str) -> Result<Box<RawValue>, Failure> {
     let usage = |why: String| Failure::Usage(format!("PARAMS are a JSON array or object: {why}"));
-    let params: Value = serde_json::from_str(text).map_err(|error| usage(error.to_string()))?;
-    match params {
-        Value::Array(_) | Value::Object(_) => Ok(params),
-        other => Err(usage(format!("`{other}` is neither"))),
+    let params: Box<RawValue> = serde_json::from_str(text).map_err(|error| usage(error.to_string()))?;
+    match params.get().starts_with(['[', '{']) {
+        true => Ok(params),
+        false => Err(usage(format!("`{}` is neither", params.get()))),
     }
 }
 

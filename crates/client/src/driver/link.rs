@@ -225,6 +225,7 @@ impl Driver {
         }
         let is_socket = down.is_socket();
         self.choice.works();
+        self.denied = 0;
         if let Some(said) = self.session.said() {
             self.id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&said.id);
         }
@@ -267,7 +268,12 @@ impl Driver {
                     return self.end(Error::Unreachable(lost));
                 }
                 let again = lost.connected && is_silent && wait.is_none() && self.choice.fails(false);
-                if again { self.link = Link::Idle(Instant::now()) } else { self.wait(wait) }
+                match again {
+                    true => {}
+                    // Who connects for the first time is told, and may try again.
+                    false if self.ready.is_some() => self.end(Error::Unreachable(lost)),
+                    false => self.wait(wait),
+                }
             }
             Cut::Unfit(why) => {
                 if self.choice.fails(true) {

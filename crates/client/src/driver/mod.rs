@@ -286,7 +286,6 @@ impl Driver {
     }
 
     fn granted(&mut self, listener: ListenerId, position: String) {
-        self.denied = 0;
         let ready = self.listeners.get_mut(&listener).and_then(|known| known.ready.take());
         // Who wanted it may have gone.
         if ready.is_some_and(|ready| ready.send(Ok((listener, position))).is_err()) {
