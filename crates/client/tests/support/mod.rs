@@ -31,6 +31,7 @@ struct Shared {
 
 impl Relay {
     pub(crate) fn new(server: &Server, most: u64, plain: bool) -> Relay {
+        let seed = if most > 0 { switchboard_testkit::seed("where connections are cut") } else { 0 };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
@@ -42,10 +43,10 @@ impl Relay {
         });
         let relay = Relay { url, shared: Arc::clone(&shared) };
         std::thread::spawn(move || {
-            for near in listener.incoming() {
+            for (number, near) in listener.incoming().enumerate() {
                 let (Ok(near), upstream) = (near, *shared.upstream.lock().unwrap()) else { return };
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || shared.serve(near, upstream));
+                let (shared, chance) = (Arc::clone(&shared), fastrand::Rng::with_seed(seed ^ number as u64));
+                std::thread::spawn(move || shared.serve(near, upstream, chance));
             }
         });
         relay
@@ -75,7 +76,7 @@ impl Relay {
 }
 
 impl Shared {
-    fn serve(self: Arc<Shared>, mut near: TcpStream, upstream: SocketAddr) {
+    fn serve(self: Arc<Shared>, mut near: TcpStream, upstream: SocketAddr, mut chance: fastrand::Rng) {
         let mut first = [0; 4096];
         let Ok(read) = near.read(&mut first) else { return };
         if self.plain && first[..read].windows(10).any(|word| word.eq_ignore_ascii_case(b"\r\nupgrade:")) {
@@ -89,13 +90,12 @@ impl Shared {
         self.open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
         let (up, down) = ((near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near));
         for (from, to) in [up, down] {
-            let shared = Arc::clone(&self);
-            std::thread::spawn(move || shared.carry(from, to));
+            let (shared, left) = (Arc::clone(&self), chance.u64(1..=self.most.load(Ordering::Relaxed).max(1)));
+            std::thread::spawn(move || shared.carry(from, to, left));
         }
     }
 
-    fn carry(&self, mut from: TcpStream, mut to: TcpStream) {
-        let mut left = fastrand::u64(1..=self.most.load(Ordering::Relaxed).max(1));
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, mut left: u64) {
         let mut buffer = [0; 1024];
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             if self.most.load(Ordering::Relaxed) > 0 {
