@@ -1,12 +1,15 @@
 //! The command line: which command, and the flags that several share.
 
-use crate::command::{bench, channels, completions, may, publish, serve, tail, token};
+use crate::command::{bench, call, channels, completions, may, publish, serve, tail, token};
 use crate::credential::CredentialFlags;
 use crate::failure::Failure;
-use crate::url::{self, Server};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use switchboard_client::url::Server;
+
+/// The server that client commands use unless told.
+const DEFAULT: &str = "http://127.0.0.1:8000";
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -39,6 +42,7 @@ pub enum Command {
     Publish(publish::Arguments),
     Tail(tail::Arguments),
     Channels(channels::Arguments),
+    Call(call::Arguments),
     Bench(bench::Arguments),
     Token(Box<token::Arguments>),
     May(may::Arguments),
@@ -62,7 +66,7 @@ impl ServerFlag {
         let (said, from) = match (&self.server, &environment) {
             (Some(flag), _) => (flag.as_str(), "--server"),
             (None, Some(variable)) => (variable.as_str(), crate::config::environment::URL),
-            (None, None) => (url::DEFAULT, "default"),
+            (None, None) => (DEFAULT, "default"),
         };
         let mut server = Server::parse(said).map_err(|why| Failure::Usage(format!("{from}: {why}")))?;
         server.credential = self.credential.resolve()?;
@@ -135,7 +139,7 @@ mod tests {
     #[test]
     fn the_names_that_are_documented_exist() {
         let main = Arguments::command();
-        let documented: [(&str, &[&str]); 8] = [
+        let documented: [(&str, &[&str]); 9] = [
             (
                 "serve",
                 &[
@@ -156,6 +160,7 @@ mod tests {
             ("publish", &["event", "type", "json", "file", "end", "key", "lines", "server", "token", "token-file"]),
             ("tail", &["since", "transport", "format", "data", "limit", "server", "token", "token-file"]),
             ("channels", &["json", "server", "token", "token-file"]),
+            ("call", &["timeout", "server", "token", "token-file"]),
             (
                 "token",
                 &[

@@ -3,9 +3,9 @@
 use crate::config::environment::TOKEN;
 use crate::failure::{Failure, plain};
 use clap::Args;
-use http::HeaderValue;
 use std::fmt;
 use std::path::PathBuf;
+use switchboard_client::credential::Credential;
 
 /// Where it is taken from.
 #[derive(Args)]
@@ -23,16 +23,6 @@ pub struct CredentialFlags {
 impl fmt::Debug for CredentialFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CredentialFlags").field("token_file", &self.token_file).finish_non_exhaustive()
-    }
-}
-
-/// What goes into `Authorization`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credential(HeaderValue);
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
     }
 }
 
@@ -56,39 +46,9 @@ impl CredentialFlags {
     }
 }
 
-impl Credential {
-    /// Blanks and line breaks around it do not count. What is wrong is said without it.
-    fn of(text: &str) -> Result<Credential, &'static str> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err("there is no token in it");
-        }
-        if !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err("this is no token: it holds a blank, a line break or a character beyond ASCII");
-        }
-        let mut value =
-            HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| "no header can carry this token")?;
-        value.set_sensitive(true);
-        Ok(Credential(value))
-    }
-
-    /// The value of `Authorization`.
-    pub fn header(&self) -> &HeaderValue {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_is_text_without_blanks() {
-        assert_eq!(Credential::of(" swk_a.b-c_d= \n").unwrap().header(), "Bearer swk_a.b-c_d=");
-        for foul in ["", " \n", "a b", "a\nb", "ä", "a\u{0}b"] {
-            assert!(Credential::of(foul).is_err(), "{foul:?}");
-        }
-    }
 
     #[test]
     fn it_is_not_in_what_is_printed_of_it() {

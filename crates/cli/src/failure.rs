@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+pub use switchboard_client::http::plain;
 
 /// Why a command ends badly.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,23 +83,9 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-/// An error of the system as a person reads it: without its number.
-pub fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    // Sentences go on with it after a colon.
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_of_the_system_read_as_words() {
-        assert_eq!(plain(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
-    }
 
     #[test]
     fn nothing_from_the_network_steers_the_terminal() {

@@ -3,7 +3,6 @@
 #![allow(unreachable_pub, reason = "nothing of a program can be reached from outside")]
 
 mod arguments;
-mod backoff;
 mod command;
 mod config;
 mod credential;
@@ -12,7 +11,6 @@ mod holder;
 mod http;
 mod log;
 mod units;
-mod url;
 
 use arguments::Command;
 use std::process::ExitCode;
@@ -24,6 +22,7 @@ fn main() -> ExitCode {
         Command::Tail(arguments) => command::tail::run(arguments),
         Command::Channels(arguments) => command::channels::run(&arguments),
         Command::Bench(arguments) => command::bench::run(&arguments),
+        Command::Call(arguments) => command::call::run(&arguments),
         Command::Token(arguments) => command::token::run(&arguments),
         Command::May(arguments) => command::may::run(&arguments),
         Command::Completions(arguments) => command::completions::run(&arguments),

@@ -313,3 +313,26 @@ fn interrupted_a_follower_says_where_it_was() {
         (format!("switchboard: stopped; --since {id} goes on from here\n"), Some(130))
     );
 }
+
+#[test]
+fn a_method_is_called_and_its_result_printed() {
+    let server = Server::start();
+    let call = |words: &[&str]| run(&[&["call", "--server", &server.url], words].concat());
+    let said = call(&["publish", r#"{"channel":"a","data":{"n":1.50}}"#]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert!(said.out.starts_with('{') && said.out.contains(r#""channel":"a""#), "{said:?}");
+    let said = call(&["history", r#"["a"]"#]);
+    assert!(said.out.contains(r#""data":{"n":1.50}"#) && said.out.ends_with("}\n"), "{said:?}");
+    assert_eq!(call(&["ping"]).code, Some(0));
+    for (words, code, why) in [
+        (&["no/such"][..], 1, "`no/such` is no method here (-32601 method_not_found)"),
+        (&["publish", "[]"], 1, "-32602"),
+        (&["ping", "1"], 2, "PARAMS are a JSON array or object"),
+        (&["ping", "{"], 2, "PARAMS are a JSON array or object"),
+        (&["ping", "--timeout", "0"], 2, "--timeout"),
+    ] {
+        let said = call(words);
+        assert_eq!((said.code, said.out.as_str()), (Some(code), ""), "{said:?}");
+        assert!(said.err.contains(why), "{why}: {said:?}");
+    }
+}

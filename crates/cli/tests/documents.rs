@@ -78,8 +78,9 @@ fn every_key_is_documented_with_its_default_and_no_other() {
 
 #[test]
 fn every_flag_that_is_named_exists() {
-    let help: String =
-        ["serve", "publish", "tail", "channels", "token", "may"].map(|command| run(&[command, "--help"]).out).concat();
+    let help: String = ["serve", "publish", "tail", "channels", "call", "token", "may"]
+        .map(|command| run(&[command, "--help"]).out)
+        .concat();
     for name in ["README.md", "docs/configuration.md", "docs/protocol.md", "docs/access.md"] {
         let text = document(name);
         // Flags stand between backticks or on a line of a command; those of curl and cargo have a command of their own.

@@ -53,7 +53,9 @@ fn a_lost_answer_leaves_a_doubt_that_is_told() {
 fn where_nothing_listens_the_commands_say_so() {
     let (url, script) = scripted(drop);
     script.join().unwrap();
-    for command in [&["publish", "a", "x"][..], &["tail", "a"], &["channels"], &["publish", "a", "--lines"]] {
+    for command in
+        [&["publish", "a", "x"][..], &["tail", "a"], &["channels"], &["publish", "a", "--lines"], &["call", "ping"]]
+    {
         let said = run_with(&[command, &["--server", &url]].concat(), b"line\n");
         assert_eq!(said.code, Some(3), "{said:?}");
         assert!(said.err.contains("switchboard serve"), "{said:?}");

@@ -3,7 +3,6 @@
 use crate::arguments::ServerFlag;
 use crate::failure::Failure;
 use crate::http::{self, Problem};
-use crate::url::{Server, channel_path, query};
 use ::http::Request;
 use bytes::Bytes;
 use clap::Args;
@@ -15,6 +14,7 @@ use switchboard_bench::scenario::{Outcome, Setting};
 use switchboard_bench::targets::Transport;
 use switchboard_bench::targets::deployment::Deployment;
 use switchboard_bench::targets::switchboard::Protocol;
+use switchboard_client::url::{Server, channel_path, query};
 use switchboard_wire::ChannelName;
 
 const MORE: &str = "\
@@ -123,7 +123,7 @@ async fn ask(server: &Server, prefix: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("the request cannot be written: {error}")))?;
     let response = http::send(server, request).await?;
     match response.status().as_u16() {
-        401 | 403 => Err(Failure::Refused(Problem::read(server, response).await.sentence())),
+        401 | 403 => Err(Failure::Refused(http::told(&Problem::read(server, response).await))),
         _ => Ok(()),
     }
 }

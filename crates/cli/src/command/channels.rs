@@ -4,7 +4,6 @@ use crate::arguments::ServerFlag;
 use crate::failure::{Failure, visible};
 use crate::http::{self, Problem};
 use crate::units;
-use crate::url::{Server, query};
 use ::http::{Request, header};
 use bytes::Bytes;
 use clap::Args;
@@ -12,6 +11,7 @@ use http_body_util::Empty;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Write;
+use switchboard_client::url::{Server, query};
 
 const MORE: &str = "\
 Exit codes: 0 ok, 1 refused by the server, 2 wrong usage, 3 no server answered.
@@ -76,7 +76,7 @@ async fn page(server: &Server, after: Option<&str>) -> Result<Page, Failure> {
         .map_err(|error| Failure::Usage(format!("the request cannot be written: {error}")))?;
     let response = http::send(server, request).await?;
     if response.status() != 200 {
-        return Err(Failure::Refused(Problem::read(server, response).await.sentence()));
+        return Err(Failure::Refused(http::told(&Problem::read(server, response).await)));
     }
     let body = http::body(server, response).await?;
     serde_json::from_slice(&body)

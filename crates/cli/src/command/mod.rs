@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub mod bench;
+pub mod call;
 pub mod channels;
 pub mod completions;
 pub mod may;

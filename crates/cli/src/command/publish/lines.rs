@@ -7,10 +7,8 @@
 
 use super::input::{Encoding, Line, read};
 use super::tally::{Acknowledged, Resent, Tally};
-use crate::backoff::Backoff;
 use crate::failure::{Failure, note};
 use crate::http::{self, Lost, Problem};
-use crate::url::{Server, channel_path, query};
 use ::http::{Request, Response, header};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -21,6 +19,8 @@ use std::io::{BufReader, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use switchboard_client::backoff::Backoff;
+use switchboard_client::url::{Server, channel_path, query};
 use switchboard_wire::ChannelName;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep, timeout};
@@ -143,7 +143,7 @@ impl Setback {
     fn sentence(&self) -> String {
         match self {
             Setback::Lost(lost) => lost.sentence.clone(),
-            Setback::Refused(problem) => problem.sentence(),
+            Setback::Refused(problem) => http::told(problem),
         }
     }
 }
@@ -233,7 +233,7 @@ impl Publisher<'_> {
     }
 
     fn lost(&self, sentence: String) -> Setback {
-        Setback::Lost(Lost { connected: true, sentence })
+        Setback::Lost(Lost::connected(sentence))
     }
 
     async fn receipt(&self, answer: Result<Response<Incoming>, Lost>) -> Result<Receipt, Setback> {
@@ -262,7 +262,7 @@ impl Publisher<'_> {
                     return Ok(());
                 }
                 Err(Setback::Refused(problem)) if !problem.passes() => {
-                    return Err(Failure::Refused(problem.sentence()));
+                    return Err(Failure::Refused(http::told(&problem)));
                 }
                 Err(setback) => retry.wait(&setback).await?,
             }
@@ -273,7 +273,7 @@ impl Publisher<'_> {
 /// Names the line by its number in the input.
 fn refused(problem: &Problem, batch: &Batch) -> Failure {
     let line = problem.line.and_then(|line| batch.lines.get(usize::try_from(line.checked_sub(1)?).ok()?));
-    let sentence = problem.sentence();
+    let sentence = http::told(problem);
     Failure::Refused(match line {
         Some(line) => format!("line {}: {sentence}; the lines before it were published", line.number),
         None => match (problem.appended, batch.lines.first()) {
@@ -320,7 +320,7 @@ impl Retry {
             Setback::Refused(problem) => problem.retry_after.map(Duration::from_secs),
             Setback::Lost(_) => None,
         };
-        sleep(self.backoff.next() + asked.unwrap_or_default().min(PATIENCE)).await;
+        sleep(self.backoff.next_wait() + asked.unwrap_or_default().min(PATIENCE)).await;
         Ok(())
     }
 }

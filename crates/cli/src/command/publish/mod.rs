@@ -7,7 +7,6 @@ mod tally;
 use crate::arguments::ServerFlag;
 use crate::failure::{Failure, note, plain};
 use crate::http::{self, Lost, Problem};
-use crate::url::{Server, channel_path, query};
 use ::http::{Request, header};
 use bytes::Bytes;
 use clap::Args;
@@ -16,6 +15,7 @@ use input::Encoding;
 use serde::Deserialize;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
+use switchboard_client::url::{Server, channel_path, query};
 use switchboard_wire::ChannelName;
 
 const MORE: &str = "\
@@ -151,7 +151,7 @@ async fn publish(server: &Server, channel: &ChannelName, what: &Arguments, data:
     };
     let response = http::send(server, request).await.map_err(doubt)?;
     if response.status() != 201 {
-        return Err(Failure::Refused(Problem::read(server, response).await.sentence()));
+        return Err(Failure::Refused(http::told(&Problem::read(server, response).await)));
     }
     let body = http::body(server, response).await.map_err(doubt)?;
     serde_json::from_slice(&body)

@@ -8,10 +8,8 @@ mod stream;
 mod websocket;
 
 use crate::arguments::ServerFlag;
-use crate::backoff::Backoff;
 use crate::failure::{Failure, note};
 use crate::http::{self, Lost, Problem};
-use crate::url::{Server, query};
 use ::http::{Request, Response, header};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -20,6 +18,8 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use show::{Format, Printer};
 use std::time::Duration;
+use switchboard_client::backoff::Backoff;
+use switchboard_client::url::{Server, query};
 use switchboard_wire::name::Selection;
 use tokio::time::{sleep, timeout};
 
@@ -188,7 +188,7 @@ impl Link<'_> {
                 backoff.reset();
             }
             follow.lost(&sentence, audience);
-            sleep(backoff.next() + wait.unwrap_or_default().min(Duration::from_secs(60))).await;
+            sleep(backoff.next_wait() + wait.unwrap_or_default().min(Duration::from_secs(60))).await;
         }
     }
 
@@ -217,9 +217,9 @@ impl Link<'_> {
         let problem = Problem::read(self.server, response).await;
         if problem.passes() {
             let wait = problem.retry_after.map(Duration::from_secs);
-            return Cut::Lost { sentence: problem.sentence(), connected: true, wait };
+            return Cut::Lost { sentence: http::told(&problem), connected: true, wait };
         }
-        Cut::Failed(Failure::Refused(problem.sentence()))
+        Cut::Failed(Failure::Refused(http::told(&problem)))
     }
 
     /// The next bytes of a streaming body; `None` at its end.

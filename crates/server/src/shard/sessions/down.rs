@@ -179,7 +179,9 @@ impl Shard {
             conversation.script.finish(&mut conversation.walk);
         }
         let place = conversation.walk.place;
-        match conversation.is_at_end() && finished {
+        // What is yet to be said comes before what happens from here on.
+        let owes = conversation.sent < conversation.session.last_control();
+        match conversation.is_at_end() && finished && !owes {
             true => {
                 // Whatever the reader took for its place meanwhile, this is it.
                 self.readers.fall_behind(token, place);

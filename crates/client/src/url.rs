@@ -3,9 +3,6 @@
 use crate::credential::Credential;
 use std::fmt;
 
-/// The server that client commands use unless told.
-pub const DEFAULT: &str = "http://127.0.0.1:8000";
-
 /// `http://HOST:PORT`, perhaps with a path that a proxy puts in front.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
