@@ -46,6 +46,11 @@ impl Control {
         (before + skipped + 1..).zip(self.kept.range(skipped as usize..))
     }
 
+    /// The number up to which everything was acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.last - self.kept.len() as u64
+    }
+
     /// The number of the newest message; 0 before the first.
     pub(super) fn last(&self) -> u64 {
         self.last

@@ -48,6 +48,13 @@ use switchboard_wire::jsonrpc::{
 pub use upward::Arrival;
 use upward::Upward;
 
+/// A message may take this part of what a session may keep: one alone is not to end it.
+const LARGEST: usize = 2;
+
+fn too_large() -> Problem {
+    Code::TooLarge.because("one message is more than half of what the session may keep")
+}
+
 /// How much of everything. Times are in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -107,6 +114,8 @@ pub struct Session {
     ours: Calls<()>,
     theirs: Serving,
     happened: VecDeque<Happening>,
+    /// The client's calls that were open when the present message arrived.
+    open: usize,
     /// Calls refused because too many were open.
     refused: u64,
 }
@@ -124,6 +133,7 @@ impl Session {
             ours: Calls::new(),
             theirs: Serving::new(),
             happened: VecDeque::new(),
+            open: 0,
             refused: 0,
         }
     }
@@ -227,9 +237,7 @@ impl Session {
         self.link = Link::Ended;
         self.control.clear();
         self.theirs.clear();
-        let expected = self.upward.expected();
-        let refused = self.upward.clear().into_iter().map(|seq| Happening::Refused { seq, expected });
-        self.happened.extend(refused);
+        self.upward.clear();
         let failed = self.ours.clear().into_iter().map(|call| Happening::Failed { call, problem: code.into() });
         self.happened.extend(failed);
         self.happened.push_back(Happening::Ended(code));
@@ -249,6 +257,7 @@ impl Session {
             self.refused += 1;
             return Err(Code::Overloaded.because("too many calls to this session are open"));
         }
+        self.fits(method, &params)?;
         let call = self.ours.open(now.saturating_add(timeout), ());
         self.say(&Message::Request(Request { id: Id::from(call), method: method.into(), params }));
         Ok(call)
@@ -257,6 +266,7 @@ impl Session {
     /// Says something to the client.
     pub fn notify(&mut self, method: &str, params: Params<'_>) -> Result<(), Problem> {
         self.alive()?;
+        self.fits(method, &params)?;
         self.say(&Message::Notification(Notification { method: method.into(), params }));
         Ok(())
     }
@@ -264,6 +274,8 @@ impl Session {
     /// Answers a call of the client's. `false` if it was answered before, or its time was up.
     pub fn answer(&mut self, ticket: u64, outcome: Result<Json<'_>, ErrorObject<'_>>) -> bool {
         let Some((id, batch)) = self.theirs.close(ticket) else { return false };
+        let length = outcome.as_ref().map_or(0, |json| json.as_str().len());
+        let outcome = if length <= self.limits.memory / LARGEST { outcome } else { Err((&too_large()).into()) };
         self.reply(Response { id, outcome }, Some(ticket), batch);
         true
     }
@@ -273,9 +285,20 @@ impl Session {
         self.theirs.is_open(ticket)
     }
 
+    /// Refuses what alone would take too much of what the session may keep.
+    fn fits(&self, method: &str, params: &Params<'_>) -> Result<(), Problem> {
+        let length = method.len() + params.as_json().map_or(0, |json| json.as_str().len());
+        if length <= self.limits.memory / LARGEST { Ok(()) } else { Err(too_large()) }
+    }
+
     /// The number of the newest control message; 0 before the first.
     pub fn last_control(&self) -> u64 {
         self.control.last()
+    }
+
+    /// The number of the control message up to which the client is known to have everything.
+    pub fn acknowledged(&self) -> u64 {
+        self.control.acknowledged()
     }
 
     fn say(&mut self, message: &Message<'_>) {
@@ -357,8 +380,9 @@ impl Session {
         }
     }
 
-    /// Reads a message or a batch, and does what it says.
+    /// Reads a message or a batch, and does what it says. Those of a batch count as open once it was read.
     fn apply(&mut self, text: &[u8], now: u64) {
+        self.open = self.theirs.len();
         match parse(text) {
             Err(problem) => self.reply(Incoming::refusal(&problem), None, None),
             Ok(Incoming::One(member)) => self.member(member, None, now),
@@ -388,7 +412,8 @@ impl Session {
                 self.answered(Some(&id), |call| Happening::Answered { call, outcome });
             }
             Err(Invalid::Response { id, why }) => {
-                let problem = Code::InvalidRequest.because(why);
+                // Of the client's making, and not of whoever called it.
+                let problem = Code::ApplicationFailed.because(format!("the client's answer is none: {why}"));
                 self.answered(id.as_ref(), |call| Happening::Failed { call, problem });
             }
             Err(invalid) => {
@@ -400,7 +425,7 @@ impl Session {
     }
 
     fn called(&mut self, Request { id, method, params }: Request<'_>, batch: Option<u64>, now: u64) {
-        if self.theirs.len() >= self.limits.calls {
+        if self.open >= self.limits.calls {
             self.refused += 1;
             let problem = Code::Overloaded.because("too many calls of this session are open");
             return self.reply(Response::refusal(id, &problem), None, batch);

@@ -50,6 +50,10 @@ pub struct Script {
     done: u64,
 }
 
+/// What a step takes besides its selection, near enough to bound it by, and what each name of that takes.
+const STEP: usize = 96;
+const NAME: usize = 24;
+
 /// Where a connection is in a script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Walk {
@@ -80,6 +84,18 @@ impl Script {
         self.steps.back().map_or(&self.base.0, |step| &step.selection)
     }
 
+    /// Bytes that the steps take, near enough: a selection that goes on from one to the next counts once.
+    pub fn cost(&self) -> usize {
+        let selections = std::iter::once(&self.base.0).chain(self.steps.iter().map(|step| &step.selection));
+        let pairs = selections.zip(self.steps.iter());
+        pairs.map(|(before, step)| STEP + if Arc::ptr_eq(before, &step.selection) { 0 } else { NAME * step.selection.len() }).sum()
+    }
+
+    /// The number of the last step's message, if that step has a past: another's message has to be another.
+    pub fn taken(&self) -> Option<u64> {
+        self.steps.back().filter(|step| step.past.is_some()).map(|step| step.control)
+    }
+
     /// Adds a step at the end.
     pub fn add(&mut self, step: Step) {
         self.steps.push_back(step);
@@ -101,8 +117,9 @@ impl Script {
 
     /// The client has so much, and will not ask for it again.
     pub fn acknowledge(&mut self, known: Known) {
+        // Whoever has what comes after a step has come past it, though no message may have had its number.
         while let Some(step) = self.steps.front()
-            && step.control <= known.control
+            && (step.control <= known.control || (step.past.is_none() && step.onward <= known.position))
         {
             // Whoever has got to the next step has read all of this one's past.
             let is_last = self.steps.get(1).is_none_or(|next| next.control > known.control);

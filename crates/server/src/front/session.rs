@@ -76,12 +76,12 @@ impl Front {
 
     /// Opens a session on this shard, if the application lets it.
     async fn begin(&self, head: &Head, identity: Identity) -> Result<Opened, Problem> {
-        let (address, proxied) = self.origin(head);
+        let address = self.origin(head).0;
         let location = self.shard.borrow_mut().name_session()?;
         let name = location.id.to_string();
         let admitted = opening::admit(&self.node, head, name.clone(), identity, address).await?;
         let Admitted { identity, subscriptions, asked } = admitted;
-        let opened = self.node.limits.stream(&identity, proxied).and_then(|seats| {
+        let opened = self.node.limits.stream(&identity, Some(address)).and_then(|seats| {
             let allowance = self.node.limits.publisher(&identity, Some(address));
             let opener = Opener { identity: identity.clone(), allowance, seats, address, subscriptions };
             self.shard.borrow_mut().open_session(location, opener)

@@ -90,6 +90,14 @@ impl Said<'_> {
             .map_err(|error| Code::InvalidJson.because(format!("the body is {{\"method\",\"params\"?}}: {error}")))
     }
 
+    /// Refuses names that mean something of the server's own to a client.
+    fn check(self) -> Result<Self, Problem> {
+        match is_own(&self.method) {
+            true => Err(Code::InvalidParameter.because(format!("`{}` is a method of the server's own", self.method))),
+            false => Ok(self),
+        }
+    }
+
     fn params(&self) -> Result<Params<'static>, Problem> {
         let Some(raw) = self.params else { return Ok(Params::ABSENT) };
         let params = Params::new(Json::from(raw)).map(Params::into_owned);
@@ -104,6 +112,15 @@ impl Said<'_> {
             Some(_) => Err(Code::InvalidParameter.because("`timeout` is a whole number of milliseconds")),
         }
     }
+}
+
+/// Whether a client takes a message with this method for one of the server's own, or of the specification's.
+fn is_own(method: &str) -> bool {
+    const OWN: [&str; 11] = [
+        "session", "event", "presence", "gap", "end", "position", "caught_up", "closing", "expiring", "subscribed",
+        "unsubscribed",
+    ];
+    method.is_empty() || method.starts_with("rpc.") || OWN.contains(&method)
 }
 
 /// Answers a request for one of these paths, for a backend that may. `None` where the method is none of the path's.
@@ -135,7 +152,7 @@ pub(crate) async fn answer(
         }
         (_, Deed::Call | Deed::Notify, &Method::POST) => {
             let body = collect(body, node.config.limits.message).await?;
-            let said = Said::read(&body)?;
+            let said = Said::read(&body)?.check()?;
             match (&path.whom, path.deed) {
                 (Whom::Session(id), Deed::Call) => json(StatusCode::OK, &call(node, one(id)?, &said).await?),
                 (Whom::Session(id), _) => {
@@ -156,8 +173,8 @@ fn accepted(body: &serde_json::Value) -> Response<Bytes> {
 }
 
 async fn subscribe(node: &Node, id: Id, deed: Deed, body: &[u8]) -> Result<Response<Bytes>, Problem> {
-    let text = std::str::from_utf8(body).ok().and_then(Json::parse).and_then(Params::new);
-    let params = text.ok_or_else(|| Code::InvalidJson.because("the body is {\"channel\",\"since\"?}"))?.into_owned();
+    let object = std::str::from_utf8(body).ok().and_then(Json::parse).filter(|json| json.as_str().starts_with('{'));
+    let params = object.and_then(Params::new).ok_or_else(|| Code::InvalidJson.because("the body is {\"channel\",\"since\"?}"))?.into_owned();
     let done = node.ask_session(id, None, |reply| match deed {
         Deed::Unsubscribe => Ask::Unsubscribe { params, reply },
         _ => Ask::Subscribe { params, reply },

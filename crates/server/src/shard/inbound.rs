@@ -80,8 +80,10 @@ impl Shard {
         // Between messages there is no reader, and one that is idle again goes: an idle peer costs nothing.
         let fresh = || Reader::new(Role::Server, deflated.is_some(), limits);
         let mut reader = held.inbox.take().map_or_else(fresh, |reader| *reader);
+        // A session's message may be a batch that publishes much.
+        let deep = held.transport.is_session();
         for count in 1.. {
-            if count % DELIVER_AFTER == 0 {
+            if count % DELIVER_AFTER == 0 || (deep && self.node.is_outrun()) {
                 // The ring is short beside what one read may bring: nobody is to fall behind for that.
                 self.deliver_before();
             }

@@ -20,6 +20,12 @@ use tokio::time::{Instant, sleep_until};
 /// Most bytes of data on a page; it has one event at least.
 const PAGE_BYTES: usize = 4 << 20;
 
+impl PageWanted {
+    fn budget(&self) -> Budget {
+        Budget { items: self.limit, bytes: PAGE_BYTES }
+    }
+}
+
 /// A page, found in the log.
 struct Page {
     events: Vec<Bytes>,
@@ -68,7 +74,7 @@ pub(crate) async fn answer(
     gone: impl Future<Output = ()>,
 ) -> Result<Option<(Response<Bytes>, usize)>, Problem> {
     let opened = node.log.open(node.now(), &reading.selection, reading.since(), true);
-    let mut page = read(node, &reading.selection, wanted.limit, opened.cursor, opened.gap);
+    let mut page = read(node, &reading.selection, wanted.budget(), opened.cursor, opened.gap);
     if let Some(wait) = wanted.wait
         && page.says_nothing()
     {
@@ -90,7 +96,7 @@ pub(crate) async fn answer(
             page = match events.iter().all(|entry| entry.event().resumable) {
                 // An ephemeral event is nowhere but here.
                 false => handed(&events, wanted, page),
-                true => read(node, &reading.selection, wanted.limit, page.cursor, None).keeping(page.position),
+                true => read(node, &reading.selection, wanted.budget(), page.cursor, None).keeping(page.position),
             };
         }
         node.auth.standing(identity, node.now())?;
@@ -100,18 +106,17 @@ pub(crate) async fn answer(
     Ok(Some((response, sent)))
 }
 
-/// A page as a session is given it.
-pub(crate) fn page(node: &Node, selection: &Selection, since: Since<'_>, limit: usize) -> Vec<u8> {
+/// A page as a session is given it: of at most so many events, and bytes of data beyond the first.
+pub(crate) fn page(node: &Node, selection: &Selection, since: Since<'_>, limit: usize, bytes: usize) -> Vec<u8> {
     let opened = node.log.open(node.now(), selection, since, true);
-    let page = read(node, selection, limit, opened.cursor, opened.gap);
+    let page = read(node, selection, Budget { items: limit, bytes }, opened.cursor, opened.gap);
     let mut body = Vec::new();
     form::page(&page.events, &node.log.position(page.position), page.gap.as_ref(), page.ended, &mut body);
     body
 }
 
 /// Reads a page. It has one gap at most, in front: what follows another is for the next page.
-fn read(node: &Node, selection: &Selection, limit: usize, cursor: Cursor, gap: Option<Gap>) -> Page {
-    let budget = Budget { items: limit, bytes: PAGE_BYTES };
+fn read(node: &Node, selection: &Selection, budget: Budget, cursor: Cursor, gap: Option<Gap>) -> Page {
     let head = node.log.head();
     let mut piece = node.log.read(node.now(), selection, cursor, head, budget);
     // A pattern may come upon nothing but ends, which a page has no words for: what is behind them is to be reached.

@@ -12,6 +12,7 @@
 //! ```
 
 use super::super::{Shard, SharedShard};
+use super::asked::tell;
 use super::methods::Asked;
 use super::{Conversation, Params, opening};
 use crate::application::{Allowed, Answer, Application, Caller, Publishing, Question, Subscribing, Taken, is_reserved};
@@ -157,6 +158,9 @@ impl Shard {
         let waiting = Waiting { ticket, deed, params };
         if conversation.line.0.is_empty() {
             let outcome = self.begin(conversation, &waiting);
+            if let Some(outcome) = &outcome {
+                conversation.tell_of(&waiting, outcome);
+            }
             if outcome.is_none() {
                 conversation.line.0.push_back(waiting);
             }
@@ -319,8 +323,23 @@ impl Conversation {
     }
 
     fn answer(&mut self, waiting: &Waiting, outcome: Outcome) {
-        if let Some(ticket) = waiting.ticket {
-            self.session.answer(ticket, outcome);
+        match waiting.ticket {
+            Some(ticket) => drop(self.session.answer(ticket, outcome)),
+            None => self.tell_of(waiting, &outcome),
+        }
+    }
+
+    /// Tells a client what came of what it said without a call, where that changes what it reads: the change comes with a
+    /// message, as it does with an answer.
+    fn tell_of(&mut self, waiting: &Waiting, outcome: &Outcome) {
+        let method = match waiting.deed {
+            Deed::Subscribe => "subscribed",
+            Deed::Unsubscribe => "unsubscribed",
+            Deed::Publish => return,
+        };
+        if let (None, Ok(done)) = (waiting.ticket, outcome) {
+            // What was read once can be read again.
+            let _ = tell(self, method, &waiting.params, Ok(done.clone()));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::down::names;
 use super::link::Link;
 use crate::session::{Ask, Id, Key, Listed};
 use bytes::Bytes;
-use switchboard_hub::session::Arrival;
+use switchboard_hub::session::{Arrival, Known};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{Json, Params};
@@ -23,6 +23,9 @@ impl Shard {
             return;
         }
         self.with(id.number, |shard, conversation| shard.asked(conversation, ask));
+        for reply in self.sessions.applied.drain(..) {
+            let _ = reply.send(Ok(None));
+        }
     }
 
     // Who asked may have gone: then nobody waits for the answer.
@@ -30,14 +33,16 @@ impl Shard {
         match ask {
             Ask::Check { attempt, reply } => drop(reply.send(conversation.session.check(attempt))),
             Ask::Up { seq, ack, body, reply } => {
-                if let Some(ack) = ack {
-                    conversation.session.acknowledge(ack);
+                if let Some(control) = ack.filter(|ack| *ack <= conversation.session.last_control()) {
+                    conversation.session.acknowledge(control);
+                    // Where its events are, that does not say.
+                    conversation.script.acknowledge(Known { control, position: 0 });
                 }
                 if body.is_empty() {
                     return drop(reply.send(Ok(None)));
                 }
                 match conversation.session.arrive(seq, body, self.sessions.now()) {
-                    Ok(Arrival::Applied) => drop(reply.send(Ok(None))),
+                    Ok(Arrival::Applied) => self.sessions.applied.push(reply),
                     Ok(Arrival::Conflict { expected }) => drop(reply.send(Ok(Some(expected)))),
                     Ok(Arrival::Held) => conversation.held.entry(seq.unwrap_or(0)).or_default().push(reply),
                     Err(problem) => drop(reply.send(Err(problem))),
@@ -59,7 +64,7 @@ impl Shard {
             }
             Ask::Notify { method, params, reply } => drop(reply.send(conversation.session.notify(&method, params))),
             Ask::Subscribe { params, reply } => {
-                let done = self.subscribe(conversation, None, &params);
+                let done = self.subscribe(conversation, None, &params).map_err(of_client);
                 drop(reply.send(tell(conversation, "subscribed", &params, done)));
             }
             Ask::Unsubscribe { params, reply } => {
@@ -90,8 +95,16 @@ impl Shard {
     }
 }
 
+/// What the client may not, seen by the backend that asked for it.
+fn of_client(problem: Problem) -> Problem {
+    match problem.code {
+        Code::Unauthorized => Problem { code: Code::Forbidden, ..problem },
+        _ => problem,
+    }
+}
+
 /// Tells a client what was done in its name: what it was answered, had it asked, and the channel.
-fn tell(
+pub(super) fn tell(
     conversation: &mut Conversation,
     method: &str,
     params: &Params<'_>,
@@ -100,7 +113,8 @@ fn tell(
     let done = done?;
     let mut told: serde_json::Value = done.read().map_err(|_| Code::Internal)?;
     let asked: serde_json::Value = params.read()?;
-    told["channel"] = asked["channel"].clone();
+    // By name, or by position.
+    told["channel"] = asked.get("channel").or_else(|| asked.get(0)).cloned().unwrap_or_default();
     conversation.notify(method, &told);
     Ok(done)
 }

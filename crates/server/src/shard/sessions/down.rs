@@ -71,6 +71,7 @@ impl Shard {
     /// Sends the control messages whose turn it is.
     fn send_control(&mut self, conversation: &mut Conversation, token: Token) -> Sent {
         let barrier = conversation.script.barrier(&conversation.walk).unwrap_or(u64::MAX);
+        conversation.sent = conversation.sent.max(conversation.session.acknowledged());
         if conversation.sent >= conversation.session.last_control().min(barrier - 1) {
             return Sent::All;
         }
@@ -327,6 +328,7 @@ impl Shard {
         }
         while !gathered.is_full() {
             let barrier = conversation.script.barrier(&conversation.walk).unwrap_or(u64::MAX);
+            conversation.sent = conversation.sent.max(conversation.session.acknowledged());
             for (number, text) in conversation.session.unacknowledged(conversation.sent) {
                 if number < barrier && !gathered.is_full() {
                     gathered.message(text.clone());

@@ -82,7 +82,7 @@ impl Shard {
         if let Some(known) = known {
             conversation.session.acknowledge(known.control);
         }
-        conversation.sent = known.map_or(0, |known| known.control);
+        conversation.sent = known.map_or(0, |known| known.control).max(conversation.session.acknowledged());
         conversation.asked = conversation.sent;
         conversation.walk = conversation.script.walk(known);
         Ok(connection)

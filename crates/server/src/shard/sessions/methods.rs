@@ -3,6 +3,7 @@
 use super::super::Shard;
 use super::Conversation;
 use super::application::Deed;
+use super::down::names;
 use super::link::Link;
 use crate::auth::Identity;
 use crate::session::Outcome;
@@ -21,6 +22,8 @@ use switchboard_wire::presence::{apart, notices_of};
 
 /// Steps of a script that a client may leave unacknowledged.
 const STEPS: usize = 1024;
+/// What part of a session's memory they may take besides, and a page of history.
+const PART: usize = 4;
 /// Events that `history` gives unless it is asked for another number.
 const PAGE: usize = 100;
 
@@ -37,6 +40,30 @@ pub(super) enum Change {
     },
     /// Pass over the event of this number, which the session has published itself.
     Skip(u64),
+}
+
+impl Change {
+    /// What is read after it.
+    fn applied_to(&self, before: &Arc<Selection>) -> Arc<Selection> {
+        match self {
+            Change::Add { selection, notices, .. } => Arc::new(with(&with(before, selection), notices)),
+            Change::Remove { texts } => {
+                // They were read before.
+                let removed = ordinary(texts).unwrap_or_default();
+                Arc::new(before.without(&removed).without(&notices_of(&removed)))
+            }
+            Change::Skip(_) => before.clone(),
+        }
+    }
+
+    /// What a client is told of it where no answer does.
+    fn told(&self) -> (&'static str, Vec<String>) {
+        match self {
+            Change::Add { selection, .. } => ("subscribed", names(selection)),
+            Change::Remove { texts } => ("unsubscribed", texts.clone()),
+            Change::Skip(_) => ("", Vec::new()),
+        }
+    }
 }
 
 /// Names and patterns.
@@ -155,10 +182,10 @@ impl Shard {
             false => Selection::default(),
         };
         let most = self.node.config.limits.channels;
-        if with(&apart(conversation.selection()).0, &selection).len() > most {
+        if with(&apart(&conversation.wanted()).0, &selection).len() > most {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
-        conversation.has_room()?;
+        conversation.has_room(self.node.config.session.memory)?;
         Ok(Asked { begin: Begin { selection, since }, notices })
     }
 
@@ -190,14 +217,31 @@ impl Shard {
         let Unsubscribe { channel } = params.read()?;
         let texts = channel.texts();
         ordinary(&texts)?;
-        if let Some(text) = texts.iter().find(|text| !conversation.reads(text)) {
+        let wanted = conversation.wanted();
+        if let Some(text) = texts.iter().find(|text| !wanted.clone().remove(text).unwrap_or(false)) {
             return Err(Code::InvalidParams.because(format!("the session is not subscribed to {text:?}")));
         }
-        conversation.has_room()?;
+        conversation.has_room(self.node.config.session.memory)?;
         self.catch_up_with_ring(conversation);
         let position = self.node.log.position(self.present(conversation)).to_string();
         self.change_with(conversation, ticket, Change::Remove { texts });
         Ok(Json::from(&serde_json::json!({ "position": position })))
+    }
+
+    /// The number of the control message that a change comes with: that of its answer, unless that is another's as well
+    /// whose past comes first. Then the client is told of it besides.
+    pub(super) fn number_of(&mut self, conversation: &mut Conversation, answer: u64, change: &Change) -> u64 {
+        if conversation.script.taken().is_none_or(|taken| taken < answer) {
+            return answer;
+        }
+        let (method, channels) = change.told();
+        let position = match change {
+            Change::Add { from, .. } => from.cursor,
+            _ => self.present(conversation),
+        };
+        let position = self.node.log.position(position).to_string();
+        conversation.notify(method, &serde_json::json!({ "channel": channels, "position": position }));
+        conversation.session.last_control()
     }
 
     /// Brings a change about: with the answer to its call, or where there is none at once.
@@ -210,12 +254,17 @@ impl Shard {
 
     /// Delivers what the ring holds, so that a change of what is read comes after it.
     pub(super) fn catch_up_with_ring(&mut self, conversation: &mut Conversation) {
-        if conversation.link.token().is_some() {
+        if conversation.link.token().is_some() && !std::mem::replace(&mut self.sessions.delivered, true) {
             self.deliver_before();
-            let handed = std::mem::take(&mut self.sessions.handed);
-            if !handed.is_empty() {
-                self.answer_poll(conversation, &handed);
-            }
+            self.take_handed(conversation);
+        }
+    }
+
+    /// Answers a session's poll with what it was due while the session was at hand.
+    fn take_handed(&mut self, conversation: &mut Conversation) {
+        let handed = std::mem::take(&mut self.sessions.handed);
+        if !handed.is_empty() {
+            self.answer_poll(conversation, &handed);
         }
     }
 
@@ -233,32 +282,28 @@ impl Shard {
     pub(super) fn change(&mut self, conversation: &mut Conversation, control: u64, change: Change) {
         if let Some(token) = conversation.link.token() {
             self.deliver_due(token);
+            self.take_handed(conversation);
+        }
+        if let Some(token) = conversation.link.token() {
             if conversation.is_at_end() && matches!(conversation.link, Link::Held { .. }) {
                 conversation.walk.place = self.reader_place(token);
             }
         }
         let present = self.present(conversation);
-        let mut selection = Selection::clone(conversation.selection());
-        let before = selection.channels.clone();
+        let before = conversation.selection().clone();
+        let selection = change.applied_to(&before);
         let (at, past, onward) = match change {
-            Change::Add { selection: added, from, notices } => {
-                selection = with(&with(&selection, &added), &notices);
+            Change::Add { selection: added, from, .. } => {
                 let at = present.max(from.cursor).max(from.floor);
                 (at, Some((added, from)), at)
             }
-            Change::Remove { texts } => {
-                // They were read before.
-                let removed = ordinary(&texts).unwrap_or_default();
-                selection = selection.without(&removed).without(&notices_of(&removed));
-                (present, None, present)
-            }
+            Change::Remove { .. } => (present, None, present),
             Change::Skip(seq) => (seq - 1, None, seq),
         };
-        let selection = Arc::new(selection);
         self.occupy(Some(conversation.selection()), Some(&selection));
         conversation.script.add(Step { control, at, past, onward, selection });
         let after = &conversation.selection().channels;
-        let (gone, come) = (apart_from(&before, after), apart_from(after, &before));
+        let (gone, come) = (apart_from(&before.channels, after), apart_from(after, &before.channels));
         if let Some(token) = conversation.link.token() {
             self.place_reader(conversation, token);
         }
@@ -275,7 +320,8 @@ impl Shard {
             0 => return Err(Code::InvalidParams.because("`limit` is a number of events, at least 1")),
             limit => limit.min(self.node.config.limits.page),
         };
-        let text = poll::page(&self.node, &selection, since_of(since.as_deref()), limit);
+        let bytes = self.node.config.session.memory / PART;
+        let text = poll::page(&self.node, &selection, since_of(since.as_deref()), limit, bytes);
         let text = String::from_utf8(text).map_err(|_| Code::Internal)?;
         Json::parse(&text).map(Json::into_owned).ok_or(Code::Internal.into())
     }
@@ -329,14 +375,15 @@ impl Shard {
 }
 
 impl Conversation {
-    /// Whether this text is among what it is subscribed to.
-    fn reads(&self, text: &str) -> bool {
-        let mut selection = Selection::clone(self.selection());
-        selection.remove(text).unwrap_or(false)
+    /// What it reads once the changes that come with answers yet to leave have come about.
+    fn wanted(&self) -> Selection {
+        let changes = self.joining.iter().map(|(_, change)| change);
+        let wanted = changes.fold(self.selection().clone(), |selection, change| change.applied_to(&selection));
+        Arc::unwrap_or_clone(wanted)
     }
 
-    pub(super) fn has_room(&self) -> Result<(), Problem> {
-        match self.script.len() + self.joining.len() < STEPS {
+    pub(super) fn has_room(&self, memory: usize) -> Result<(), Problem> {
+        match self.script.len() + self.joining.len() < STEPS && self.script.cost() <= memory / PART {
             true => Ok(()),
             false => Err(Code::Overloaded.because("too many changes have yet to be acknowledged")),
         }

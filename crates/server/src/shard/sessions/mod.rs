@@ -42,12 +42,20 @@ use switchboard_wire::jsonrpc::{Json, Params};
 
 /// How long before its token expires a client is told.
 const EXPIRING: u64 = 60_000;
+/// Sessions that are looked at in one turn.
+const LOOKS: usize = 256;
+/// Looks that are kept without asking whether they are still wanted.
+const DUE_MIN: usize = 64;
 
 /// The sessions of one shard.
 pub(super) struct Sessions {
     all: HashMap<u64, Box<Conversation>>,
     /// Which session a connection or poll is of.
     links: HashMap<Token, Linked>,
+    /// Messages up that are applied, once what follows from them is done.
+    applied: Vec<Reply<Option<u64>>>,
+    /// Whether the ring was delivered for the session at hand.
+    delivered: bool,
     /// Events that the poll of a session at hand was due meanwhile.
     handed: Vec<Arc<Entry>>,
     /// When to look at which session. What is no longer so is passed over.
@@ -68,6 +76,8 @@ impl Default for Sessions {
         Sessions {
             all: HashMap::new(),
             links: HashMap::new(),
+            applied: Vec::new(),
+            delivered: false,
             handed: Vec::new(),
             due: BinaryHeap::new(),
             errands: Vec::new(),
@@ -89,6 +99,14 @@ impl Sessions {
 
     fn link(&mut self, token: Token, conversation: &Conversation) {
         self.links.insert(token, Linked { session: conversation.id.number, sent: conversation.sent });
+    }
+
+    /// Looks that are no longer wanted must not be kept for as long as tokens last.
+    fn tidy(&mut self) {
+        if self.due.len() > DUE_MIN && self.due.len() > 4 * self.all.len() {
+            let all = &self.all;
+            self.due.retain(|Reverse((at, number))| all.get(number).is_some_and(|one| one.due == Some(*at)));
+        }
     }
 
     /// When some session wants a look.
@@ -159,6 +177,8 @@ impl Shard {
     /// Opens a session of this name, and says where it is.
     pub(crate) fn open_session(&mut self, location: Location, opener: Opener) -> Result<Opened, Problem> {
         self.has_room_for_a_session()?;
+        // What was shown may have been taken back since.
+        self.node.auth.standing(&opener.identity, self.node.now())?;
         let Location { id, key } = location;
         let (mut script, opened) = (Script::new(self.node.log.head()), self.node.now());
         let mut conversation = Box::new(Conversation {
@@ -197,6 +217,7 @@ impl Shard {
     /// Does something with a session, and then whatever follows from it. `None` if it is not here.
     fn with<T>(&mut self, number: u64, what: impl FnOnce(&mut Shard, &mut Conversation) -> T) -> Option<T> {
         let mut conversation = self.sessions.all.remove(&number)?;
+        self.sessions.delivered = false;
         let result = what(self, &mut conversation);
         if self.settle_session(&mut conversation) {
             self.schedule(&mut conversation);
@@ -247,6 +268,7 @@ impl Shard {
                     if conversation.joining.is_empty() {
                         conversation.joining = Vec::new();
                     }
+                    let control = self.number_of(conversation, control, &change);
                     self.change(conversation, control, change);
                 }
             }
@@ -310,9 +332,11 @@ impl Shard {
 
     /// Looks at the sessions whose time has come.
     pub(super) fn tick_sessions(&mut self) {
-        while let Some(Reverse((at, number))) = self.sessions.due.peek().copied()
-            && at <= self.sessions.now()
-        {
+        for _ in 0..LOOKS {
+            let Some(Reverse((at, number))) = self.sessions.due.peek().copied() else { return };
+            if at > self.sessions.now() {
+                break;
+            }
             self.sessions.due.pop();
             if self.sessions.all.get(&number).is_some_and(|conversation| conversation.due == Some(at)) {
                 self.with(number, |shard, conversation| {
@@ -321,6 +345,7 @@ impl Shard {
                 });
             }
         }
+        self.sessions.tidy();
     }
 
     fn look_at(&mut self, conversation: &mut Conversation) {

@@ -46,7 +46,7 @@ impl Shard {
     ) -> Result<Json<'static>, Problem> {
         let Publish { channel, draft, key, echo } = publish;
         if !echo {
-            conversation.has_room()?;
+            conversation.has_room(self.node.config.session.memory)?;
             self.catch_up_with_ring(conversation);
         }
         let node = self.node.clone();
