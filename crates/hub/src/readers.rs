@@ -52,6 +52,13 @@ fn is_alone(selection: &Selection) -> bool {
     selection.channels.len() == 1 && selection.patterns.is_empty()
 }
 
+/// A channel has got its first reader that names it, or lost its last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Turn {
+    First(ChannelName),
+    Last(ChannelName),
+}
+
 /// The readers of one shard.
 ///
 /// The shard's *position* is how far it has taken the ring's items to hand them to its live readers. A reader that is
@@ -65,6 +72,8 @@ pub struct Readers {
     exact: HashMap<ChannelName, Named>,
     patterns: Patterns,
     pass: Pass,
+    /// Channels that have got their first reader by name, or lost their last, in order; where somebody asks for that.
+    turns: Option<Vec<Turn>>,
 }
 
 impl Readers {
@@ -78,7 +87,18 @@ impl Readers {
             exact: HashMap::new(),
             patterns: Patterns::new(),
             pass: Pass::default(),
+            turns: None,
         }
+    }
+
+    /// Takes note of [`Turn`]s from now on, for [`Readers::take_turns`].
+    pub fn note_turns(&mut self) {
+        self.turns.get_or_insert_default();
+    }
+
+    /// What turned since this was last asked for.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        self.turns.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     pub fn position(&self) -> u64 {
@@ -98,6 +118,11 @@ impl Readers {
     pub fn add(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
         let selection = self.share(selection);
         for channel in &selection.channels {
+            if let Some(turns) = &mut self.turns
+                && !self.exact.contains_key(channel)
+            {
+                turns.push(Turn::First(channel.clone()));
+            }
             self.exact.entry(channel.clone()).or_default().list(&selection).push(token);
         }
         for pattern in &selection.patterns {
@@ -137,6 +162,7 @@ impl Readers {
             }
             if named.alone.is_empty() && named.among.is_empty() {
                 self.exact.remove(channel);
+                self.turns.iter_mut().for_each(|turns| turns.push(Turn::Last(channel.clone())));
             }
         }
         for pattern in &reader.selection.patterns {

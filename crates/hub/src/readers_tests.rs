@@ -251,3 +251,19 @@ fn a_pattern_without_wildcards_selects_one_name() {
     assert_eq!(due(&mut readers, "a/b"), [0]);
     assert!(due(&mut readers, "a").is_empty());
 }
+
+#[test]
+fn a_channel_turns_with_its_first_reader_by_name_and_its_last() {
+    let mut readers = Readers::new(0);
+    readers.add(0, selection(&["a"]), at(0));
+    assert_eq!(readers.take_turns(), [], "nobody has asked for them");
+    readers.note_turns();
+    readers.add(1, selection(&["a", "b"]), at(0));
+    readers.add(2, selection(&["*", "c/**"]), at(0));
+    assert_eq!(readers.take_turns(), [Turn::First(name("b"))]);
+    readers.remove(0);
+    assert_eq!(readers.take_turns(), []);
+    readers.remove(2);
+    readers.remove(1);
+    assert_eq!(readers.take_turns(), [Turn::Last(name("a")), Turn::Last(name("b"))]);
+}

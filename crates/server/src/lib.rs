@@ -32,6 +32,7 @@ mod origin;
 pub mod outward;
 mod presence;
 pub mod proxies;
+mod publisher;
 mod reading;
 mod session;
 mod shard;
@@ -40,4 +41,5 @@ mod traffic;
 mod transport;
 
 pub use config::Config;
+pub use publisher::Publisher;
 pub use start::{ReloadError, Running, StartError, start};

@@ -3,6 +3,7 @@
 //! Each shard counts into a block of its own, so that counting is never shared between threads on the fast path; the
 //! sums are made when they are asked for.
 
+use crate::application::WAITING;
 use crate::node::Node;
 use crate::presence::DUE_MAX;
 use crate::shard::CONTROL_LIMIT;
@@ -285,6 +286,8 @@ fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
         ("application_calls_limit", "Such calls at most", application.calls_limit as i64),
         ("application_notices", "Notifications that wait for the application", application.notices as i64),
         ("application_notices_limit", "Such notifications at most", application.notices_limit as i64),
+        ("occupancy_waiting", "Channels that may yet have a subscriber again", node.occupancy.waiting() as i64),
+        ("occupancy_waiting_limit", "Such channels at most", WAITING as i64),
         ("application_resting", "Whether the application is given a rest", application.resting.into()),
         ("presence_channels", "Channels that somebody is known to be on", presence.channels as i64),
         ("presence_members", "Members of these channels", presence.members as i64),

@@ -1,6 +1,6 @@
 //! What all threads of a server share.
 
-use crate::application::Link;
+use crate::application::{Link, Occupancy};
 use crate::audit;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
@@ -41,6 +41,7 @@ pub(crate) struct Node {
     pub(crate) limits: Limits,
     pub(crate) presence: Presence,
     pub(crate) application: Link,
+    pub(crate) occupancy: Occupancy,
     /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
     pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
@@ -89,10 +90,11 @@ impl Node {
         let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
-            presence: Presence::new(&config.presence, log.clone(), application.get().cloned()),
+            presence: Presence::new(&config.presence, log.clone()),
             log,
             limits: Limits::new(&config, connections.limit(), now()),
             connections,
+            occupancy: Occupancy::new(&application),
             application,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),

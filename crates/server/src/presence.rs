@@ -5,7 +5,6 @@
 //! those who hear it. What happens on a channel is told in the order in which it happened, and so it is appended under
 //! the lock here.
 
-use crate::application::{Application, Event};
 use crate::config;
 use crate::node::now;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +23,6 @@ pub(crate) const DUE_MAX: usize = 1 << 16;
 pub(crate) struct Presence {
     tracking: Tracking,
     log: Arc<Memory>,
-    application: Option<Arc<dyn Application>>,
     /// Its times are milliseconds since here.
     began: Instant,
     book: Mutex<Book>,
@@ -52,17 +50,11 @@ impl View {
 }
 
 impl Presence {
-    /// `application` is told of channels that are occupied and vacated.
-    pub(crate) fn new(
-        config: &config::Presence,
-        log: Arc<Memory>,
-        application: Option<Arc<dyn Application>>,
-    ) -> Presence {
+    pub(crate) fn new(config: &config::Presence, log: Arc<Memory>) -> Presence {
         let debounce = u64::try_from(config.debounce.as_millis()).unwrap_or(u64::MAX);
         Presence {
             tracking: config.tracking.clone(),
             log,
-            application,
             began: Instant::now(),
             book: Mutex::new(Book::new(debounce, DUE_MAX)),
             sooner: Notify::new(),
@@ -126,12 +118,6 @@ impl Presence {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: Event) {
-        if let Some(application) = &self.application {
-            application.tell(event);
-        }
-    }
-
     /// Changes who is where, and tells those who watch.
     fn change(&self, change: impl FnOnce(&mut Book, u64)) {
         let mut book = self.lock();
@@ -142,14 +128,8 @@ impl Presence {
             let (channel, turn, profile) = match change {
                 Change::Joined(channel, profile) => (channel, Turn::Join, profile),
                 Change::Left(channel, profile) => (channel, Turn::Leave, profile),
-                Change::Occupied(channel) => {
-                    self.tell(Event::Occupied { channel });
-                    continue;
-                }
-                Change::Vacated(channel) => {
-                    self.tell(Event::Vacated { channel });
-                    continue;
-                }
+                // The application hears of all subscribers, members or not, where these are counted: `application::occupancy`.
+                Change::Occupied(_) | Change::Vacated(_) => continue,
             };
             let draft = Some(notice(&channel, turn, &profile.shown()));
             notices.push(Append { channel: channel_of(&channel), draft, end: false, key: None });
@@ -167,7 +147,6 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::application::Handlers;
     use switchboard_store::{Policy, What};
     use switchboard_wire::presence::write_params;
     use switchboard_wire::{Epoch, Pattern};
@@ -176,7 +155,7 @@ mod tests {
         let rule = |pattern, track| (Pattern::new(pattern).unwrap(), Some(track));
         let tracking = Tracking { rules: vec![rule("room/*", Track::Members), rule("crowd", Track::Count)] };
         let log = Arc::new(Memory::new(Epoch::new(1), Policy::default()));
-        Presence::new(&config::Presence { debounce: Duration::from_millis(debounce), tracking }, log, None)
+        Presence::new(&config::Presence { debounce: Duration::from_millis(debounce), tracking }, log)
     }
 
     fn profile(id: u64, user: &str) -> Arc<Profile> {
@@ -229,29 +208,6 @@ mod tests {
         let crowd = presence.on(&name("crowd"), 10).unwrap();
         assert_eq!((crowd.count, crowd.members.is_none()), (0, true));
         assert_eq!(presence.on(&name("other"), 10).unwrap_err().code, Code::NotFound);
-    }
-
-    #[tokio::test]
-    async fn the_application_is_told_of_channels_that_are_occupied_and_vacated() {
-        let (told, mut hear) = tokio::sync::mpsc::unbounded_channel();
-        let handlers = Handlers::new(tokio::runtime::Handle::current()).on_event(move |event| {
-            let told = told.clone();
-            async move { told.send(event).unwrap() }
-        });
-        let presence = Presence { application: Some(Arc::new(handlers)), ..presence(10) };
-        let ben = profile(2, "ben");
-        presence.join(&name("crowd"), &profile(1, "ann"));
-        presence.join(&name("crowd"), &ben);
-        presence.join(&name("other"), &ben);
-        assert_eq!(hear.recv().await, Some(Event::Occupied { channel: name("crowd") }));
-        presence.leave(&name("crowd"), &profile(1, "ann"));
-        presence.leave(&name("crowd"), &ben);
-        while presence.totals().due > 0 {
-            presence.due().await;
-            presence.tick();
-        }
-        assert_eq!(hear.recv().await, Some(Event::Vacated { channel: name("crowd") }));
-        assert!(hear.try_recv().is_err());
     }
 
     #[tokio::test]

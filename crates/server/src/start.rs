@@ -4,6 +4,7 @@ use crate::auth::{self, Settings};
 use crate::config::Config;
 use crate::listen;
 use crate::node::{Command, Node, ShardHandle};
+use crate::publisher::Publisher;
 use crate::shard::driver;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -150,6 +151,7 @@ async fn tick(node: &Node) {
                 node.log.tick(node.now());
                 node.auth.tick(node.now());
                 node.limits.tick(node.now());
+                node.occupancy.tick(Instant::now());
             }
             () = node.presence.due() => node.presence.tick(),
             _ = draining.wait_for(|draining| *draining) => return,
@@ -167,6 +169,11 @@ impl Running {
     /// The addresses listened on, in the order they were asked for, with the ports that were chosen.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Publishes from within the program.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.node.clone())
     }
 
     /// Puts other settings of access in place of those that hold, without dropping a connection. What they take away is

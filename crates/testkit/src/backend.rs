@@ -24,6 +24,8 @@ pub enum Reply {
     Hangs,
     /// Nothing until [`Backend::release`], then a call's params as its result.
     Waits,
+    /// Nothing until [`Backend::release`], then each call with what this makes of it.
+    Later(Arc<Answering>),
 }
 
 impl Reply {
@@ -52,6 +54,7 @@ impl fmt::Debug for Reply {
             Reply::Ends(_) => "Ends",
             Reply::Hangs => "Hangs",
             Reply::Waits => "Waits",
+            Reply::Later(_) => "Later",
         })
     }
 }
@@ -183,15 +186,24 @@ fn attend(mut socket: TcpStream, connection: usize, shared: &(Mutex<State>, Cond
                 return;
             }
             Reply::Waits => {
-                let state = shared.0.lock().unwrap();
-                drop(shared.1.wait_while(state, |state| !state.released).unwrap());
+                wait(shared);
                 (answer_call(&text, &|_, params| Ok(params.clone())), true)
+            }
+            Reply::Later(answer) => {
+                wait(shared);
+                (answer_call(&text, &*answer), true)
             }
         };
         if socket.write_all(answer.as_bytes()).is_err() || !goes_on {
             return;
         }
     }
+}
+
+/// Until those that wait are let go.
+fn wait(shared: &(Mutex<State>, Condvar)) {
+    let state = shared.0.lock().unwrap();
+    drop(shared.1.wait_while(state, |state| !state.released).unwrap());
 }
 
 fn receive(reading: &mut impl BufRead) -> Option<(Vec<(String, String)>, String)> {

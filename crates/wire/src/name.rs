@@ -296,6 +296,13 @@ impl Selection {
         self.len() == 0
     }
 
+    /// The same, but for what the other names as well.
+    pub fn without(&self, other: &Selection) -> Selection {
+        let channels = self.channels.iter().filter(|name| !other.channels.contains(name)).cloned();
+        let patterns = self.patterns.iter().filter(|pattern| !other.patterns.contains(pattern)).cloned();
+        Selection { channels: channels.collect(), patterns: patterns.collect() }
+    }
+
     pub fn selects(&self, name: &ChannelName) -> bool {
         self.channels.contains(name) || self.patterns.iter().any(|pattern| pattern.matches(name))
     }

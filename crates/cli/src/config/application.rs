@@ -31,6 +31,7 @@ pub fn defaults() -> Written {
         application_notices: said(Count(limits.notices)),
         application_failures: said(Count(limits.failures as usize)),
         application_pause: said(Span(limits.pause)),
+        application_debounce: said(Span(limits.debounce)),
         ..Written::default()
     }
 }
@@ -75,6 +76,7 @@ fn limits(written: &Written) -> Limits {
         notices, application_notices, |count: Count| count.0;
         failures, application_failures, |count: Count| u32::try_from(count.0).unwrap_or(u32::MAX);
         pause, application_pause, |span: Span| span.0;
+        debounce, application_debounce, |span: Span| span.0;
     }
     limits
 }

@@ -269,6 +269,7 @@ settings! {
     application_notices: Count = "application.notices", "Notifications that wait for it; beyond it the oldest go.";
     application_failures: Count = "application.failures", "Failures in a row after which it is given a rest.";
     application_pause: Span = "application.pause", "How long a rest.";
+    application_debounce: Span = "application.debounce", "How long a channel may be without subscribers unnoticed.";
 }
 
 #[cfg(test)]

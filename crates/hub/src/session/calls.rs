@@ -45,6 +45,10 @@ impl<T> Calls<T> {
         self.close(number).map(|what| (number, what))
     }
 
+    pub(super) fn is_open(&self, number: u64) -> bool {
+        self.open.binary_search_by_key(&number, |call| call.number).is_ok()
+    }
+
     pub(super) fn deadline(&self) -> Option<u64> {
         self.open.iter().map(|call| call.deadline).min()
     }

@@ -268,6 +268,11 @@ impl Session {
         true
     }
 
+    /// Whether a call of the client's has yet to be answered.
+    pub fn is_open(&self, ticket: u64) -> bool {
+        self.theirs.is_open(ticket)
+    }
+
     /// The number of the newest control message; 0 before the first.
     pub fn last_control(&self) -> u64 {
         self.control.last()

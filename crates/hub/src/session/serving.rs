@@ -113,6 +113,10 @@ impl Serving {
         self.calls.deadline()
     }
 
+    pub(super) fn is_open(&self, ticket: u64) -> bool {
+        self.calls.is_open(ticket)
+    }
+
     /// How many calls are open.
     pub(super) fn len(&self) -> usize {
         self.calls.len()

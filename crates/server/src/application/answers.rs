@@ -6,7 +6,7 @@ use std::sync::Arc;
 use switchboard_hub::access::{Action, Grants};
 use switchboard_wire::code::{Problem, TABLE};
 use switchboard_wire::jsonrpc::{ErrorObject, Json};
-use switchboard_wire::limits::SELECTION_MAX;
+use switchboard_wire::limits::{INFO_MAX, SELECTION_MAX};
 use switchboard_wire::{Code, Pattern};
 
 /// Longest name of a user, in bytes, as in tokens.
@@ -118,32 +118,47 @@ fn object<T: DeserializeOwned>(method: &str, answer: &Json<'_>) -> Result<T, Pro
 }
 
 impl Granted {
+    /// Refuses what is no good, whichever way it came.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        let bad = |why: String| bad("connect", why);
+        if self.user.as_ref().is_some_and(|user| user.is_empty() || user.len() > USER_MAX) {
+            return Err(bad(format!("`user` is of 1 to {USER_MAX} bytes")));
+        }
+        if self.info.as_ref().is_some_and(|info| info.as_str().len() > INFO_MAX) {
+            return Err(bad(format!("`info` is of at most {INFO_MAX} bytes")));
+        }
+        if self.subscriptions.len() > SELECTION_MAX {
+            return Err(bad(format!("there are more than {SELECTION_MAX} `subscriptions`")));
+        }
+        for Begin { channel, .. } in &self.subscriptions {
+            let fit = match channel.starts_with('$') {
+                true => Err("names that begin with `$` are the system's own".to_owned()),
+                false => Pattern::new(channel).map(|_| ()).map_err(|why| why.to_string()),
+            };
+            fit.map_err(|why| bad(format!("`{channel}` is nothing to subscribe to: {why}")))?;
+        }
+        Ok(())
+    }
+
     pub fn read(answer: &Json<'_>) -> Result<Granted, Problem> {
         let bad = |why: String| bad("connect", why);
         let written: WrittenGrant = object("connect", answer)?;
-        if written.user.as_ref().is_some_and(|user| user.is_empty() || user.len() > USER_MAX) {
-            return Err(bad(format!("`user` is of 1 to {USER_MAX} bytes")));
-        }
-        if written.subscriptions.len() > SELECTION_MAX {
-            return Err(bad(format!("there are more than {SELECTION_MAX} `subscriptions`")));
-        }
         let grants = written.channels.map(WrittenGrants::read).transpose().map_err(&bad)?;
         let begin = |written| {
             let (channel, since) = match written {
                 WrittenBegin::Channel(channel) => (channel, None),
                 WrittenBegin::Since { channel, since } => (channel, since),
             };
-            match Pattern::new(&channel) {
-                Ok(_) => Ok(Begin { channel, since }),
-                Err(why) => Err(bad(format!("`{channel}` is nothing to subscribe to: {why}"))),
-            }
+            Begin { channel, since }
         };
-        Ok(Granted {
+        let granted = Granted {
             user: written.user.map(Arc::from),
             info: written.info,
             grants,
-            subscriptions: written.subscriptions.into_iter().map(begin).collect::<Result<_, _>>()?,
-        })
+            subscriptions: written.subscriptions.into_iter().map(begin).collect(),
+        };
+        granted.check()?;
+        Ok(granted)
     }
 }
 
@@ -241,6 +256,7 @@ mod tests {
             (r#"{"user":7}"#, "string"),
             (r#"{"channels":{"subscribe":["a//b"]}}"#, "`a//b` for `subscribe`"),
             (r#"{"subscriptions":["/"]}"#, "nothing to subscribe to"),
+            (r#"{"subscriptions":["$presence/a"]}"#, "the system's own"),
         ] {
             let problem = Granted::read(&json(text)).unwrap_err();
             assert_eq!(problem.code, Code::ApplicationFailed);

@@ -2,7 +2,9 @@
 
 use super::answers::{Allowed, Granted, Taken};
 use super::queue::Queue;
-use super::{Answer, Application, Caller, Connecting, Event, Figures, Publishing, Question, Subscribing};
+use super::{
+    Answer, Application, Caller, Connecting, DEBOUNCE, Event, Figures, Kind, Publishing, Question, Subscribing,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -44,6 +46,7 @@ pub struct Handlers {
     limit: usize,
     free: Arc<Semaphore>,
     timeout: Duration,
+    debounce: Duration,
     methods: HashMap<String, Handler<Params<'static>, Json<'static>>>,
     connect: Option<Arc<dyn Fn(Connecting) -> Answer<Granted> + Send + Sync>>,
     subscribe: Option<Handler<Subscribing, Allowed>>,
@@ -74,6 +77,7 @@ impl Handlers {
             limit: CALLS,
             free: Arc::new(Semaphore::new(CALLS)),
             timeout: TIMEOUT,
+            debounce: DEBOUNCE,
             methods: HashMap::new(),
             connect: None,
             subscribe: None,
@@ -93,6 +97,13 @@ impl Handlers {
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Handlers {
         Handlers { timeout, ..self }
+    }
+
+    /// How long a channel without subscribers may take to have one again, before [`Handlers::on_event`] is told that it is
+    /// vacated.
+    #[must_use]
+    pub fn debounce(self, debounce: Duration) -> Handlers {
+        Handlers { debounce, ..self }
     }
 
     /// Fields of the request that opens a session, to be shown to [`Handlers::on_connect`].
@@ -266,6 +277,14 @@ impl Application for Handlers {
             // It goes on without anybody who waits for it.
             drop(self.run(move || handler(caller, params)));
         }
+    }
+
+    fn tells(&self, _: Kind) -> bool {
+        self.events.is_some()
+    }
+
+    fn debounce(&self) -> Duration {
+        self.debounce
     }
 
     fn tell(&self, event: Event) {

@@ -7,13 +7,19 @@
 pub mod answers;
 mod breaker;
 mod handlers;
+mod occupancy;
 mod queue;
 mod sign;
 pub mod webhook;
 
 pub use answers::{Allowed, Begin, Granted, Taken, refusal};
 pub use handlers::Handlers;
+pub(crate) use occupancy::{Occupancy, WAITING};
 pub use sign::{SIGNATURE, sign, verify};
+pub use switchboard_hub::access::Grants;
+pub use switchboard_wire::code::{Code, Problem};
+pub use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
+pub use switchboard_wire::{ChannelName, Pattern};
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,8 +30,6 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use switchboard_wire::ChannelName;
-use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
 
 /// What it comes to, when it does. An error is passed on to the client as it is.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, ErrorObject<'static>>> + Send>>;
@@ -56,6 +60,14 @@ pub trait Application: Send + Sync + 'static {
     /// A client's notification of a method that the server does not have.
     fn notify(&self, caller: Caller, method: &str, params: Params<'static>);
 
+    /// Whether it wants to be told this. What nobody wants to be told is not watched for.
+    fn tells(&self, kind: Kind) -> bool;
+
+    /// How long a channel without subscribers may take to have one again, before it counts as vacated.
+    fn debounce(&self) -> Duration {
+        DEBOUNCE
+    }
+
     /// Something has happened.
     fn tell(&self, event: Event);
 
@@ -63,6 +75,33 @@ pub trait Application: Send + Sync + 'static {
     fn figures(&self) -> Figures {
         Figures::default()
     }
+}
+
+/// How long a channel may be without subscribers unnoticed, unless it is said.
+const DEBOUNCE: Duration = Duration::from_secs(5);
+
+/// Methods that a client cannot call the application by: words of the server's own, to the application and to clients.
+const RESERVED: [&str; 14] = [
+    "connect",
+    "disconnected",
+    "session",
+    "event",
+    "gap",
+    "end",
+    "position",
+    "caught_up",
+    "subscribed",
+    "unsubscribed",
+    "presence",
+    "expiring",
+    "closing",
+    "channel",
+];
+
+/// Whether a method is the server's own to speak of, though it has none of that name: what an application hears of
+/// `connect` or `channel.occupied` is then never a client's.
+pub(crate) fn is_reserved(method: &str) -> bool {
+    RESERVED.contains(&method) || method.starts_with("channel.") || method.starts_with("rpc.")
 }
 
 /// Who calls.
@@ -100,7 +139,8 @@ impl Question {
 /// What an application is told after it happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// A session has ended, for this reason: the name of a row of the table of errors, or `closed` where its client ended it.
+    /// A session has ended, for this reason: `closed` where its client ended it, `gone` where its client did not come back,
+    /// or the name of a row of the table of errors.
     Disconnected { caller: Caller, reason: &'static str },
     /// A channel has its first member, where that is kept track of.
     Occupied { channel: ChannelName },

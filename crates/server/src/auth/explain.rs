@@ -57,7 +57,7 @@ impl Shown {
     /// Who it is.
     pub fn describe(&self) -> String {
         match self.0.kind() {
-            None => "anyone".into(),
+            None | Some(Kind::Welcomed(_)) => "anyone".into(),
             Some(Kind::Key { name, .. }) => format!("the API key {name:?}"),
             Some(Kind::Token(signed)) => match &signed.user {
                 Some(user) => format!("the token of {user:?}"),

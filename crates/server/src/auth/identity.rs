@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
 use switchboard_hub::access::{Grants, Who};
+use switchboard_wire::name::Selection;
 
 /// Somebody, or anyone. Cheap to clone.
 #[derive(Clone, Default)]
@@ -12,7 +13,6 @@ pub(crate) struct Identity(Option<Arc<Kind>>);
 
 /// What somebody holds.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it stands behind a pointer, and a token is what most hold")]
 pub(crate) enum Kind {
     Token(Signed),
     Key {
@@ -20,6 +20,20 @@ pub(crate) enum Kind {
         /// The key itself, by its hash: several may have one name.
         hash: super::apikey::Hash,
     },
+    Welcomed(Welcome),
+}
+
+/// What the application says of somebody whom it lets in, in place of what they hold themselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Welcome {
+    /// What they hold: a token or a key. [`Identity::welcomed`] puts it here.
+    pub(crate) held: Option<Arc<Kind>>,
+    pub(crate) user: Option<Arc<str>>,
+    /// JSON on one line.
+    pub(crate) info: Option<Box<str>>,
+    pub(crate) grants: Option<Grants>,
+    /// What they may read, whatever the rules say.
+    pub(crate) subscriptions: Selection,
 }
 
 /// What a token says of itself.
@@ -81,8 +95,12 @@ impl Identity {
 
     /// Who it is to the rules. The scope of an API key is what the settings say at present: a reload may have changed it.
     pub(crate) fn who<'a>(&'a self, settings: &'a Settings) -> Who<'a> {
+        if let Some(grants) = self.welcome().and_then(|welcome| welcome.grants.as_ref()) {
+            return Who::Token(grants);
+        }
         match self.kind() {
-            None => Who::Anyone,
+            // No welcome is held.
+            None | Some(Kind::Welcomed(_)) => Who::Anyone,
             Some(Kind::Token(signed)) => Who::Token(&signed.grants),
             Some(Kind::Key { hash, .. }) => {
                 let known = settings.api_keys.iter().rfind(|key| key.hash.is(hash));
@@ -95,8 +113,29 @@ impl Identity {
         self.0.is_none()
     }
 
+    /// What they hold.
     pub(crate) fn kind(&self) -> Option<&Kind> {
-        self.0.as_deref()
+        match self.0.as_deref() {
+            Some(Kind::Welcomed(welcome)) => welcome.held.as_deref(),
+            held => held,
+        }
+    }
+
+    /// What the application said of them when it let them in.
+    pub(crate) fn welcome(&self) -> Option<&Welcome> {
+        match self.0.as_deref() {
+            Some(Kind::Welcomed(welcome)) => Some(welcome),
+            _ => None,
+        }
+    }
+
+    /// The same, as the application lets them in.
+    pub(crate) fn welcomed(&self, welcome: Welcome) -> Identity {
+        let held = match self.0.as_deref() {
+            Some(Kind::Welcomed(before)) => before.held.clone(),
+            _ => self.0.clone(),
+        };
+        Identity::of(Kind::Welcomed(Welcome { held, ..welcome }))
     }
 
     pub(crate) fn signed(&self) -> Option<&Signed> {
@@ -107,12 +146,26 @@ impl Identity {
     }
 
     pub(crate) fn user(&self) -> Option<&str> {
+        self.welcome().and_then(|welcome| welcome.user.as_deref()).or_else(|| self.holder())
+    }
+
+    /// Whose token it is, whoever the application says that it is.
+    pub(crate) fn holder(&self) -> Option<&str> {
         self.signed()?.user.as_deref()
+    }
+
+    /// What holds for them as one of many users; `None` for anyone, and for those who show an API key.
+    pub(crate) fn limits(&self) -> Option<Limits> {
+        match self.kind() {
+            Some(Kind::Token(signed)) => Some(signed.limits),
+            None if self.user().is_some() => Some(Limits::default()),
+            _ => None,
+        }
     }
 
     /// What others see of the user: JSON on one line, of at most [`switchboard_wire::limits::INFO_MAX`] bytes.
     pub(crate) fn info(&self) -> Option<&str> {
-        self.signed()?.info.as_deref()
+        self.welcome().and_then(|welcome| welcome.info.as_deref()).or_else(|| self.signed()?.info.as_deref())
     }
 
     pub(crate) fn expires(&self) -> Option<u64> {
@@ -121,8 +174,11 @@ impl Identity {
 
     /// Who publishes, as far as idempotency keys tell publishers apart.
     pub(crate) fn publisher(&self) -> String {
+        if let Some(user) = self.welcome().and_then(|welcome| welcome.user.as_deref()) {
+            return format!("user {user}");
+        }
         match self.kind() {
-            None => String::new(),
+            None | Some(Kind::Welcomed(_)) => String::new(),
             Some(Kind::Key { name, .. }) => format!("key {name}"),
             Some(Kind::Token(Signed { user: Some(user), .. })) => format!("user {user}"),
             Some(Kind::Token(Signed { id: Some(id), .. })) => format!("token {id}"),
@@ -139,7 +195,10 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => f.write_str("anyone"),
-            Some(_) => f.write_str(&self.publisher()),
+            Some(_) => match self.publisher() {
+                nobody if nobody.is_empty() => f.write_str("anyone"),
+                name => f.write_str(&name),
+            },
         }
     }
 }

@@ -23,10 +23,11 @@ pub mod sign;
 mod token;
 
 pub(crate) use carried::{PARAMETER, Way};
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, Welcome};
 pub(crate) use revoked::Revocation;
 pub use settings::Settings;
 pub use token::look_into;
+pub(crate) use token::on_one_line;
 
 use crate::api::query::Query;
 use crate::audit::Audit;
@@ -155,6 +156,7 @@ impl Auth {
         let Some(kind) = identity.kind() else { return Ok(()) };
         let settings = self.settings();
         match kind {
+            Kind::Welcomed(_) => Ok(()),
             Kind::Key { hash, .. } if settings.api_keys.iter().any(|key| key.hash.is(hash)) => Ok(()),
             Kind::Key { .. } => Err(Code::TokenRevoked.because("the API key is no longer known here")),
             Kind::Token(signed) if signed.expires <= now => Err(Code::TokenExpired.into()),
@@ -223,7 +225,9 @@ impl Auth {
         if self.open {
             return Ok(());
         }
-        let (read, watched) = presence::apart(selection);
+        // What the application has granted is beyond the rules.
+        let rest = identity.welcome().map(|welcome| selection.without(&welcome.subscriptions));
+        let (read, watched) = presence::apart(rest.as_ref().unwrap_or(selection));
         self.allow_all(identity, Action::Subscribe, &read)?;
         self.allow_all(identity, Action::Presence, &watched)
     }

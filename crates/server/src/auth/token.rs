@@ -235,10 +235,14 @@ fn check_parties(claims: &Claims, settings: &Settings) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What others are to see, as written but for line breaks, which a line of NDJSON has no room for.
 fn info(written: &RawValue) -> Result<Box<str>, Fault> {
-    let text = written.get().replace(['\n', '\r'], " ");
-    if text.len() > INFO_MAX { Err(refused("its `info` has more than 1024 bytes")) } else { Ok(text.into()) }
+    on_one_line(written.get()).ok_or_else(|| refused("its `info` has more than 1024 bytes"))
+}
+
+/// What others are to see, as written but for line breaks, which a line of NDJSON has no room for. `None` if it is too long.
+pub(crate) fn on_one_line(written: &str) -> Option<Box<str>> {
+    let text = written.replace(['\n', '\r'], " ");
+    (text.len() <= INFO_MAX).then(|| text.into())
 }
 
 /// The patterns of a claim. One with `{sub}` grants nothing to a token that has no `sub`, or one that is no part of a

@@ -10,7 +10,8 @@ use crate::limits::Seats;
 use crate::limits::bucket::Allowance;
 use crate::listen::http1::{Framing, Head};
 use crate::reading::{Conversing, text};
-use crate::session::{self, Ask, Location, Opener, PATH, Page, Take, read_place};
+use crate::session::opening::{self, Admitted};
+use crate::session::{self, Ask, Location, Opened, Opener, PATH, Page, Take, read_place};
 use crate::shard::Answer;
 use crate::traffic::Way;
 use bytes::Bytes;
@@ -36,7 +37,7 @@ impl Front {
             (Some(location), &Method::GET) => self.way_down(head, query, location).await,
             (Some(location), &Method::POST) => self.way_up(head, location).await.map(Outcome::Respond),
             (Some(location), &Method::DELETE) => {
-                let ask = |reply| Ask::End { code: Code::SessionEnded, reply };
+                let ask = |reply| Ask::End { code: Code::SessionEnded, closed: true, reply };
                 self.node.ask_session(location.id, Some(location.key), ask).await?;
                 Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)))
             }
@@ -59,7 +60,7 @@ impl Front {
             return Err(Code::BadRequest.because(why));
         };
         let identity = self.identify(head, query).await?.identity;
-        let location = self.begin(head, &identity)?;
+        let location = self.begin(head, identity).await?.location;
         let take = Take { id: location.id, known: None, attempt: None };
         let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
         let answer = hold::open_session(&self.node, head, take, *over, Some(accepted), dress);
@@ -73,26 +74,36 @@ impl Front {
         Outcome::Hold(answer)
     }
 
-    /// Opens a session on this shard.
-    fn begin(&self, head: &Head, identity: &Identity) -> Result<Location, Problem> {
+    /// Opens a session on this shard, if the application lets it.
+    async fn begin(&self, head: &Head, identity: Identity) -> Result<Opened, Problem> {
         let (address, proxied) = self.origin(head);
-        let seats = self.node.limits.stream(identity, proxied)?;
-        let allowance = self.node.limits.publisher(identity, Some(address));
-        let opener = Opener { identity: identity.clone(), allowance, seats, address };
-        self.shard.borrow_mut().open_session(opener)
+        let location = self.shard.borrow_mut().name_session()?;
+        let name = location.id.to_string();
+        let admitted = opening::admit(&self.node, head, name.clone(), identity, address).await?;
+        let Admitted { identity, subscriptions, asked } = admitted;
+        let opened = self.node.limits.stream(&identity, proxied).and_then(|seats| {
+            let allowance = self.node.limits.publisher(&identity, Some(address));
+            let opener = Opener { identity: identity.clone(), allowance, seats, address, subscriptions };
+            self.shard.borrow_mut().open_session(location, opener)
+        });
+        if let (Err(problem), true, Some(application)) = (&opened, asked, self.node.application.get()) {
+            // It has said yes, and is not to wait for a session that never comes.
+            let caller = || opening::caller(&name, &identity, address);
+            opening::farewell(&**application, caller, problem.code.row().name);
+        }
+        opened
     }
 
     /// `POST /session`: the session's way down is another request. A body is its first message up.
     async fn open_session(&mut self, head: &Head, query: &Query) -> Result<Response<Bytes>, Problem> {
         let identity = self.identify(head, query).await?.identity;
         let body = collect(&mut self.connection, self.node.config.limits.message).await?;
-        let location = self.begin(head, &identity)?;
+        let Opened { location, place } = self.begin(head, identity).await?;
         if !body.is_empty() {
             let up = |reply| Ask::Up { seq: None, ack: None, body, reply };
             self.node.ask_session(location.id, Some(location.key), up).await?;
         }
         let path = location.secret();
-        let place = format!("0.{}", self.node.log.position(self.node.log.head()));
         let mut response = json(
             StatusCode::CREATED,
             &serde_json::json!({

@@ -160,8 +160,8 @@ impl Limits {
         };
         let mut user = None;
         // Backends that show an API key are trusted with as many as they want.
-        if let (Some(most), Some(signed)) = (self.user, identity.signed()) {
-            let most = signed.limits.streams.unwrap_or(most);
+        if let (Some(most), Some(own)) = (self.user, identity.limits()) {
+            let most = own.streams.unwrap_or(most);
             let seat = self.users.take(&identity.publisher().into(), most).ok_or_else(|| {
                 self.refused.user.fetch_add(1, Ordering::Relaxed);
                 Code::TooMany.because("this user has as many streams open as `limits.user` allows")
@@ -174,12 +174,12 @@ impl Limits {
     /// What somebody may publish. API keys may publish as fast as they like.
     pub(crate) fn publisher(&self, identity: &Identity, address: Option<IpAddr>) -> Allowance {
         let Some(mut per_second) = self.publishes else { return Allowance::default() };
-        let whose = match (identity.signed(), address) {
-            (Some(signed), _) => {
-                per_second = signed.limits.publishes.unwrap_or(per_second);
+        let whose = match (identity.limits(), address) {
+            (Some(own), _) => {
+                per_second = own.publishes.unwrap_or(per_second);
                 self.publishers.whose(identity.publisher())
             }
-            (None, Some(address)) if identity.is_anyone() => self.publishers.whose(network(address)),
+            (None, Some(address)) if identity.kind().is_none() => self.publishers.whose(network(address)),
             _ => return Allowance::default(),
         };
         Allowance(Some((whose, Rate::of(per_second))))

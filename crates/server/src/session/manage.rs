@@ -123,7 +123,7 @@ pub(crate) async fn answer(
             json(StatusCode::OK, &node.ask_session(one(id)?, None, |reply| Ask::Look { reply }).await?)
         }
         (Whom::Session(id), Deed::Look, &Method::DELETE) => {
-            let end = |reply| Ask::End { code: Code::SessionEnded, reply };
+            let end = |reply| Ask::End { code: Code::SessionEnded, closed: false, reply };
             node.ask_session(one(id)?, None, end).await?;
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NO_CONTENT;

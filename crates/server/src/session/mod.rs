@@ -4,6 +4,7 @@
 //! touched by that shard's thread alone, so it has no lock, and what other threads want of it they ask.
 
 pub(crate) mod manage;
+pub(crate) mod opening;
 
 use crate::auth::Identity;
 use crate::limits::Seats;
@@ -114,6 +115,15 @@ pub(crate) struct Opener {
     pub(crate) seats: Seats,
     /// Where they are.
     pub(crate) address: IpAddr,
+    /// What it is subscribed to from the beginning.
+    pub(crate) subscriptions: Vec<opening::Begin>,
+}
+
+/// A session that was opened.
+pub(crate) struct Opened {
+    pub(crate) location: Location,
+    /// Where its client begins.
+    pub(crate) place: String,
 }
 
 /// A connection that takes a session up.
@@ -182,6 +192,8 @@ pub(crate) enum Ask {
     /// End it, for this reason.
     End {
         code: Code,
+        /// Whether its client wants it.
+        closed: bool,
         reply: Reply<()>,
     },
     /// Call the client.

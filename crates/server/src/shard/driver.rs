@@ -119,6 +119,7 @@ async fn run(
         }
         let left = shard.borrow().len() + requests.count.get();
         if give_up.is_some_and(|at| left == 0 || at <= Instant::now()) {
+            shard.borrow().part_with_all();
             return Ok(());
         }
         let deadline = [shard.borrow().deadline(), give_up].into_iter().flatten().min();

@@ -45,7 +45,7 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
-use switchboard_hub::{Place, Readers, Token};
+use switchboard_hub::{Place, Readers, Token, Turn};
 use switchboard_store::Entry;
 use switchboard_wire::ChannelName;
 use switchboard_wire::name::Selection;
@@ -102,12 +102,16 @@ impl Shard {
     pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry) -> Shard {
         let position = node.log.head();
         let beats = Beats::new(node.config.heartbeat);
+        let mut readers = Readers::new(position);
+        if node.occupancy.is_told() {
+            readers.note_turns();
+        }
         Shard {
             node,
             index,
             registry,
             slots: Slab::new(),
-            readers: Readers::new(position),
+            readers,
             laggards: VecDeque::new(),
             unread: VecDeque::new(),
             batch: Batch::default(),
@@ -170,7 +174,7 @@ impl Shard {
         let token = token as Token;
         let (ending, take) = (answer.ending, answer.take);
         self.attend();
-        let live = self.readers.add(token, answer.selection, answer.place);
+        let live = self.add_reader(token, answer.selection, answer.place);
         let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
         let opening = answer.head.len() - answer.head_length;
         let sent = held.sink.send(&[answer.head.into()]);
@@ -225,7 +229,7 @@ impl Shard {
             // It has no name, and ends by itself when its token does.
             self.guests.add_waiting(token, identity);
         }
-        if !self.readers.add(token, selection, place) {
+        if !self.add_reader(token, selection, place) {
             self.wake(token, Vec::new());
         }
         (token, woken)
@@ -275,10 +279,32 @@ impl Shard {
     }
 
     fn leave(&mut self, token: Token) {
-        self.readers.remove(token);
+        self.remove_reader(token);
         self.unlink(token);
         if self.readers.is_empty() {
             self.node.figures.shard(self.index).attend(false);
+        }
+    }
+
+    /// Adds a reader; see [`Readers::add`].
+    fn add_reader(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
+        let live = self.readers.add(token, selection, place);
+        self.tell_turns();
+        live
+    }
+
+    fn remove_reader(&mut self, token: Token) {
+        self.readers.remove(token);
+        self.tell_turns();
+    }
+
+    /// Tells which channels have got their first reader here, or lost their last.
+    fn tell_turns(&mut self) {
+        for turn in self.readers.take_turns() {
+            match turn {
+                Turn::First(channel) => self.node.occupancy.enter(&channel),
+                Turn::Last(channel) => self.node.occupancy.leave(&channel, Instant::now()),
+            }
         }
     }
 

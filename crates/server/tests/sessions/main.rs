@@ -7,6 +7,7 @@
     reason = "the helpers of tests fail as tests do: by panicking"
 )]
 
+mod application;
 mod calls;
 mod chat;
 mod cuts;

@@ -19,7 +19,9 @@ use super::answers::{Allowed, Granted, Taken};
 use super::breaker::Breaker;
 use super::queue::Queue;
 use super::sign::in_a_field;
-use super::{Answer, Application, Caller, Connecting, Event, Figures, Kind, Publishing, Question, Subscribing, params};
+use super::{
+    Answer, Application, Caller, Connecting, DEBOUNCE, Event, Figures, Kind, Publishing, Question, Subscribing, params,
+};
 use crate::audit::Audit;
 use crate::auth::settings::Secret;
 use crate::outward::Address;
@@ -73,6 +75,8 @@ pub struct Limits {
     pub failures: u32,
     /// How long a rest.
     pub pause: Duration,
+    /// How long a channel without subscribers may take to have one again, before it counts as vacated.
+    pub debounce: Duration,
 }
 
 impl Default for Limits {
@@ -84,6 +88,7 @@ impl Default for Limits {
             notices: 10_000,
             failures: 10,
             pause: Duration::from_secs(2),
+            debounce: DEBOUNCE,
         }
     }
 }
@@ -310,9 +315,17 @@ impl Application for Webhook {
         drop(self.send(Letter::new(session, user, body, false).unasked(), |_| Ok(Ok(()))));
     }
 
+    fn tells(&self, kind: Kind) -> bool {
+        self.inner.settings.tells.contains(&kind)
+    }
+
+    fn debounce(&self) -> Duration {
+        self.inner.settings.limits.debounce
+    }
+
     fn tell(&self, event: Event) {
         let inner = &self.inner;
-        if inner.settings.tells.contains(&event.kind()) {
+        if self.tells(event.kind()) {
             inner.notices.push(|number| {
                 let notice = format!("{}-{number}", inner.run);
                 let mut body = Vec::new();

@@ -45,7 +45,8 @@ impl Shard {
             }
             Ask::Poll { take, waits, reply } => self.poll(conversation, take, waits, reply),
             Ask::Unpoll { name } => self.unpoll(conversation, name),
-            Ask::End { code, reply } => {
+            Ask::End { code, closed, reply } => {
+                conversation.closed = closed;
                 conversation.session.end(code);
                 let _ = reply.send(Ok(()));
             }

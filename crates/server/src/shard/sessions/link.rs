@@ -91,9 +91,9 @@ impl Shard {
     /// Lets the reader of a connection begin where the session's script says, or go on there.
     pub(super) fn place_reader(&mut self, conversation: &Conversation, token: Token) {
         let place = conversation.walk.place;
-        self.readers.remove(token);
+        self.remove_reader(token);
         self.attend();
-        self.readers.add(token, conversation.script.selection().clone(), place);
+        self.add_reader(token, conversation.script.selection().clone(), place);
         if !conversation.is_at_end() {
             // It has something to come before it is live, wherever it is.
             self.readers.fall_behind(token, place);
@@ -148,7 +148,7 @@ impl Shard {
         self.attend();
         let token = self.slots.insert(Slot::Polling) as Token;
         self.node.figures.shard(self.index).waiting(1);
-        self.readers.add(token, conversation.script.selection().clone(), conversation.walk.place);
+        self.add_reader(token, conversation.script.selection().clone(), conversation.walk.place);
         self.sessions.link(token, conversation);
         conversation.link = Link::Poll { token, connection, name, reply };
     }
@@ -222,6 +222,7 @@ impl Shard {
                 shard.leave_seats(conversation);
                 shard.sessions.links.remove(&token);
                 conversation.link = Link::None;
+                conversation.closed = true;
                 conversation.session.end(Code::SessionEnded);
             });
         }

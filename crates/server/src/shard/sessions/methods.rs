@@ -1,11 +1,12 @@
 //! What clients call.
 
-use super::super::{Shard, SharedShard};
+use super::super::Shard;
 use super::Conversation;
+use super::application::Deed;
 use super::link::Link;
 use crate::auth::Identity;
-use crate::node::Node;
 use crate::session::Outcome;
+use crate::session::opening::Begin;
 use crate::transport::poll;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -17,7 +18,6 @@ use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
 use switchboard_wire::name::Selection;
 use switchboard_wire::presence::{apart, notices_of};
-use tokio::sync::Notify;
 
 /// Steps of a script that a client may leave unacknowledged.
 const STEPS: usize = 1024;
@@ -37,23 +37,6 @@ pub(super) enum Change {
     },
     /// Pass over the event of this number, which the session has published itself.
     Skip(u64),
-}
-
-/// Something to be done outside of the shard.
-pub(crate) struct Errand {
-    session: u64,
-    ticket: Option<u64>,
-    token: String,
-}
-
-impl Errand {
-    /// Runs the errand, and comes back with what it came to.
-    pub(crate) async fn run(self, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
-        let found = node.auth.identify_token(&self.token, node.now()).await;
-        shard.borrow_mut().renewed(self.session, self.ticket, found);
-        // It may be due at another time from now on.
-        bell.notify_one();
-    }
 }
 
 /// Names and patterns.
@@ -81,6 +64,13 @@ struct Subscribe {
     since: Option<String>,
     #[serde(default)]
     presence: bool,
+}
+
+/// What a client may subscribe to, as it asked.
+pub(super) struct Asked {
+    pub(super) begin: Begin,
+    /// The notices of who comes and goes that it hears as well.
+    pub(super) notices: Selection,
 }
 
 #[derive(Deserialize)]
@@ -119,9 +109,9 @@ impl Shard {
         params: Params<'static>,
     ) -> Option<Outcome> {
         let result = match method {
-            "subscribe" => self.subscribe(conversation, ticket, &params),
-            "unsubscribe" => self.unsubscribe(conversation, ticket, &params),
-            "publish" => self.publish_for(conversation, &params),
+            "subscribe" => return self.in_line(conversation, ticket, Deed::Subscribe, params),
+            "unsubscribe" => return self.in_line(conversation, ticket, Deed::Unsubscribe, params),
+            "publish" => return self.in_line(conversation, ticket, Deed::Publish, params),
             "history" => self.history(conversation, &params),
             "presence" => self.who_is_there(conversation, &params),
             "refresh" => match self.refresh(conversation, ticket, &params) {
@@ -131,12 +121,18 @@ impl Shard {
             "ping" => {
                 params.read::<Nothing>().map(|Nothing {}| Json::from(&serde_json::json!({ "time": self.node.now() })))
             }
-            _ => Err(Code::MethodNotFound.because(format!("`{method}` is no method here"))),
+            _ => match self.pass_on(conversation, ticket, method, params) {
+                Ok(()) => return None,
+                Err(problem) => Err(problem),
+            },
         };
-        Some(result.map_err(|problem| {
-            self.audit_call(conversation, method, problem.code);
-            ErrorObject::from(&problem)
-        }))
+        Some(result.map_err(|problem| self.refuse(conversation, method, &problem)))
+    }
+
+    /// What a call is refused with, after a line in the log where it deserves one.
+    pub(super) fn refuse(&self, conversation: &Conversation, method: &str, problem: &Problem) -> ErrorObject<'static> {
+        self.audit_call(conversation, method, problem.code);
+        ErrorObject::from(problem)
     }
 
     pub(super) fn subscribe(
@@ -145,6 +141,12 @@ impl Shard {
         ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
+        let asked = self.subscribable(conversation, params)?;
+        Ok(self.read_from(conversation, ticket, asked.begin, asked.notices))
+    }
+
+    /// What a client asks to subscribe to, and from where on, if it may.
+    pub(super) fn subscribable(&self, conversation: &Conversation, params: &Params<'_>) -> Result<Asked, Problem> {
         let Subscribe { channel, since, presence } = params.read()?;
         let selection = Arc::new(ordinary(&channel.texts())?);
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
@@ -157,6 +159,18 @@ impl Shard {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
         conversation.has_room()?;
+        Ok(Asked { begin: Begin { selection, since }, notices })
+    }
+
+    /// Lets a session read something, and gives the answer that says so.
+    pub(super) fn read_from(
+        &mut self,
+        conversation: &mut Conversation,
+        ticket: Option<u64>,
+        begin: Begin,
+        notices: Selection,
+    ) -> Json<'static> {
+        let Begin { selection, since } = begin;
         // What was published before the client asked is not news to it.
         self.catch_up_with_ring(conversation);
         let opened = self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
@@ -164,7 +178,7 @@ impl Shard {
         let answer = opened_json(&opened);
         let change = Change::Add { selection, from, notices };
         self.change_with(conversation, ticket, change);
-        Ok(answer)
+        answer
     }
 
     pub(super) fn unsubscribe(
@@ -235,13 +249,16 @@ impl Shard {
             Change::Remove { texts } => {
                 // They were read before.
                 let removed = ordinary(&texts).unwrap_or_default();
-                selection = without(&without(&selection, &removed), &notices_of(&removed));
+                selection = selection.without(&removed).without(&notices_of(&removed));
                 (present, None, present)
             }
             Change::Skip(seq) => (seq - 1, None, seq),
         };
-        let (gone, come) = (apart_from(&before, &selection.channels), apart_from(&selection.channels, &before));
-        conversation.script.add(Step { control, at, past, onward, selection: Arc::new(selection) });
+        let selection = Arc::new(selection);
+        self.occupy(Some(conversation.selection()), Some(&selection));
+        conversation.script.add(Step { control, at, past, onward, selection });
+        let after = &conversation.selection().channels;
+        let (gone, come) = (apart_from(&before, after), apart_from(after, &before));
         if let Some(token) = conversation.link.token() {
             self.place_reader(conversation, token);
         }
@@ -270,12 +287,12 @@ impl Shard {
         params: &Params<'_>,
     ) -> Result<(), Problem> {
         let Refresh { token } = params.read()?;
-        self.sessions.errands.push(Errand { session: conversation.id.number, ticket, token });
+        self.renew_by(conversation, ticket, token);
         Ok(())
     }
 
     /// A client's new token was looked into.
-    fn renewed(&mut self, session: u64, ticket: Option<u64>, found: Result<Identity, Problem>) {
+    pub(super) fn renewed(&mut self, session: u64, ticket: Option<u64>, found: Result<Identity, Problem>) {
         self.with(session, |shard, conversation| {
             let renewed = found.and_then(|identity| shard.renew_session(conversation, identity));
             if let Err(problem) = &renewed {
@@ -288,12 +305,17 @@ impl Shard {
     }
 
     fn renew_session(&mut self, conversation: &mut Conversation, identity: Identity) -> Result<Json<'static>, Problem> {
-        if identity.user().is_none() || identity.user() != conversation.identity.user() {
+        if identity.holder().is_none() || identity.holder() != conversation.identity.holder() {
             let why = "a session is renewed by a token with the `sub` of the one that opened it";
             return Err(Code::Forbidden.because(why));
         }
         let auth = &self.node.auth;
         auth.standing(&identity, self.node.now())?;
+        // What the application said of whom it let in goes on to hold.
+        let identity = match conversation.identity.welcome() {
+            Some(welcome) => identity.welcomed(welcome.clone()),
+            None => identity,
+        };
         auth.allow_reading(&identity, conversation.selection())?;
         let answer = match identity.expires() {
             Some(expires) => serde_json::json!({ "expires": expires }),
@@ -342,14 +364,6 @@ fn with(one: &Selection, other: &Selection) -> Selection {
     both.channels.extend(other.channels.iter().filter(|name| !one.channels.contains(name)).cloned());
     both.patterns.extend(other.patterns.iter().filter(|pattern| !one.patterns.contains(pattern)).cloned());
     both
-}
-
-/// What one selects, but for what the other does.
-fn without(one: &Selection, other: &Selection) -> Selection {
-    Selection {
-        channels: apart_from(&one.channels, &other.channels),
-        patterns: apart_from(&one.patterns, &other.patterns),
-    }
 }
 
 /// What is in the first list alone.

@@ -3,11 +3,13 @@
 //! - [`down`]: what goes down, in the order of the session's script, and who takes it;
 //! - [`link`]: connections and polls that come and go;
 //! - [`methods`]: what clients call; [`publish`] and [`presence`]: some of them;
+//! - [`application`]: what goes to the application, and comes back;
 //! - [`asked`]: what others ask of a session.
 //!
 //! A session is taken out of the table while something is done with it ([`Shard::with`]), so that it and the shard can both
 //! be at hand.
 
+mod application;
 mod asked;
 mod down;
 mod link;
@@ -15,13 +17,14 @@ mod methods;
 mod presence;
 mod publish;
 
-pub(crate) use methods::Errand;
+pub(crate) use application::Errand;
 
 use super::Shard;
 use crate::auth::Identity;
 use crate::limits::Seats;
 use crate::limits::bucket::Allowance;
-use crate::session::{Id, Key, Location, Opener, Outcome, Reply};
+use crate::session::{Id, Key, Location, Opened, Opener, Outcome, Reply, opening};
+use application::Line;
 use link::Link;
 use methods::Change;
 use std::cmp::Reverse;
@@ -122,6 +125,10 @@ struct Conversation {
     calls: Vec<(u64, Reply<Outcome>)>,
     /// Changes of what is read that come with answers that have yet to leave.
     joining: Vec<(u64, Change)>,
+    /// What the application is asked about, one after the other.
+    line: Line,
+    /// Whether its client has ended it.
+    closed: bool,
     /// When it was opened, in milliseconds since the Unix epoch.
     opened: u64,
     /// The end of the token that the client was told of.
@@ -130,23 +137,34 @@ struct Conversation {
 }
 
 impl Shard {
-    /// Opens a session, and says where it is.
-    pub(crate) fn open_session(&mut self, opener: Opener) -> Result<Location, Problem> {
-        let settings = &self.node.config.session;
-        if self.node.figures.sessions() >= settings.count.unwrap_or(self.node.connections.limit()) {
-            return Err(Code::Overloaded.because("as many sessions are open as `session.count` allows"));
-        }
+    /// What a session would be called, if one may be opened.
+    pub(crate) fn name_session(&self) -> Result<Location, Problem> {
+        self.has_room_for_a_session()?;
         let mut random = [0; 24];
         getrandom::fill(&mut random).map_err(|_| Code::Internal)?;
         let (number, key) = random.split_at(8);
         // Invariant: the halves are as long as that.
         let (number, key) = (number.try_into().unwrap_or_default(), key.try_into().unwrap_or_default());
         let id = Id { shard: self.index as u16, number: u64::from_le_bytes(number) };
+        Ok(Location { id, key: Key::new(key) })
+    }
+
+    fn has_room_for_a_session(&self) -> Result<(), Problem> {
+        match self.node.figures.sessions() < self.node.config.session.count.unwrap_or(self.node.connections.limit()) {
+            true => Ok(()),
+            false => Err(Code::Overloaded.because("as many sessions are open as `session.count` allows")),
+        }
+    }
+
+    /// Opens a session of this name, and says where it is.
+    pub(crate) fn open_session(&mut self, location: Location, opener: Opener) -> Result<Opened, Problem> {
+        self.has_room_for_a_session()?;
+        let Location { id, key } = location;
         let (mut script, opened) = (Script::new(self.node.log.head()), self.node.now());
         let mut conversation = Box::new(Conversation {
             id,
-            key: Key::new(key),
-            session: Session::new(settings.limits(), self.sessions.now()),
+            key,
+            session: Session::new(self.node.config.session.limits(), self.sessions.now()),
             walk: script.walk(None),
             script,
             profile: presence::profile(id, opened, &opener.identity),
@@ -160,15 +178,20 @@ impl Shard {
             held: BTreeMap::new(),
             calls: Vec::new(),
             joining: Vec::new(),
+            line: Line::default(),
+            closed: false,
             opened,
             warned: None,
             due: None,
         });
-        let location = Location { id, key: conversation.key };
+        let place = conversation.place(&self.node.log);
         self.schedule(&mut conversation);
         self.sessions.all.insert(id.number, conversation);
         self.node.figures.shard(self.index).session_opened();
-        Ok(location)
+        if !opener.subscriptions.is_empty() {
+            self.with(id.number, |shard, conversation| shard.begin_with(conversation, opener.subscriptions));
+        }
+        Ok(Opened { location, place })
     }
 
     /// Does something with a session, and then whatever follows from it. `None` if it is not here.
@@ -242,6 +265,7 @@ impl Shard {
                 (code.row().name, conversation.identity.to_string(), conversation.address.to_string());
             tracing::info!(target: "switchboard::audit", code, who, session = %conversation.id, peer, "a session ended");
         }
+        self.part(conversation, code);
         self.leave_seats(conversation);
         self.close_link(conversation, code);
         self.go(conversation, &conversation.selection().channels);

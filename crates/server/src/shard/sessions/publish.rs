@@ -12,27 +12,44 @@ use switchboard_wire::jsonrpc::{Json, Params};
 use switchboard_wire::ndjson::{Publish, parse_publish};
 
 impl Shard {
-    /// Appends what a session publishes, as `POST /channels/{channel}` would, and answers with where it is.
-    pub(super) fn publish_for(
-        &mut self,
-        conversation: &mut Conversation,
-        params: &Params<'_>,
-    ) -> Result<Json<'static>, Problem> {
-        let Publish { channel, draft, key, echo } = parse_publish(params.as_json().map_or("{}", Json::as_str))?;
-        let (node, identity) = (self.node.clone(), &conversation.identity);
-        node.auth.allow(identity, Action::Publish, &channel)?;
-        let most = node.limits.message(&channel);
-        if draft.data().len() > most {
-            return Err(Code::TooLarge.because(format!("the data has more than {most} bytes")));
-        }
-        if let Some(key) = &key {
+    /// What a session asks to publish, if it may.
+    pub(super) fn publishable(&self, conversation: &Conversation, params: &Params<'_>) -> Result<Publish, Problem> {
+        let publish = parse_publish(params.as_json().map_or("{}", Json::as_str))?;
+        self.node.auth.allow(&conversation.identity, Action::Publish, &publish.channel)?;
+        self.fits(&publish)?;
+        if let Some(key) = &publish.key {
             key::check(key)?;
         }
-        node.limits.publish(&conversation.allowance, std::iter::once(&channel), node.now())?;
+        Ok(publish)
+    }
+
+    /// Refuses what is longer than its channel takes.
+    pub(super) fn fits(&self, publish: &Publish) -> Result<(), Problem> {
+        let most = self.node.limits.message(&publish.channel);
+        match publish.draft.data().len() <= most {
+            true => Ok(()),
+            false => Err(Code::TooLarge.because(format!("the data has more than {most} bytes"))),
+        }
+    }
+
+    /// Takes an event of what the session may publish.
+    pub(super) fn spend(&self, conversation: &Conversation, publish: &Publish) -> Result<(), Problem> {
+        let event = std::iter::once(&publish.channel);
+        self.node.limits.publish(&conversation.allowance, event, self.node.now())
+    }
+
+    /// Appends what a session publishes, as `POST /channels/{channel}` would, and answers with where it is.
+    pub(super) fn append(
+        &mut self,
+        conversation: &mut Conversation,
+        publish: Publish,
+    ) -> Result<Json<'static>, Problem> {
+        let Publish { channel, draft, key, echo } = publish;
         if !echo {
             conversation.has_room()?;
             self.catch_up_with_ring(conversation);
         }
+        let node = self.node.clone();
         let key = key.map(|key| Key::whole(&conversation.identity.publisher(), &key));
         let append = [Append { channel: channel.clone(), draft: Some(draft), end: false, key }];
         let appended = node.log.append(node.now(), &append).map_err(|(_, refusal)| refusal.code())?;
