@@ -75,8 +75,9 @@ class Messages:
             reference: jsonschema_rs.Draft7Validator({"components": components, "$ref": f"{reference}/payload"})
             for reference in references
         }
-        close_code = {"components": components, "$ref": "#/components/schemas/CloseCode"}
-        self._closes = jsonschema_rs.Draft7Validator(close_code)
+        named = lambda name: {"components": components, "$ref": f"#/components/schemas/{name}"}
+        self._closes = jsonschema_rs.Draft7Validator(named("CloseCode"))
+        self._errors = jsonschema_rs.Draft7Validator(named("ServerError"))
         self.seen = set()
 
     def described(self):
@@ -89,6 +90,12 @@ class Messages:
         assert not errors, f"{channel}/{name}: {errors[0]}: {json.dumps(payload)}"
         self.seen.add((channel, name))
         return payload
+
+    def see_error(self, message):
+        """Holds an error to those of the server: there is no application that might have its own."""
+        errors = [error.message for error in self._errors.iter_errors(message["error"])]
+        assert not errors, f"{errors[0]}: {json.dumps(message)}"
+        self.see(SESSION, "error", message)
 
     def see_close(self, code):
         assert self._closes.is_valid(code), f"close code {code}"
@@ -247,7 +254,7 @@ class Talk:
         elif "result" in message:
             see(SESSION, f"{self._asked[message['id']]}Result", message)
         else:
-            see(SESSION, "error", message)
+            self._messages.see_error(message)
 
     def wait(self, fits, kind=dict):
         """The next message, or batch where `kind` is a list, that fits. Others are kept for later."""
