@@ -11,7 +11,7 @@
 //! ```
 //!
 //! While a client reads the past of what it added, its position is in the past as well, though all else has come up to the
-//! step. That is no riddle to who knows the script: a position below that of the newest step whose control message arrived
+//! step. That is no riddle to who knows the script: a position up to that of the newest step whose control message arrived
 //! is one in that step's past.
 
 use crate::Place;
@@ -39,6 +39,16 @@ pub struct Step {
 pub struct Known {
     pub control: u64,
     pub position: u64,
+    /// Whether it is known to have read the past of what it added last, to its end. A place alone does not say, where that
+    /// end is the last event of the past.
+    pub caught_up: bool,
+}
+
+impl Known {
+    /// Whether the client may still be in the past of the last step that it came to.
+    fn is_in_past_of(&self, step: &Step) -> bool {
+        step.past.is_some() && !self.caught_up && self.position <= step.at
+    }
 }
 
 /// What a session reads, from what its client is known to have on.
@@ -88,7 +98,11 @@ impl Script {
     pub fn cost(&self) -> usize {
         let selections = std::iter::once(&self.base.0).chain(self.steps.iter().map(|step| &step.selection));
         let pairs = selections.zip(self.steps.iter());
-        pairs.map(|(before, step)| STEP + if Arc::ptr_eq(before, &step.selection) { 0 } else { NAME * step.selection.len() }).sum()
+        pairs
+            .map(|(before, step)| {
+                STEP + if Arc::ptr_eq(before, &step.selection) { 0 } else { NAME * step.selection.len() }
+            })
+            .sum()
     }
 
     /// The number of the last step's message, if that step has a past: another's message has to be another.
@@ -119,11 +133,11 @@ impl Script {
     pub fn acknowledge(&mut self, known: Known) {
         // Whoever has what comes after a step has come past it, though no message may have had its number.
         while let Some(step) = self.steps.front()
-            && (step.control <= known.control || (step.past.is_none() && step.onward <= known.position))
+            && (step.control <= known.control || (step.past.is_none() && step.onward < known.position))
         {
             // Whoever has got to the next step has read all of this one's past.
             let is_last = self.steps.get(1).is_none_or(|next| next.control > known.control);
-            if is_last && step.past.is_some() && known.position < step.at {
+            if is_last && known.is_in_past_of(step) {
                 return;
             }
             self.base = (step.selection.clone(), Place::at(step.onward));
@@ -140,12 +154,22 @@ impl Script {
         }
     }
 
+    /// Has a connection skip what its client turned out to have from before. `true` if that moved it.
+    pub fn keep_up(&self, walk: &mut Walk) -> bool {
+        let is_overtaken = walk.step < self.done || (walk.in_past && walk.step == self.done);
+        if is_overtaken {
+            *walk = Walk { step: self.done, in_past: false, place: self.base.1 };
+        }
+        is_overtaken
+    }
+
     /// Where a connection begins whose client has so much, or gave no place: then it begins where all is sure to be.
     pub fn walk(&mut self, known: Option<Known>) -> Walk {
         if let Some(known) = known {
             self.acknowledge(known);
             if let Some(step) = self.steps.front()
                 && step.control <= known.control
+                && known.is_in_past_of(step)
                 && let Some((_, from)) = &step.past
             {
                 let cursor = from.cursor.max(known.position);

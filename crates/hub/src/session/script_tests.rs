@@ -76,7 +76,7 @@ impl World {
             expected: Vec::new(),
             reader: (Selection::default(), 0),
             seen: Vec::new(),
-            known: Known { control: 0, position: 0 },
+            known: Known { control: 0, position: 0, caught_up: false },
         }
     }
 
@@ -137,7 +137,12 @@ impl World {
                 self.walk = self.script.walk(Some(self.known));
                 self.sent = self.known.control;
             }
-            Deed::Acknowledge => self.script.acknowledge(self.known),
+            Deed::Acknowledge => {
+                // As by a pong: the server knows where the connection was when it asked.
+                let caught_up = self.script.in_past(&self.walk).is_none();
+                self.script.acknowledge(Known { caught_up, ..self.known });
+                assert!(!self.script.keep_up(&mut self.walk), "nobody has what was not sent");
+            }
         }
     }
 
@@ -149,7 +154,8 @@ impl World {
                 self.sent += 1;
                 self.seen.push(Sent::Control(self.sent));
                 let said = self.says.get(&self.sent).copied();
-                self.known = Known { control: self.sent, position: said.unwrap_or(self.known.position) };
+                let position = said.unwrap_or(self.known.position);
+                self.known = Known { control: self.sent, position, caught_up: false };
                 return true;
             }
             let Piece { selection, place, upto } = self.script.next(&self.walk);
@@ -189,8 +195,7 @@ proptest! {
         world.read_upto(world.head());
         prop_assert_eq!(&world.seen, &world.expected);
         world.script.acknowledge(world.known);
-        world.known.position = world.head();
-        world.script.acknowledge(world.known);
+        world.script.acknowledge(Known { position: world.head(), caught_up: true, ..world.known });
         prop_assert!(world.script.is_empty(), "what is known to have arrived is not kept");
     }
 }

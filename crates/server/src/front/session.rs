@@ -81,7 +81,7 @@ impl Front {
         let name = location.id.to_string();
         let admitted = opening::admit(&self.node, head, name.clone(), identity, address).await?;
         let Admitted { identity, subscriptions, asked } = admitted;
-        let opened = self.node.limits.stream(&identity, Some(address)).and_then(|seats| {
+        let opened = self.node.limits.session(&identity, address).and_then(|seats| {
             let allowance = self.node.limits.publisher(&identity, Some(address));
             let opener = Opener { identity: identity.clone(), allowance, seats, address, subscriptions };
             self.shard.borrow_mut().open_session(location, opener)

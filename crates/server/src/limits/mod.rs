@@ -40,6 +40,8 @@ pub(crate) struct Limits {
     publishes: Option<u32>,
     accepts: Option<Rate>,
     addresses: Arc<Tally<IpAddr>>,
+    /// Sessions of one address.
+    sessions: Arc<Tally<IpAddr>>,
     /// Connections beyond the limit of their address, which are being told so.
     refusing: Arc<Tally<IpAddr>>,
     users: Arc<Tally<Box<str>>>,
@@ -114,6 +116,7 @@ impl Limits {
             publishes: limits.publishes.or_else(|| closed.then_some(PUBLISHES)),
             accepts,
             addresses: Tally::new(),
+            sessions: Tally::new(),
             refusing: Tally::new(),
             users: Tally::new(),
             publishers: Buckets::new(),
@@ -169,6 +172,17 @@ impl Limits {
             user = Some(seat);
         }
         Ok(Seats { user, address })
+    }
+
+    /// What a session takes up: one address has as many of them as it may have connections.
+    pub(crate) fn session(&self, identity: &Identity, address: IpAddr) -> Result<Seats, Problem> {
+        let seats = self.stream(identity, None)?;
+        let Some(most) = self.address else { return Ok(seats) };
+        let seat = self.sessions.take(&network(address), most).ok_or_else(|| {
+            self.refused.address.fetch_add(1, Ordering::Relaxed);
+            Code::TooMany.because("as many sessions are open from this address as `limits.address` allows")
+        })?;
+        Ok(Seats { address: Some(seat), ..seats })
     }
 
     /// What somebody may publish. API keys may publish as fast as they like.

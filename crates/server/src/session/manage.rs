@@ -117,7 +117,16 @@ impl Said<'_> {
 /// Whether a client takes a message with this method for one of the server's own, or of the specification's.
 fn is_own(method: &str) -> bool {
     const OWN: [&str; 11] = [
-        "session", "event", "presence", "gap", "end", "position", "caught_up", "closing", "expiring", "subscribed",
+        "session",
+        "event",
+        "presence",
+        "gap",
+        "end",
+        "position",
+        "caught_up",
+        "closing",
+        "expiring",
+        "subscribed",
         "unsubscribed",
     ];
     method.is_empty() || method.starts_with("rpc.") || OWN.contains(&method)
@@ -174,7 +183,10 @@ fn accepted(body: &serde_json::Value) -> Response<Bytes> {
 
 async fn subscribe(node: &Node, id: Id, deed: Deed, body: &[u8]) -> Result<Response<Bytes>, Problem> {
     let object = std::str::from_utf8(body).ok().and_then(Json::parse).filter(|json| json.as_str().starts_with('{'));
-    let params = object.and_then(Params::new).ok_or_else(|| Code::InvalidJson.because("the body is {\"channel\",\"since\"?}"))?.into_owned();
+    let params = object
+        .and_then(Params::new)
+        .ok_or_else(|| Code::InvalidJson.because("the body is {\"channel\",\"since\"?}"))?
+        .into_owned();
     let done = node.ask_session(id, None, |reply| match deed {
         Deed::Unsubscribe => Ask::Unsubscribe { params, reply },
         _ => Ask::Subscribe { params, reply },

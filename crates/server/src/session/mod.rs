@@ -105,7 +105,7 @@ pub(crate) fn write_place(control: u64, position: &Position, out: &mut Vec<u8>) 
 pub(crate) fn read_place(text: &str, log: &Memory) -> Option<Known> {
     let (control, position) = text.split_once('.')?;
     let position = position.parse::<Position>().ok()?.in_log(log.epoch())?;
-    Some(Known { control: control.parse().ok()?, position: position.min(log.head()) })
+    Some(Known { control: control.parse().ok()?, position: position.min(log.head()), caught_up: false })
 }
 
 /// Whoever opens a session.

@@ -15,6 +15,7 @@ mod limits;
 mod link;
 mod methods;
 mod presence;
+mod seams;
 mod talk;
 mod tokens;
 mod vectors;

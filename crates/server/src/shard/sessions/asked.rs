@@ -34,9 +34,8 @@ impl Shard {
             Ask::Check { attempt, reply } => drop(reply.send(conversation.session.check(attempt))),
             Ask::Up { seq, ack, body, reply } => {
                 if let Some(control) = ack.filter(|ack| *ack <= conversation.session.last_control()) {
-                    conversation.session.acknowledge(control);
                     // Where its events are, that does not say.
-                    conversation.script.acknowledge(Known { control, position: 0 });
+                    self.known(conversation, Known { control, position: 0, caught_up: false });
                 }
                 if body.is_empty() {
                     return drop(reply.send(Ok(None)));

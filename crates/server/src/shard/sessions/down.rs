@@ -253,7 +253,9 @@ impl Shard {
             return;
         }
         conversation.asked = conversation.sent;
-        let payload = [conversation.sent.to_be_bytes(), position.to_be_bytes()].concat();
+        let caught_up = conversation.script.in_past(&conversation.walk).is_none();
+        let numbers = [conversation.sent.to_be_bytes(), position.to_be_bytes()];
+        let payload = [&numbers.concat()[..], &[u8::from(caught_up)]].concat();
         let mut words = Vec::new();
         write::write_ping(&payload, None, &mut words);
         let length = words.len();
@@ -266,16 +268,27 @@ impl Shard {
     /// A pong to one of our pings: everything before the ping has arrived.
     pub(in super::super) fn ponged(&mut self, token: Token, payload: &[u8]) {
         let Some((control, position)) = payload.split_first_chunk::<8>() else { return };
-        let Ok(position) = position.try_into().map(u64::from_be_bytes) else { return };
-        let known = Known { control: u64::from_be_bytes(*control), position };
+        let Some((position, &[caught_up])) = position.split_first_chunk::<8>() else { return };
+        let (control, position) = (u64::from_be_bytes(*control), u64::from_be_bytes(*position));
+        let known = Known { control, position, caught_up: caught_up == 1 };
         let Some(number) = self.sessions.of(token) else { return };
         self.with(number, |shard, conversation| {
             // Pongs may be made up, but nobody has more than was sent.
             if known.control <= conversation.sent && known.position <= shard.node.log.head() {
-                conversation.session.acknowledge(known.control);
-                conversation.script.acknowledge(known);
+                shard.known(conversation, known);
             }
         });
+    }
+
+    /// A client is known to have so much.
+    pub(super) fn known(&mut self, conversation: &mut Conversation, known: Known) {
+        conversation.session.acknowledge(known.control);
+        conversation.script.acknowledge(known);
+        if conversation.script.keep_up(&mut conversation.walk)
+            && let Some(token) = conversation.link.token()
+        {
+            self.place_reader(conversation, token);
+        }
     }
 
     /// The heartbeat of a session's connection: `active` if something was sent since the last. Not in the midst of a
@@ -356,6 +369,9 @@ impl Shard {
                 (false, _) => {}
             }
         }
+        let caught_up = conversation.script.in_past(&conversation.walk).is_none();
+        let position = conversation.walk.place.cursor;
+        conversation.left_at = caught_up.then_some(Known { control: conversation.sent, position, caught_up });
         let Gathered { messages, events, .. } = gathered;
         Page { messages, events, place: conversation.place(&self.node.log), seq: conversation.session.expected() }
     }

@@ -5,6 +5,7 @@ use super::Conversation;
 use crate::session::{Page, Reply, Take, not_found};
 use crate::transport::{Ending, Over, Transport};
 use std::sync::Arc;
+use switchboard_hub::session::Known;
 use switchboard_hub::{Place, Token};
 use switchboard_store::Entry;
 use switchboard_wire::code::Problem;
@@ -79,6 +80,8 @@ impl Shard {
         self.close_link(conversation, Code::StaleAttempt);
         // What was never sent cannot have arrived.
         let known = take.known.filter(|known| known.control <= conversation.session.last_control());
+        let left_at = conversation.left_at.take().filter(|left| Some(Known { caught_up: false, ..*left }) == known);
+        let known = left_at.or(known);
         if let Some(known) = known {
             conversation.session.acknowledge(known.control);
         }

@@ -284,10 +284,10 @@ impl Shard {
             self.deliver_due(token);
             self.take_handed(conversation);
         }
-        if let Some(token) = conversation.link.token() {
-            if conversation.is_at_end() && matches!(conversation.link, Link::Held { .. }) {
-                conversation.walk.place = self.reader_place(token);
-            }
+        if let Link::Held { token, .. } = conversation.link
+            && conversation.is_at_end()
+        {
+            conversation.walk.place = self.reader_place(token);
         }
         let present = self.present(conversation);
         let before = conversation.selection().clone();

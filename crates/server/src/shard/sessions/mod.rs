@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchboard_hub::Token;
 use switchboard_hub::presence::Profile;
-use switchboard_hub::session::{Happening, Script, Session, Walk};
+use switchboard_hub::session::{Happening, Known, Script, Session, Walk};
 use switchboard_store::Entry;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
@@ -137,6 +137,8 @@ struct Conversation {
     sent: u64,
     /// The last one that a ping asked after.
     asked: u64,
+    /// Where the last page left the client, if that was not in the midst of a past: whoever has its place has all of it.
+    left_at: Option<Known>,
     /// Messages up that are held for their turn.
     held: BTreeMap<u64, Vec<Reply<Option<u64>>>>,
     /// Our calls, which are few.
@@ -195,6 +197,7 @@ impl Shard {
             link: Link::None,
             sent: 0,
             asked: 0,
+            left_at: None,
             held: BTreeMap::new(),
             calls: Vec::new(),
             joining: Vec::new(),
@@ -424,7 +427,7 @@ mod tests {
 
     /// What an idle session costs besides its connection and its reader.
     #[test]
-    fn an_idle_session_is_one_block_of_at_most_768_bytes() {
-        assert!(size_of::<Conversation>() <= 768, "{}", size_of::<Conversation>());
+    fn an_idle_session_is_one_block_of_at_most_896_bytes() {
+        assert!(size_of::<Conversation>() <= 896, "{}", size_of::<Conversation>());
     }
 }
