@@ -3,7 +3,9 @@
 use crate::talk::{Talk, Way};
 use serde_json::{Value, json};
 use std::thread;
-use switchboard_testkit::{Server, eventually};
+use std::time::Duration;
+use switchboard_testkit::identity::{MASTER_KEY, bearer, settings, token_for};
+use switchboard_testkit::{Server, config, eventually};
 
 fn call(server: &Server, id: &str, body: &Value) -> switchboard_testkit::Response {
     server.post(&format!("/api/sessions/{id}/call"), &[], body.to_string())
@@ -114,4 +116,40 @@ fn backends_say_subscribe_list_and_end() {
     let closing = rest.last().unwrap();
     assert_eq!((&closing["method"], &closing["params"]["code"]), (&json!("closing"), &json!("session_ended")));
     server.get(&at).expect_problem(404, "not_found");
+}
+
+#[test]
+fn every_session_of_a_user_is_called_and_told() {
+    let mut config = config();
+    config.auth = settings();
+    let server = Server::start(config);
+    let of = |sub: &str| bearer(&token_for(Duration::from_secs(3600), sub, &["**"]));
+    let (ann, bob, master) = (of("ann"), of("bob"), bearer(MASTER_KEY));
+    let fields = [("Authorization", &*ann)];
+    let mut talks = [Way::WebSocket, Way::Sse, Way::Poll].map(|way| Talk::open_with(&server, way, &fields));
+    let mut other = Talk::open_with(&server, Way::WebSocket, &[("Authorization", &*bob)]);
+    let ask = |deed: &str, body: &Value| {
+        let body = body.to_string();
+        let path = format!("/api/users/ann/{deed}");
+        server.request("POST", &path, &[("Authorization", &master)], Some(body.as_bytes()))
+    };
+    let told = ask("notify", &json!({"method": "news", "params": [1]})).expect(202).json();
+    assert_eq!(told, json!({"sessions": 3}));
+    talks.iter_mut().for_each(|talk| assert_eq!(talk.notice("news"), json!([1])));
+    thread::scope(|scope| {
+        let calling = scope.spawn(|| ask("call", &json!({"method": "where"})).expect(200).json());
+        for talk in &mut talks {
+            let called = talk.next();
+            let id = talk.id();
+            talk.reply(&called, &json!(id));
+        }
+        let answers = calling.join().unwrap();
+        let answers = answers["answers"].as_array().unwrap();
+        assert_eq!(answers.len(), 3);
+        assert!(answers.iter().all(|answer| answer["result"] == answer["session"]), "{answers:?}");
+    });
+    let nobody =
+        server.request("POST", "/api/users/eve/call", &[("Authorization", &master)], Some(br#"{"method":"x"}"#));
+    assert_eq!(nobody.expect(200).json(), json!({"answers": []}));
+    other.call("ping", &json!({})).unwrap();
 }
