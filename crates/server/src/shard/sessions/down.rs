@@ -19,6 +19,8 @@ use switchboard_wire::{Form, Message, Notice, form};
 const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
 /// Pieces that it may read in one turn.
 const PIECES: usize = 4;
+/// The part of a session's memory from which on its client is asked whether what is kept for it has arrived.
+const MUCH: usize = 16;
 /// Control messages that are sent at once.
 const CONTROL: usize = 64;
 /// Most that a poll is answered with: messages, and bytes of them, beyond which no more is added.
@@ -236,7 +238,8 @@ impl Shard {
     /// Asks a WebSocket's peer, by a ping, whether what is kept for it has arrived: at each heartbeat, and sooner where
     /// much is kept.
     fn ask_after(&mut self, conversation: &mut Conversation, token: Token) {
-        let much = conversation.session.memory() > self.node.config.session.memory / 4;
+        let kept = conversation.session.memory() + conversation.script.cost();
+        let much = kept > self.node.config.session.memory / MUCH;
         if much && conversation.asked < conversation.sent {
             self.ping(conversation, token);
         }
