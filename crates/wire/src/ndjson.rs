@@ -131,8 +131,6 @@ struct Said<'a> {
     #[serde(borrow, default, deserialize_with = "as_written")]
     data: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    base64: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
     event: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "type")]
     content_type: Option<Cow<'a, str>>,
@@ -140,6 +138,9 @@ struct Said<'a> {
     key: Option<String>,
     #[serde(default = "yes")]
     echo: bool,
+    /// By name alone: the last, so that what is given by position is the data.
+    #[serde(borrow, default)]
+    base64: Option<Cow<'a, str>>,
 }
 
 fn yes() -> bool {
@@ -173,8 +174,7 @@ pub struct Publish {
 }
 
 /// Reads the params of a session's `publish`:
-/// `{"channel","data"|"base64","event"?,"type"?,"key"?,"echo"?}`, or their values in this order, with `base64` after
-/// `data`.
+/// `{"channel","data"|"base64","event"?,"type"?,"key"?,"echo"?}`, or their values in this order, with `data`.
 pub fn parse_publish(params: &str) -> Result<Publish, Problem> {
     let said: Said<'_> = serde_json::from_str(params).map_err(|error| {
         let text = error.to_string();

@@ -76,6 +76,8 @@ fn a_client_publishes_and_need_not_hear_itself() {
         talk.call("publish", &json!({ "channel": "a", "base64": "AAE=", "event": "typed" })).unwrap();
         let event = talk.notice("event");
         assert_eq!((&event["base64"], &event["event"]), (&json!("AAE="), &json!("typed")), "{way:?}");
+        talk.call("publish", &json!(["b", { "n": 2 }, "typed"])).unwrap();
+        assert_eq!(server.page("/channels/b")["events"][0]["event"], "typed", "by position");
         let page = server.page("/channels/a");
         assert_eq!(page["events"].as_array().unwrap().len(), 3);
     }
