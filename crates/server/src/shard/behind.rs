@@ -8,7 +8,7 @@ use switchboard_store::{Budget, Cursor, Found, Read};
 use switchboard_wire::{Form, Message, Notice, form};
 
 /// What one laggard may read at once.
-const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
+pub(super) const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
 /// Laggards served in one turn: their share of it, whatever the ring brings.
 const LAGGARDS_PER_TURN: usize = 4;
 
@@ -92,11 +92,11 @@ impl Shard {
     }
 }
 
-fn at(cursor: Cursor) -> Place {
+pub(super) fn at(cursor: Cursor) -> Place {
     Place { cursor: cursor.seq, floor: cursor.floor }
 }
 
-fn encode(found: &Found, form: Form) -> form::Encoded {
+pub(super) fn encode(found: &Found, form: Form) -> form::Encoded {
     match &found.what {
         Read::Event(entry) => entry.encoded(form),
         Read::Gap(gap) => form::notice(&Notice::Gap(gap.clone()), form),

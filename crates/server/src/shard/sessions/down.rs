@@ -1,5 +1,6 @@
 //! What goes down: control messages and events, dealt as the session's script says.
 
+use super::super::behind::{PIECE, at, encode};
 use super::super::{Shard, Slot};
 use super::Conversation;
 use super::link::Link;
@@ -10,13 +11,11 @@ use std::mem;
 use std::sync::Arc;
 use switchboard_hub::session::{Known, Piece, Step};
 use switchboard_hub::{Due, Place, Token};
-use switchboard_store::{Budget, Cursor, Entry, Found, Memory, Read};
+use switchboard_store::{Cursor, Entry, Found, Memory, Read};
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::write;
-use switchboard_wire::{Form, Message, Notice, form};
+use switchboard_wire::{Form, Message, Notice, Position, form};
 
-/// What one session may read of the log at once.
-const PIECE: Budget = Budget { items: 64, bytes: 256 << 10 };
 /// Pieces that it may read in one turn.
 const PIECES: usize = 4;
 /// The part of a session's memory from which on its client is asked whether what is kept for it has arrived.
@@ -92,9 +91,7 @@ impl Shard {
             .map(|(number, text)| {
                 let mut words = Vec::new();
                 if held.transport.has_places() {
-                    words.extend_from_slice(b"id: ");
-                    write_place(number, &position, &mut words);
-                    words.push(b'\n');
+                    words = id_line(number, &position);
                 }
                 words.extend_from_slice(&form::message(text, plain).payload());
                 held.wrap(&form::verbatim(&words, plain))
@@ -133,7 +130,7 @@ impl Shard {
         let mut out: Vec<Message> = Vec::with_capacity(found.items.len() * per_item);
         for item in &found.items {
             if held.transport.has_places() {
-                let id = id_line(conversation.sent, &self.node.log, item);
+                let id = id_of(conversation.sent, &self.node.log, item);
                 out.push(held.wrap(&form::verbatim(&id, form)));
             }
             out.push(held.wrap(&encode(item, form)));
@@ -202,16 +199,11 @@ impl Shard {
         let items = self.readers.pass().items(due.run);
         let mut out = Vec::with_capacity(2 * items.len());
         for item in items {
-            let mut words = Vec::new();
-            match self.batch.event(*item) {
-                Some(entry) if !entry.event().resumable => {}
-                _ => {
-                    words.extend_from_slice(b"id: ");
-                    write_place(control, &self.node.log.position(self.batch.seq(*item)), &mut words);
-                    words.push(b'\n');
-                }
-            }
-            out.push(held.wrap(&form::verbatim(&words, form)));
+            let id = match self.batch.event(*item) {
+                Some(entry) if !entry.event().resumable => Vec::new(),
+                _ => id_line(control, &self.node.log.position(self.batch.seq(*item))),
+            };
+            out.push(held.wrap(&form::verbatim(&id, form)));
             match self.batch.message(*item, (form, held.sink.chunked)) {
                 Some(message) => out.push(message),
                 None => {
@@ -319,9 +311,7 @@ impl Shard {
         let (form, position) = (held.transport.form(), self.node.log.position(cursor));
         let mut words = Vec::new();
         if held.transport.has_places() {
-            words.extend_from_slice(b"id: ");
-            write_place(conversation.sent, &position, &mut words);
-            words.push(b'\n');
+            words = id_line(conversation.sent, &position);
         }
         words.extend_from_slice(&form::notice(&Notice::Position(position), form).payload());
         let message = held.wrap(&form::verbatim(&words, form));
@@ -438,18 +428,20 @@ fn read(log: &Memory, now: u64, selection: &Selection, place: Place, upto: u64, 
     lot
 }
 
-fn at(cursor: Cursor) -> Place {
-    Place { cursor: cursor.seq, floor: cursor.floor }
+/// The `id:` line of a block, which is the place after it.
+fn id_line(control: u64, position: &Position) -> Vec<u8> {
+    let mut line = Vec::from(b"id: ");
+    write_place(control, position, &mut line);
+    line.push(b'\n');
+    line
 }
 
-fn id_line(control: u64, log: &Memory, found: &Found) -> Vec<u8> {
-    let mut words = Vec::new();
-    if !matches!(&found.what, Read::Event(entry) if !entry.event().resumable) {
-        words.extend_from_slice(b"id: ");
-        write_place(control, &log.position(found.cursor.seq), &mut words);
-        words.push(b'\n');
+/// The same for what was found in the log. What is no place to go on from has none.
+fn id_of(control: u64, log: &Memory, found: &Found) -> Vec<u8> {
+    match &found.what {
+        Read::Event(entry) if !entry.event().resumable => Vec::new(),
+        _ => id_line(control, &log.position(found.cursor.seq)),
     }
-    words
 }
 
 /// The form without compression: for what one client alone is sent.
@@ -464,9 +456,7 @@ fn plain(form: Form) -> Form {
 /// have one.
 fn caught_up(control: u64, log: &Memory, step: &Step) -> (Vec<u8>, Vec<u8>) {
     let position = log.position(step.onward);
-    let mut id = Vec::from(b"id: ");
-    write_place(control, &position, &mut id);
-    id.push(b'\n');
+    let id = id_line(control, &position);
     let selection = step.past.as_ref().map(|(selection, _)| selection);
     let names: Vec<String> = selection.map(|selection| names(selection)).unwrap_or_default();
     let channel = match &names[..] {
@@ -481,12 +471,4 @@ fn caught_up(control: u64, log: &Memory, step: &Step) -> (Vec<u8>, Vec<u8>) {
 /// What a selection names, as text.
 pub(super) fn names(Selection { channels, patterns }: &Selection) -> Vec<String> {
     channels.iter().map(ToString::to_string).chain(patterns.iter().map(ToString::to_string)).collect()
-}
-
-fn encode(found: &Found, form: Form) -> form::Encoded {
-    match &found.what {
-        Read::Event(entry) => entry.encoded(form),
-        Read::Gap(gap) => form::notice(&Notice::Gap(gap.clone()), form),
-        Read::End(channel) => form::notice(&Notice::End { channel: channel.clone() }, form),
-    }
 }

@@ -257,7 +257,7 @@ impl Shard {
 }
 
 impl Shard {
-    /// Lets a session begin again to read: its selection has changed, and what was on its way is delivered.
+    /// Delivers what a connection is still due of the present pass.
     pub(super) fn deliver_due(&mut self, token: Token) {
         for due in self.readers.take_due(token) {
             self.deliver(due);
