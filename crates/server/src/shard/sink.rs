@@ -1,17 +1,12 @@
-//! A socket that is only ever written whole messages.
+//! A way to a peer that is only ever written whole messages.
 
 use super::batch::Joined;
-use crate::listen::USER_TIMEOUT;
-use bytes::{Buf, Bytes};
-use mio::net::TcpStream;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use super::carrier::{Carrier, SLICES};
+use bytes::{Buf, Bytes, BytesMut};
+use std::io::{self, ErrorKind};
 use std::slice;
-use std::time::Duration;
 use switchboard_wire::Message;
 use switchboard_wire::gzip::{Sum, Total};
-
-/// Most messages in one write: well under the kernel's limit of 1024 slices.
-const SLICES: usize = 64;
 
 /// Control bytes that wait for a peer that does not read: beyond this the shard stops reading it.
 pub(crate) const CONTROL_LIMIT: usize = 16 << 10;
@@ -22,7 +17,7 @@ pub(crate) const CONTROL_LIMIT: usize = 16 << 10;
 /// slow peer costs one message and a cursor, not a queue. Control bytes (pongs, notices of the connection itself)
 /// wait in a small outbox behind the unfinished message. While the peer keeps up, neither exists.
 pub(crate) struct Sink {
-    socket: TcpStream,
+    carrier: Carrier,
     /// Messages are chunks of the chunked coding.
     pub(crate) chunked: bool,
     /// Something was sent since the last heartbeat.
@@ -35,17 +30,17 @@ pub(crate) struct Sink {
 #[derive(Default)]
 struct Backlog {
     unfinished: Bytes,
-    control: Vec<u8>,
+    control: BytesMut,
 }
 
 impl Sink {
-    pub(crate) fn new(socket: TcpStream, chunked: bool, total: Option<Total>) -> Sink {
+    pub(crate) fn new(carrier: Carrier, chunked: bool, total: Option<Total>) -> Sink {
         // What opens the stream is news enough until the first heartbeat.
-        Sink { socket, chunked, active: true, backlog: None, total: total.map(Box::new) }
+        Sink { carrier, chunked, active: true, backlog: None, total: total.map(Box::new) }
     }
 
-    pub(crate) fn socket(&mut self) -> &mut TcpStream {
-        &mut self.socket
+    pub(crate) fn carrier(&mut self) -> &mut Carrier {
+        &mut self.carrier
     }
 
     /// Whether something waits for the peer to read.
@@ -110,7 +105,7 @@ impl Sink {
 
     fn take_joined(&mut self, joined: &Joined) -> io::Result<usize> {
         let Joined { bytes, ends } = joined;
-        let written = match retry(|| self.socket.write(bytes)) {
+        let written = match self.carrier.write(bytes) {
             Ok(written) if written == bytes.len() => return Ok(ends.len()),
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => written,
@@ -146,21 +141,12 @@ impl Sink {
     /// The socket is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
     /// bytes takes them for the same, so it is lifted meanwhile.
     fn block(&mut self, unfinished: Bytes) {
-        self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
-        self.limit_silence(None);
-    }
-
-    fn limit_silence(&self, limit: Option<Duration>) {
-        // Only a socket that is gone refuses this, and then the next write says so.
-        let _ = socket2::SockRef::from(&self.socket).set_tcp_user_timeout(limit);
+        self.backlog = Some(Box::new(Backlog { unfinished, control: BytesMut::new() }));
+        self.carrier.limit_silence(false);
     }
 
     fn write(&mut self, batch: &[Message]) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        for (slice, message) in slices.iter_mut().zip(batch) {
-            *slice = IoSlice::new(&message.bytes);
-        }
-        match retry(|| self.socket.write_vectored(&slices[..batch.len()])) {
+        match self.carrier.write_batch(batch) {
             Ok(0) if batch.iter().any(|message| !message.bytes.is_empty()) => Err(ErrorKind::WriteZero.into()),
             other => other,
         }
@@ -182,13 +168,12 @@ impl Sink {
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let Some(mut backlog) = self.backlog.take() else { return Ok(true) };
         while !backlog.unfinished.is_empty() || !backlog.control.is_empty() {
-            let of_control = backlog.unfinished.is_empty();
-            let waiting: &[u8] = if of_control { &backlog.control } else { &backlog.unfinished };
-            match self.socket.write(waiting) {
+            if backlog.unfinished.is_empty() {
+                backlog.unfinished = backlog.control.split().freeze();
+            }
+            match self.carrier.write(&backlog.unfinished) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) if of_control => drop(backlog.control.drain(..written)),
                 Ok(written) => backlog.unfinished.advance(written),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.backlog = Some(backlog);
                     return Ok(false);
@@ -196,18 +181,8 @@ impl Sink {
                 Err(error) => return Err(error),
             }
         }
-        self.limit_silence(Some(USER_TIMEOUT));
+        self.carrier.limit_silence(true);
         Ok(true)
-    }
-}
-
-/// Calls again what a signal interrupted.
-fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match write() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
-        }
     }
 }
 
@@ -222,7 +197,7 @@ mod tests {
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        (Sink::new(TcpStream::from_std(socket), false, None), peer)
+        (Sink::new(Carrier::Plain(mio::net::TcpStream::from_std(socket)), false, None), peer)
     }
 
     #[test]
@@ -254,9 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_sink_is_a_socket_and_two_pointers() {
-        // A debugging build's socket is larger.
-        let socket_and_flags = (size_of::<TcpStream>() + 4).next_multiple_of(8);
-        assert_eq!(size_of::<Sink>(), socket_and_flags + 16);
+    fn an_idle_sink_is_a_carrier_and_two_pointers() {
+        assert_eq!(size_of::<Carrier>(), 16);
+        assert_eq!(size_of::<Sink>(), 16 + 8 + 16);
     }
 }
