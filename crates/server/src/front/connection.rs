@@ -43,7 +43,7 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
         Ended::Held(answer, connection) => {
             let (socket, received) = connection.into_parts();
             let Ok(socket) = socket.into_std() else { return };
-            let carrier = Carrier::Plain(mio::net::TcpStream::from_std(socket));
+            let carrier = Carrier::plain(socket);
             let adopted = Adopted { carrier, received: received.into(), answer: *answer, admission: Some(admission) };
             hand_over(adopted, &node, &shard);
             bell.notify_one();

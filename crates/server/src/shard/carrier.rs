@@ -1,10 +1,9 @@
-//! What the bytes of a stream leave and arrive by.
+//! What takes a subscriber's bytes to its peer.
 
-use crate::listen::USER_TIMEOUT;
 use crate::listen::http2::{HeldStream, Signals};
 use bytes::Bytes;
 use mio::net::TcpStream;
-use mio::{Interest, Registry};
+use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
@@ -14,37 +13,46 @@ use switchboard_wire::Message;
 /// Most messages in one write: well under the kernel's limit of 1024 slices.
 pub(super) const SLICES: usize = 64;
 
-/// A way to a peer. None of them waits: what it does not take at once is `WouldBlock`, and it is told when there is room.
+/// A connection that is held open, by how it is carried. Nothing here blocks.
+///
+/// A carrier takes bytes and is done with them, or it takes fewer and its sink keeps the rest. What it has taken, and
+/// could not send on yet, it keeps itself: then it is *clogged* until [`Carrier::flush`] says otherwise.
 pub(crate) enum Carrier {
-    /// A socket of its own.
     Plain(TcpStream),
-    /// A stream among others of an HTTP/2 connection.
+    /// One stream of an HTTP/2 connection.
     Stream(Box<HeldStream>),
 }
 
 impl Carrier {
-    /// From here on the shard is told under this token what becomes of it.
-    pub(super) fn register(&mut self, registry: &Registry, signals: &Arc<Signals>, token: usize) -> io::Result<()> {
+    /// A socket that is not blocking.
+    pub(crate) fn plain(socket: std::net::TcpStream) -> Carrier {
+        Carrier::Plain(TcpStream::from_std(socket))
+    }
+
+    /// Has the poll tell, under this token, when there is more to read or room to write; what has no descriptor is told of
+    /// among the signals.
+    pub(super) fn register(&mut self, registry: &Registry, signals: &Arc<Signals>, token: Token) -> io::Result<()> {
         match self {
-            Carrier::Plain(socket) => {
-                registry.register(socket, mio::Token(token), Interest::READABLE | Interest::WRITABLE)
-            }
+            Carrier::Plain(socket) => registry.register(socket, token, Interest::READABLE | Interest::WRITABLE),
             Carrier::Stream(stream) => {
-                stream.attach(signals, token as u32);
+                stream.attach(signals, token.0 as u32);
                 Ok(())
             }
         }
     }
 
-    /// Writes what it takes of these bytes.
+    /// Takes the first of these bytes, at least one if there is any.
     pub(super) fn write(&mut self, bytes: &Bytes) -> io::Result<usize> {
         match self {
-            Carrier::Plain(socket) => retry(|| socket.write(bytes)),
+            Carrier::Plain(socket) => match retry(|| socket.write(bytes)) {
+                Ok(0) if !bytes.is_empty() => Err(ErrorKind::WriteZero.into()),
+                other => other,
+            },
             Carrier::Stream(stream) => stream.write(bytes),
         }
     }
 
-    /// Writes what it takes of at most [`SLICES`] messages.
+    /// Takes the first bytes of these messages, which are at most [`SLICES`].
     pub(super) fn write_batch(&mut self, batch: &[Message]) -> io::Result<usize> {
         match self {
             Carrier::Plain(socket) => {
@@ -52,47 +60,65 @@ impl Carrier {
                 for (slice, message) in slices.iter_mut().zip(batch) {
                     *slice = IoSlice::new(&message.bytes);
                 }
-                retry(|| socket.write_vectored(&slices[..batch.len()]))
+                match retry(|| socket.write_vectored(&slices[..batch.len()])) {
+                    Ok(0) if batch.iter().any(|message| !message.bytes.is_empty()) => Err(ErrorKind::WriteZero.into()),
+                    other => other,
+                }
             }
             Carrier::Stream(stream) => {
-                let mut written = 0;
-                for message in batch {
-                    match stream.write(&message.bytes) {
-                        Ok(length) if length < message.bytes.len() => return Ok(written + length),
-                        Ok(length) => written += length,
-                        Err(error) if error.kind() == ErrorKind::WouldBlock && written > 0 => return Ok(written),
+                let mut taken = 0;
+                for Message { bytes, .. } in batch {
+                    match stream.write(bytes) {
+                        Ok(written) if written == bytes.len() => taken += written,
+                        Ok(written) => return Ok(taken + written),
+                        Err(error) if error.kind() == ErrorKind::WouldBlock && taken > 0 => return Ok(taken),
                         Err(error) => return Err(error),
                     }
                 }
-                Ok(written)
+                Ok(taken)
             }
         }
     }
 
-    /// Reads what the peer has said.
-    pub(super) fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+    /// Whether it has taken bytes that it could not send on yet.
+    pub(super) fn is_clogged(&self) -> bool {
         match self {
-            Carrier::Plain(socket) => socket.read(out),
-            Carrier::Stream(stream) => stream.read(out),
+            Carrier::Plain(_) | Carrier::Stream(_) => false,
         }
     }
 
-    /// Says that nothing more is written.
-    pub(super) fn shutdown(&mut self) -> io::Result<()> {
+    /// Sends on what it has taken. `true` if nothing of that waits any more.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Carrier::Plain(_) | Carrier::Stream(_) => Ok(true),
+        }
+    }
+
+    /// What the peer said; nothing once it has ended its side.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Carrier::Plain(socket) => retry(|| socket.read(into)),
+            Carrier::Stream(stream) => stream.read(into),
+        }
+    }
+
+    /// Says that what was sent was all and nothing was cut off, where closing does not say so by itself. The connection
+    /// is dropped next.
+    pub(super) fn end(&mut self) {
+        match self {
+            Carrier::Plain(_) => {}
+            Carrier::Stream(stream) => stream.complete = true,
+        }
+    }
+
+    /// Sends nothing any more, and still hears.
+    pub(super) fn hang_up(&mut self) -> io::Result<()> {
         match self {
             Carrier::Plain(socket) => socket.shutdown(Shutdown::Write),
             Carrier::Stream(stream) => stream.finish(),
         }
     }
 
-    /// All was said that was to be: a stream that is dropped from here on ends, and does not break off.
-    pub(super) fn complete(&mut self) {
-        if let Carrier::Stream(stream) = self {
-            stream.complete = true;
-        }
-    }
-
-    /// Where the peer is, if the carrier knows.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         match self {
             Carrier::Plain(socket) => socket.peer_addr().ok().map(|peer| peer.ip()),
@@ -100,20 +126,23 @@ impl Carrier {
         }
     }
 
-    /// Whether a peer that acknowledges nothing is given up after a while, as long as it is not known to have stopped
-    /// reading.
-    pub(super) fn limit_silence(&self, limited: bool) {
-        let Carrier::Plain(socket) = self else { return };
-        let limit: Option<Duration> = limited.then_some(USER_TIMEOUT);
-        // Only a socket that is gone refuses this, and then the next write says so.
-        let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(limit);
+    /// How long bytes may go unacknowledged before the peer counts as gone.
+    pub(super) fn limit_silence(&self, limit: Option<Duration>) {
+        match self {
+            Carrier::Plain(socket) => {
+                // Only a socket that is gone refuses this, and then the next write says so.
+                let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(limit);
+            }
+            // The connection has a limit of its own.
+            Carrier::Stream(_) => {}
+        }
     }
 }
 
 /// Calls again what a signal interrupted.
-fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        match write() {
+        match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             other => return other,
         }

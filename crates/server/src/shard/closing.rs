@@ -60,7 +60,7 @@ impl Shard {
         }
         let (who, peer) = match self.guests.who(token) {
             Some((identity, address)) => (identity.to_string(), Some(address)),
-            None => (Identity::default().to_string(), held.sink.carrier().peer()),
+            None => (Identity::default().to_string(), held.sink.peer()),
         };
         let peer = peer.map(|peer| peer.to_string());
         let selection = self.readers.selection(token);
@@ -100,9 +100,9 @@ impl Shard {
         }
         let done = !held.transport.is_websocket() || held.peer_closed;
         if done && held.complete {
-            held.sink.carrier().complete();
+            held.sink.end();
         }
-        if done || (held.hang_up && held.sink.carrier().shutdown().is_err()) {
+        if done || (held.hang_up && held.sink.hang_up().is_err()) {
             self.remove(token);
         }
     }

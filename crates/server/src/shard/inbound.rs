@@ -45,7 +45,7 @@ impl Shard {
             if held.paused {
                 return;
             }
-            match held.sink.carrier().read(scratch) {
+            match held.sink.read(scratch) {
                 // A peer that closes its side is gone: there is no half-closed subscriber.
                 Ok(0) => return self.remove(token),
                 Ok(length) => self.hear(token, &mut scratch[..length]),

@@ -10,7 +10,7 @@
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sessions`]: conversations, whose way down a connection may be;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
-//! - [`sink`]: the write side of a socket; [`driver`]: the thread.
+//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread.
 
 mod batch;
 mod beat;
@@ -183,7 +183,7 @@ impl Shard {
         admission: Option<Admission>,
     ) -> std::io::Result<()> {
         let token = self.slots.vacant_key();
-        carrier.register(&self.registry, &self.signals, token)?;
+        carrier.register(&self.registry, &self.signals, mio::Token(token))?;
         self.serial = self.serial.wrapping_add(1);
         self.node.figures.shard(self.index).opened(answer.transport);
         let token = token as Token;

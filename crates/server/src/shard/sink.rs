@@ -1,10 +1,12 @@
-//! A way to a peer that is only ever written whole messages.
+//! A connection that is only ever written whole messages.
 
 use super::batch::Joined;
 use super::carrier::{Carrier, SLICES};
-use bytes::{Buf, Bytes, BytesMut};
+use crate::listen::USER_TIMEOUT;
+use bytes::{Buf, Bytes};
 use std::io::{self, ErrorKind};
-use std::slice;
+use std::net::IpAddr;
+use std::{mem, slice};
 use switchboard_wire::Message;
 use switchboard_wire::gzip::{Sum, Total};
 
@@ -30,7 +32,7 @@ pub(crate) struct Sink {
 #[derive(Default)]
 struct Backlog {
     unfinished: Bytes,
-    control: BytesMut,
+    control: Vec<u8>,
 }
 
 impl Sink {
@@ -39,8 +41,26 @@ impl Sink {
         Sink { carrier, chunked, active: true, backlog: None, total: total.map(Box::new) }
     }
 
-    pub(crate) fn carrier(&mut self) -> &mut Carrier {
-        &mut self.carrier
+    /// What the peer said; nothing once it has ended its side.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.carrier.read(into);
+        // What was heard may ask for an answer of the carrier itself.
+        self.note_clogged();
+        read
+    }
+
+    /// Says that what was sent was all; see [`Carrier::end`].
+    pub(crate) fn end(&mut self) {
+        self.carrier.end();
+    }
+
+    /// Sends nothing any more, and still hears.
+    pub(crate) fn hang_up(&mut self) -> io::Result<()> {
+        self.carrier.hang_up()
+    }
+
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.carrier.peer()
     }
 
     /// Whether something waits for the peer to read.
@@ -68,7 +88,7 @@ impl Sink {
         let mut taken = 0;
         while taken < messages.len() {
             let batch = &messages[taken..messages.len().min(taken + SLICES)];
-            let mut written = match self.write(batch) {
+            let mut written = match self.carrier.write_batch(batch) {
                 Ok(written) => written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.block(Bytes::new());
@@ -86,6 +106,9 @@ impl Sink {
                 }
                 written -= bytes.len();
                 taken += 1;
+            }
+            if self.note_clogged() {
+                break;
             }
         }
         Ok(taken)
@@ -106,8 +129,10 @@ impl Sink {
     fn take_joined(&mut self, joined: &Joined) -> io::Result<usize> {
         let Joined { bytes, ends } = joined;
         let written = match self.carrier.write(bytes) {
-            Ok(written) if written == bytes.len() => return Ok(ends.len()),
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) if written == bytes.len() => {
+                self.note_clogged();
+                return Ok(ends.len());
+            }
             Ok(written) => written,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
@@ -138,18 +163,20 @@ impl Sink {
         Some(total)
     }
 
-    /// The socket is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
+    /// The carrier is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
     /// bytes takes them for the same, so it is lifted meanwhile.
     fn block(&mut self, unfinished: Bytes) {
-        self.backlog = Some(Box::new(Backlog { unfinished, control: BytesMut::new() }));
-        self.carrier.limit_silence(false);
+        self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
+        self.carrier.limit_silence(None);
     }
 
-    fn write(&mut self, batch: &[Message]) -> io::Result<usize> {
-        match self.carrier.write_batch(batch) {
-            Ok(0) if batch.iter().any(|message| !message.bytes.is_empty()) => Err(ErrorKind::WriteZero.into()),
-            other => other,
+    /// Blocks where the carrier has taken what it cannot send yet.
+    fn note_clogged(&mut self) -> bool {
+        let clogged = self.carrier.is_clogged();
+        if clogged && self.backlog.is_none() {
+            self.block(Bytes::new());
         }
+        clogged
     }
 
     /// Sends control bytes, behind what is unfinished.
@@ -164,25 +191,35 @@ impl Sink {
 
     /// Sends what waits. `true` if nothing waits any more.
     ///
-    /// The socket is edge-triggered, so this is worth calling only once it became writable.
+    /// The poll is edge-triggered, so this is worth calling only once the carrier may take more.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let Some(mut backlog) = self.backlog.take() else { return Ok(true) };
-        while !backlog.unfinished.is_empty() || !backlog.control.is_empty() {
+        let done = self.send_on(&mut backlog);
+        match done {
+            Ok(true) => self.carrier.limit_silence(Some(USER_TIMEOUT)),
+            Ok(false) => self.backlog = Some(backlog),
+            Err(_) => {}
+        }
+        done
+    }
+
+    fn send_on(&mut self, backlog: &mut Backlog) -> io::Result<bool> {
+        loop {
+            if !self.carrier.flush()? {
+                return Ok(false);
+            }
             if backlog.unfinished.is_empty() {
-                backlog.unfinished = backlog.control.split().freeze();
+                backlog.unfinished = mem::take(&mut backlog.control).into();
+            }
+            if backlog.unfinished.is_empty() {
+                return Ok(true);
             }
             match self.carrier.write(&backlog.unfinished) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => backlog.unfinished.advance(written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.backlog = Some(backlog);
-                    return Ok(false);
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        self.carrier.limit_silence(true);
-        Ok(true)
     }
 }
 
@@ -197,7 +234,7 @@ mod tests {
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        (Sink::new(Carrier::Plain(mio::net::TcpStream::from_std(socket)), false, None), peer)
+        (Sink::new(Carrier::plain(socket), false, None), peer)
     }
 
     #[test]
@@ -229,8 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_sink_is_a_carrier_and_two_pointers() {
-        assert_eq!(size_of::<Carrier>(), 16);
-        assert_eq!(size_of::<Sink>(), 16 + 8 + 16);
+    fn an_idle_sink_is_a_carrier_two_flags_and_two_pointers() {
+        assert_eq!(size_of::<Sink>(), (size_of::<Carrier>() + 2).next_multiple_of(8) + 16);
+        // A socket, or a pointer to what carries it otherwise. A debugging build's socket is larger.
+        let socket = size_of::<mio::net::TcpStream>();
+        assert!(size_of::<Carrier>() <= socket.next_multiple_of(8) + 8, "{}", size_of::<Carrier>());
     }
 }
