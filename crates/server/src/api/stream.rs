@@ -137,11 +137,15 @@ impl Writer<'_> {
                     piece = body.piece(Pace::Unhurried) => piece,
                 }
             };
+            let line = reader.line();
             let outcome = match &piece {
                 Ok(Some(bytes)) => reader.read(bytes, message, &mut |line, draft| self.add(line, draft)),
                 Ok(None) => reader.last(message, &mut |line, draft| self.add(line, draft)),
                 Err(error) => Err(Failure { line: reader.line(), problem: error.problem() }),
             };
+            if reader.line() > line {
+                body.passed_on();
+            }
             // Lines before a bad one count.
             self.flush()?;
             outcome?;

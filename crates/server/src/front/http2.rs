@@ -3,7 +3,7 @@
 use super::connection::hand_over;
 use super::{Client, Front, Outcome};
 use crate::listen::http1::{Head, Settings};
-use crate::listen::http2::{self, Exchange, Limits};
+use crate::listen::http2::{self, Exchange, Intake, Limits};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, SharedShard};
 use bytes::Bytes;
@@ -21,6 +21,10 @@ use switchboard_wire::code::Problem;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+
+/// Bytes of answers that a connection has not taken: while there are more, its further requests wait. An answer that no
+/// progress is made with is given up after the limit of bodies.
+const UNTAKEN: usize = 4 << 20;
 
 /// Serves a connection until both sides are done with it. Its streams that are held stay with their shards meanwhile.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -43,6 +47,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         address: client.address,
         refused,
         running: Rc::default(),
+        intake: Rc::default(),
+        untaken: Rc::default(),
         is_first: Cell::new(true),
     };
     // The place of an address is the connection's, however many streams it has.
@@ -60,6 +66,8 @@ struct Requests {
     refused: Option<Code>,
     /// Requests that are being answered.
     running: Rc<Cell<u32>>,
+    intake: Rc<Intake>,
+    untaken: Rc<Untaken>,
     is_first: Cell<bool>,
 }
 
@@ -108,7 +116,7 @@ impl Requests {
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
         let place = Place::take(&self.running);
-        let (head, exchange) = Exchange::new(request, respond, self.settings.clone());
+        let (head, exchange) = Exchange::new(request, respond, self.settings.clone(), &self.intake);
         let front = Front {
             connection: exchange,
             node: self.node.clone(),
@@ -120,9 +128,10 @@ impl Requests {
         if let (Ok(head), true) = (&head, self.is_first.take()) {
             front.notice_proxy(head);
         }
-        let bell = self.bell.clone();
+        let (bell, untaken) = (self.bell.clone(), self.untaken.clone());
         tokio::task::spawn_local(async move {
-            front.answer_one(head, &bell).await;
+            untaken.room().await;
+            front.answer_one(head, &untaken, &bell).await;
             drop(place);
         });
     }
@@ -130,17 +139,20 @@ impl Requests {
 
 impl Front<Exchange> {
     /// Answers the request, or lets a shard hold its answer open.
-    async fn answer_one(mut self, head: Result<Head, Problem>, bell: &Notify) {
+    async fn answer_one(mut self, head: Result<Head, Problem>, untaken: &Untaken, bell: &Notify) {
         let outcome = match head {
             Ok(head) => self.handle(head).await,
             Err(problem) => Outcome::Respond(self.problem(&problem)),
         };
         match outcome {
             Outcome::Gone => {}
-            Outcome::Respond(response) => match self.connection.respond(response).await {
-                Ok(sizes) => self.count_read(sizes),
-                Err(error) => tracing::debug!(%error, "an answer was not taken"),
-            },
+            Outcome::Respond(response) => {
+                let _waits = untaken.add(response.body().len());
+                match self.connection.respond(response).await {
+                    Ok(sizes) => self.count_read(sizes),
+                    Err(error) => tracing::debug!(%error, "an answer was not taken"),
+                }
+            }
             Outcome::Hold(mut answer) => {
                 let Some(parts) = answer.fields.take() else { return };
                 let hears = answer.transport.is_websocket();
@@ -167,5 +179,39 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
+    }
+}
+
+/// What one connection has been answered and has not taken.
+#[derive(Default)]
+struct Untaken {
+    bytes: Cell<usize>,
+    less: Notify,
+}
+
+impl Untaken {
+    /// Returns once there is room for another answer.
+    async fn room(&self) {
+        while self.bytes.get() > UNTAKEN {
+            self.less.notified().await;
+        }
+    }
+
+    fn add(&self, bytes: usize) -> Waiting<'_> {
+        self.bytes.set(self.bytes.get() + bytes);
+        Waiting { untaken: self, bytes }
+    }
+}
+
+/// An answer that waits to be taken, until dropped.
+struct Waiting<'a> {
+    untaken: &'a Untaken,
+    bytes: usize,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.untaken.bytes.set(self.untaken.bytes.get() - self.bytes);
+        self.untaken.less.notify_waiters();
     }
 }

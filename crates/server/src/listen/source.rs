@@ -27,6 +27,9 @@ pub trait BodySource {
         std::future::pending()
     }
 
+    /// Nothing of what came so far is held any more. A body that nobody tells this is held whole, for all its source knows.
+    fn passed_on(&mut self) {}
+
     /// Bytes that are certain to come still, as far as the peer has said: all of them, or the rest of a chunk.
     fn expected(&self) -> u64;
 }

@@ -1,6 +1,7 @@
 //! One request and its answer.
 
 use super::head;
+use super::intake::{Intake, Share};
 use super::stream::HeldStream;
 use crate::alarm::Alarm;
 use crate::listen::http1::{Framing, Head, Settings, response};
@@ -13,6 +14,7 @@ use http::response::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use switchboard_wire::code::Problem;
 
@@ -27,6 +29,8 @@ pub(crate) struct Exchange {
     alarm: Alarm,
     /// Bytes of the body that are to come, where the client has said how many.
     left: Option<u64>,
+    /// What of the body is held, while it is collected.
+    share: Share,
     /// The client waits to be told to go on before it sends the body.
     expects_continue: bool,
     headless: bool,
@@ -37,6 +41,7 @@ impl Exchange {
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
         settings: Arc<Settings>,
+        intake: &Rc<Intake>,
     ) -> (Result<Head, Problem>, Exchange) {
         let headless = request.method() == Method::HEAD;
         let (head, body) = head::read(request);
@@ -47,11 +52,12 @@ impl Exchange {
             Err(_) => (None, false),
         };
         let alarm = Alarm::default();
-        (head, Exchange { body, respond, settings, alarm, left, expects_continue, headless })
+        (head, Exchange { body, respond, settings, alarm, left, share: intake.share(), expects_continue, headless })
     }
 
     /// Answers, and returns how many bytes the head's fields and the body have. A body that was not read is not waited for.
     pub(crate) async fn respond(&mut self, response: Response<Bytes>) -> io::Result<(usize, usize)> {
+        self.share.clear();
         let (mut parts, mut body) = response.into_parts();
         if !response::is_bare(parts.status) {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -112,6 +118,11 @@ impl BodySource for Exchange {
             // A client that has gone is found out by what comes next.
             let _ = self.respond.send_informational(response);
         }
+        match pace {
+            Pace::Steady => self.share.room().await,
+            // Between two events nothing is held.
+            Pace::Unhurried => self.share.clear(),
+        }
         loop {
             let data = match pace {
                 Pace::Steady => self.alarm.within(self.settings.body, |cx| self.body.poll_data(cx)).await,
@@ -127,6 +138,7 @@ impl BodySource for Exchange {
             };
             // Room for as much again.
             let _ = self.body.flow_control().release_capacity(data.len());
+            self.share.add(data.len());
             self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
             if !data.is_empty() {
                 return Ok(Some(data));
@@ -137,6 +149,10 @@ impl BodySource for Exchange {
     async fn gone(&mut self) {
         // A reset or the end of the connection.
         let _ = poll_fn(|cx| self.respond.poll_reset(cx)).await;
+    }
+
+    fn passed_on(&mut self) {
+        self.share.clear();
     }
 
     fn expected(&self) -> u64 {
