@@ -32,7 +32,7 @@ pub use conn::{Conn, Piece, Streamed};
 pub use follow::{Follower, Gap, Heard, Said, Transport};
 pub use head::{Head, Response};
 pub use lines::{Line, Lines};
-pub use server::{Server, config};
+pub use server::{Server, config, history};
 pub use sse::{Block, Item, Sse};
 pub use wait::{PATIENCE, eventually, seed};
 pub use websocket::{Frame, Message, WebSocket};

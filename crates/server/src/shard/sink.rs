@@ -1,13 +1,16 @@
 //! A socket that is only ever written whole messages.
 
 use super::batch::Joined;
+use crate::limits::transit::{Load, Transit};
 use crate::listen::USER_TIMEOUT;
 use bytes::{Buf, Bytes};
 use mio::net::TcpStream;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::slice;
+use std::sync::Arc;
 use std::time::Duration;
 use switchboard_wire::Message;
+use switchboard_wire::code::Problem;
 use switchboard_wire::gzip::{Sum, Total};
 
 /// Most messages in one write: well under the kernel's limit of 1024 slices.
@@ -36,6 +39,8 @@ pub(crate) struct Sink {
 struct Backlog {
     unfinished: Bytes,
     control: Vec<u8>,
+    /// What the unfinished message takes of what may be on its way.
+    load: Option<Load>,
 }
 
 impl Sink {
@@ -51,6 +56,17 @@ impl Sink {
     /// Whether something waits for the peer to read.
     pub(crate) fn is_blocked(&self) -> bool {
         self.backlog.is_some()
+    }
+
+    /// Counts what is unfinished among what is on its way. Refused where that is too much.
+    pub(super) fn weigh(&mut self, transit: &Arc<Transit>) -> Result<(), Problem> {
+        if let Some(backlog) = &mut self.backlog
+            && backlog.load.is_none()
+        {
+            // Half of a message may hold it whole.
+            backlog.load = Some(transit.load_of(2 * backlog.unfinished.len())?);
+        }
+        Ok(())
     }
 
     /// Bytes of control that wait.
@@ -85,7 +101,7 @@ impl Sink {
                 if written < bytes.len() {
                     // Nothing of this message left, so it is not taken, but the socket is full all the same.
                     let broken_off = written > 0;
-                    let unfinished = if broken_off { bytes.slice(written..) } else { Bytes::new() };
+                    let unfinished = if broken_off { rest(bytes, written) } else { Bytes::new() };
                     self.block(unfinished);
                     return Ok(taken + usize::from(broken_off));
                 }
@@ -123,9 +139,11 @@ impl Sink {
             self.block(Bytes::new());
             return Ok(whole);
         }
-        let rest = written..ends[whole].0 as usize;
         // A copy of it, if it is one of several: who stalls is not to hold them all.
-        let unfinished = if ends.len() == 1 { bytes.slice(rest) } else { Bytes::copy_from_slice(&bytes[rest]) };
+        let unfinished = match ends.len() {
+            1 => rest(bytes, written),
+            _ => Bytes::copy_from_slice(&bytes[written..ends[whole].0 as usize]),
+        };
         self.block(unfinished);
         Ok(whole + 1)
     }
@@ -146,7 +164,7 @@ impl Sink {
     /// The socket is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
     /// bytes takes them for the same, so it is lifted meanwhile.
     fn block(&mut self, unfinished: Bytes) {
-        self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
+        self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new(), load: None }));
         self.limit_silence(None);
     }
 
@@ -198,6 +216,14 @@ impl Sink {
         }
         self.limit_silence(Some(USER_TIMEOUT));
         Ok(true)
+    }
+}
+
+/// What is left of a message: a copy of it where that is the smaller part, since who stalls is not to hold all of it.
+fn rest(bytes: &Bytes, written: usize) -> Bytes {
+    match written > bytes.len() / 2 {
+        true => Bytes::copy_from_slice(&bytes[written..]),
+        false => bytes.slice(written..),
     }
 }
 
