@@ -7,7 +7,7 @@ use crate::limits::transit::Load;
 use crate::traffic::Way;
 use crate::transport::Transport;
 use bytes::Bytes;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::mem;
 use switchboard_hub::Token;
 use switchboard_hub::access::Action;
@@ -57,7 +57,7 @@ impl Shard {
                 return;
             }
             let room = if held.inbox.is_some() { scratch.len() } else { BETWEEN };
-            match held.sink.socket().read(&mut scratch[..room]) {
+            match held.sink.read(&mut scratch[..room]) {
                 // A peer that closes its side is gone: there is no half-closed subscriber.
                 Ok(0) => return self.remove(token),
                 Ok(length) => self.hear(token, &mut scratch[..length]),
