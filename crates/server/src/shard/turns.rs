@@ -4,6 +4,8 @@
 //! has its turn and so has everyone else; and of all who are in the midst of it, one goes on in each round. So however many
 //! want it, it takes a shard one step a round.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use switchboard_store::Pause;
 use tokio::sync::Semaphore;
 
@@ -23,6 +25,14 @@ impl Pause for Turns {
         // Never closed.
         let _turn = self.0.acquire().await;
         tokio::task::yield_now().await;
+    }
+}
+
+/// What something comes to that takes no turn; `None` if it takes one.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::auth::Identity;
 use crate::node::Node;
 use crate::session::Outcome;
 use crate::session::opening::Begin;
-use crate::shard::Turns;
+use crate::shard::turns::{Turns, at_once};
 use crate::transport::poll;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl Shard {
             "unsubscribe" => return self.in_line(conversation, ticket, Deed::Unsubscribe, params),
             "publish" => return self.in_line(conversation, ticket, Deed::Publish, params),
             "history" => match self.history(conversation, ticket, &params) {
-                Ok(()) => return None,
+                Ok(found) => return found,
                 Err(problem) => Err(problem),
             },
             "presence" => self.who_is_there(conversation, &params),
@@ -320,13 +320,13 @@ impl Shard {
         self.come(conversation, &come);
     }
 
-    /// Looks for a page of history: an errand, since by pattern that may take long.
+    /// Finds a page of history; what takes more than a step, as it may by pattern, is an errand.
     fn history(
         &mut self,
         conversation: &Conversation,
         ticket: Option<u64>,
         params: &Params<'_>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<Outcome>, Problem> {
         let History { channel, since, limit } = params.read()?;
         let selection = ordinary(&[channel])?;
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
@@ -334,10 +334,12 @@ impl Shard {
             0 => return Err(Code::InvalidParams.because("`limit` is a number of events, at least 1")),
             limit => limit.min(self.node.config.limits.page),
         };
-        if let Some(ticket) = ticket {
-            self.look_up(conversation, ticket, Page { selection, since, limit });
+        let (page, turns) = (Page { selection, since, limit }, self.turns());
+        let found = at_once(page.find(&self.node, &turns));
+        if let (None, Some(ticket)) = (&found, ticket) {
+            self.look_up(conversation, ticket, page);
         }
-        Ok(())
+        Ok(found)
     }
 
     fn refresh(
@@ -396,7 +398,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) async fn find(self, node: &Node, turns: &Turns) -> Outcome {
+    pub(super) async fn find(&self, node: &Node, turns: &Turns) -> Outcome {
         let bytes = node.config.session.memory / PART;
         let since = since_of(self.since.as_deref());
         let text = poll::page(node, turns, &self.selection, since, (self.limit, bytes)).await;
