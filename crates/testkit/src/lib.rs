@@ -22,6 +22,7 @@ pub mod head;
 pub mod identity;
 pub mod issuer;
 pub mod lines;
+pub mod mob;
 pub mod prometheus;
 pub mod reach;
 pub mod server;

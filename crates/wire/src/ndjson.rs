@@ -84,7 +84,7 @@ impl Lines {
     /// What is left at the clean end of the body: a last line that nothing ended, unless it is blank.
     pub fn last_line(&mut self) -> Option<(u64, &[u8])> {
         let start = std::mem::replace(&mut self.start, self.buf.len());
-        self.searched = self.buf.len();
+        (self.searched, self.blank) = (self.buf.len(), self.buf.len());
         let rest = &self.buf[start..];
         (!is_blank(rest)).then_some((self.count + 1, rest))
     }
@@ -320,6 +320,24 @@ mod tests {
         found.extend(lines.last_line().map(|(number, line)| (number, line.to_vec())));
         assert!(!lines.is_within_line());
         (found, None)
+    }
+
+    /// To look at all of it with each byte that comes would take minutes.
+    #[test]
+    fn a_line_of_blanks_is_looked_at_once_however_it_comes() {
+        let mut lines = Lines::new(1 << 20);
+        for _ in 0..300_000 {
+            lines.feed(b" ");
+            assert_eq!(lines.next_line(), Ok(None));
+            assert!(!lines.is_within_line());
+        }
+        lines.feed(b"x");
+        assert_eq!(lines.next_line(), Ok(None));
+        assert!(lines.is_within_line());
+        lines.feed(b"\n");
+        assert_eq!(lines.next_line().unwrap().map(|(number, line)| (number, line.len())), Some((1, 300_001)));
+        assert_eq!(lines.next_line(), Ok(None));
+        assert!(!lines.is_within_line());
     }
 
     #[test]

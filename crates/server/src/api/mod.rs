@@ -157,7 +157,7 @@ pub(crate) async fn collect(node: &Node, body: &mut impl BodySource, limit: usiz
         false => Ok(()),
     };
     check(body.expected())?;
-    let (mut whole, mut load) = (Vec::new(), node.limits.transit.load());
+    let (mut whole, mut load) = (Vec::new(), node.limits.transit.arriving.load());
     while let Some(piece) = body.piece(Pace::Steady).await.map_err(|error| error.problem())? {
         check(((whole.len() + piece.len()) as u64).saturating_add(body.expected()))?;
         if whole.is_empty() && body.expected() == 0 {

@@ -123,7 +123,7 @@ impl Writer<'_> {
             Format::NdJson => Reader::Lines(Lines::new(message.saturating_mul(6).saturating_add(AROUND))),
             Format::Sse => Reader::Events(Decoder::new(message.saturating_add(AROUND)), Vec::new()),
         };
-        let (mut load, mut before) = (self.task.node.limits.transit.load(), 0);
+        let (mut load, mut before) = (self.task.node.limits.transit.arriving.load(), 0);
         loop {
             let piece = if reader.is_within_event() {
                 body.piece(Pace::Steady).await

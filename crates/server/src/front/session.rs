@@ -169,7 +169,7 @@ impl<C: BodySource> Front<C> {
     ) -> Result<Outcome, Problem> {
         let page = page.unwrap_or_else(|_| Err(session::not_found()))?;
         self.reading = Some((way, page.events));
-        let load = self.node.limits.transit.load_of(page.messages.iter().map(Bytes::len).sum())?;
+        let load = self.node.limits.transit.leaving.load_of(page.messages.iter().map(Bytes::len).sum())?;
         let mut response = Response::new(Bytes::from(page.to_json()));
         response.extensions_mut().insert(Arc::new(load));
         let headers = response.headers_mut();

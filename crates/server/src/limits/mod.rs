@@ -23,7 +23,7 @@ use std::time::Duration;
 use switchboard_wire::code::Problem;
 use switchboard_wire::{ChannelName, Code};
 use tally::{Seat, Tally};
-use transit::Transit;
+use transit::Transits;
 
 /// Streams and waiting polls of one user, where authentication is configured and nothing else is said.
 const USER: usize = 100;
@@ -53,7 +53,7 @@ pub(crate) struct Limits {
     message: usize,
     pub(crate) channels: Channels,
     newcomers: Mutex<Bucket>,
-    pub(crate) transit: Arc<Transit>,
+    pub(crate) transit: Transits,
     pub(crate) refused: Refused,
 }
 
@@ -127,7 +127,7 @@ impl Limits {
             message: limits.message,
             channels: Channels::new(config.auth.channel_limits.clone()),
             newcomers: Mutex::new(full),
-            transit: Transit::new(config.transit),
+            transit: Transits::new(config.transit),
             refused: Refused::default(),
         }
     }

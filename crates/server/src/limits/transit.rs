@@ -11,6 +11,44 @@ use switchboard_wire::code::Problem;
 /// else is on its way.
 pub(crate) const FREE: usize = 16 << 10;
 
+/// All that is on its way. What comes has half of the room, and what goes and what stalls a quarter each, so that whoever
+/// takes up all of one leaves the others theirs.
+#[derive(Debug)]
+pub(crate) struct Transits {
+    /// Bodies and messages that have arrived in part.
+    pub(crate) arriving: Arc<Transit>,
+    /// Pages that have yet to be taken.
+    pub(crate) leaving: Arc<Transit>,
+    /// What readers that stall have yet to take of an event.
+    pub(crate) stalled: Arc<Transit>,
+}
+
+impl Transits {
+    pub(crate) fn new(limit: usize) -> Transits {
+        Transits {
+            arriving: Transit::new(limit / 2),
+            leaving: Transit::new(limit / 4),
+            stalled: Transit::new(limit / 4),
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&Transit) -> u64) -> u64 {
+        [&self.arriving, &self.leaving, &self.stalled].into_iter().map(|transit| of(transit)).sum()
+    }
+
+    pub(crate) fn taken(&self) -> u64 {
+        self.sum(|transit| transit.taken.load(Ordering::Relaxed) as u64)
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.sum(|transit| transit.limit as u64)
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.sum(|transit| transit.refused.load(Ordering::Relaxed))
+    }
+}
+
 /// Bytes on their way, and how many may be.
 #[derive(Debug)]
 pub(crate) struct Transit {
@@ -41,18 +79,6 @@ impl Transit {
         let mut load = self.load();
         load.resize(bytes)?;
         Ok(load)
-    }
-
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -91,23 +117,28 @@ impl Drop for Load {
 mod tests {
     use super::*;
 
+    fn taken(transit: &Transit) -> usize {
+        transit.taken.load(Ordering::Relaxed)
+    }
+
     #[test]
     fn what_is_large_counts_until_it_is_gone_and_what_is_small_always_gets_through() {
         let transit = Transit::new(100_000);
         let mut first = transit.load_of(FREE + 60_000).unwrap();
-        assert_eq!(transit.taken(), 60_000);
+        assert_eq!(taken(&transit), 60_000);
         let refused = transit.load_of(FREE + 40_001).unwrap_err();
-        assert_eq!((refused.code, transit.refused(), transit.taken()), (Code::Overloaded, 1, 60_000));
+        assert_eq!((refused.code, taken(&transit)), (Code::Overloaded, 60_000));
+        assert_eq!(transit.refused.load(Ordering::Relaxed), 1);
         let small: Vec<Load> = (0..100).map(|_| transit.load_of(FREE).unwrap()).collect();
         let second = transit.load_of(FREE + 40_000).unwrap();
         assert!(first.resize(FREE + 60_001).is_err());
         first.resize(FREE + 10).unwrap();
-        assert_eq!(transit.taken(), 40_010);
+        assert_eq!(taken(&transit), 40_010);
         drop((first, second, small));
-        assert_eq!(transit.taken(), 0);
+        assert_eq!(taken(&transit), 0);
         let large = transit.load_of(1 << 30).unwrap();
         assert!(transit.load_of(FREE + 1).is_err(), "one has room that needs more than all may");
         drop(large);
-        assert_eq!(transit.taken(), 0);
+        assert_eq!(taken(&transit), 0);
     }
 }

@@ -98,7 +98,7 @@ impl Shard {
     /// position: nothing is lost to it.
     pub(super) fn weigh(&mut self, token: Token) {
         if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
-            && held.sink.weigh(&self.node.limits.transit).is_err()
+            && held.sink.weigh(&self.node.limits.transit.stalled).is_err()
         {
             self.remove(token);
         }

@@ -115,7 +115,7 @@ impl Shard {
 
     /// Keeps the reader of a message that has arrived in part, if there is room for what it holds.
     fn keep(&mut self, token: Token, reader: Reader, load: Option<Load>) {
-        let mut load = load.unwrap_or_else(|| self.node.limits.transit.load());
+        let mut load = load.unwrap_or_else(|| self.node.limits.transit.arriving.load());
         let inflater = if reader.is_inflating() { INFLATER } else { 0 };
         let full = load.resize(reader.held() + inflater).err();
         if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) {

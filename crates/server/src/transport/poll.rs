@@ -179,7 +179,7 @@ fn respond(
     if matches {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        let load = node.limits.transit.load_of(page.events.iter().map(Bytes::len).sum())?;
+        let load = node.limits.transit.leaving.load_of(page.events.iter().map(Bytes::len).sum())?;
         let mut body = Vec::new();
         form::page(&page.events, &position, page.gap.as_ref(), page.ended, &mut body);
         *response.body_mut() = Bytes::from(body);

@@ -10,6 +10,7 @@ const FREE: usize = 16 << 10;
 /// Takes six bytes as JSON.
 const LARGE: &str = "\u{1}";
 
+/// What comes has room for half of it, and what goes and what stalls for a quarter each.
 fn server(transit: usize, change: impl FnOnce(&mut Config)) -> Server {
     let mut config = config();
     config.transit = transit;
@@ -28,7 +29,7 @@ fn begin(server: &Server, target: &str, length: usize, sent: usize) -> Conn {
 
 #[test]
 fn bodies_that_have_arrived_in_part_take_no_more_than_may_be_on_its_way() {
-    let server = server(1 << 20, |_| ());
+    let server = server(2 << 20, |_| ());
     for target in ["/channels/a", "/api/publish", "/session"] {
         let held: Vec<Conn> = (0..3).map(|_| begin(&server, target, 400_000, 300_000)).collect();
         eventually("what has arrived is counted", || figure(&server, "transit_bytes") == 3 * (300_000 - FREE));
@@ -44,7 +45,7 @@ fn bodies_that_have_arrived_in_part_take_no_more_than_may_be_on_its_way() {
 
 #[test]
 fn a_line_that_has_arrived_in_part_counts_as_on_its_way() {
-    let server = server(1 << 20, |_| ());
+    let server = server(2 << 20, |_| ());
     let line = |server: &Server| {
         let mut conn = server.connect();
         let fields = "Host: localhost\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n";
@@ -62,7 +63,7 @@ fn a_line_that_has_arrived_in_part_counts_as_on_its_way() {
 
 #[test]
 fn a_websocket_message_that_has_arrived_in_part_counts_as_on_its_way() {
-    let server = server(1 << 20, |_| ());
+    let server = server(2 << 20, |_| ());
     let part = |server: &Server| {
         let mut socket = server.websocket("/channels/a");
         let _ = socket.conn.try_send(websocket::frame(false, 2, &[7; 600_000]));
@@ -100,7 +101,7 @@ fn pages_that_nobody_takes_take_no_more_than_may_be_on_its_way() {
 
 #[test]
 fn readers_that_stall_in_large_events_are_cut_where_that_is_too_much_and_lose_nothing() {
-    let server = server(4 << 20, |config| {
+    let server = server(16 << 20, |config| {
         config.shards = Some(1);
         config.policy.default = history(1000, 256 << 20);
     });
