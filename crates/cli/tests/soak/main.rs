@@ -37,6 +37,7 @@ wait = "2s"
 age = "30s"
 [history]
 events = 5000
+age = "30s"
 bytes = "4MiB"
 [memory]
 bytes = "64MiB"
