@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 use support::run;
+use switchboard_bench::client::connections::PATIENCE;
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Setting, resume, saturate, slow};
 use switchboard_bench::targets::Transport;
@@ -17,10 +18,12 @@ fn setting(transport: Transport, subscribers: usize) -> Setting {
     Setting {
         transport,
         subscribers,
+        streams: 8,
         channels: 1,
         prefix: "test".into(),
         size: 200,
         heartbeat: Duration::from_secs(15),
+        patience: PATIENCE,
         cpu: None,
     }
 }
