@@ -1,6 +1,7 @@
 //! Lets requests in: one connection's, one after the other, until one of them turns it into a stream.
 
 mod session;
+mod site;
 
 use crate::api;
 use crate::api::documents;
@@ -11,7 +12,7 @@ use crate::hold::{self, Hold};
 use crate::limits::bucket::Allowance;
 use crate::limits::{AddressSeat, Asker, Seats};
 use crate::listen::http1::{Connection, Framing, Head, Next};
-use crate::listen::{Accepted, proxy};
+use crate::listen::{Accepted, Body, proxy};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
@@ -37,6 +38,8 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// What became of a request.
 enum Outcome {
     Respond(Response<Bytes>),
+    /// A file of the site: what anyone may have, whatever page asks.
+    File(Response<Body>),
     /// The connection becomes a stream.
     Hold(Box<Answer>),
     /// The client went away meanwhile.
@@ -115,9 +118,9 @@ impl Front {
                 next = self.connection.next_request() => next,
                 _ = &mut drained => return None,
             };
-            let mut response = match next {
+            let mut response: Response<Body> = match next {
                 Next::Closed | Next::Idle => return None,
-                Next::Refused(problem) => self.problem(&problem),
+                Next::Refused(problem) => self.problem(&problem).map(Body::from),
                 Next::Request(mut head) => {
                     if let Some(host) = self.node.config.proxies.host(self.client.address, &head)
                         && !self.node.auth.settings().is_open()
@@ -135,7 +138,11 @@ impl Front {
                             self.audit(&head, &response);
                             // The path alone: a query may hold a token.
                             tracing::debug!(method = %head.method, path = shown(&head.path), status = %response.status());
-                            self.dress(&head, response)
+                            self.dress(&head, response).map(Body::from)
+                        }
+                        Outcome::File(response) => {
+                            tracing::debug!(method = %head.method, path = head.path, status = %response.status());
+                            response
                         }
                         Outcome::Hold(answer) => {
                             tracing::debug!(path = shown(&head.path), transport = ?answer.transport, "held");
@@ -168,6 +175,13 @@ impl Front {
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
         self.node.pages().check(head)?;
+        let node = self.node.clone();
+        if let Some(site) = node.site.as_ref().filter(|site| site.serves(&head.path) && !origin::is_preflight(head)) {
+            return match self.refused.or_else(|| node.is_draining().then_some(Code::Draining)) {
+                Some(code) => Err(code.into()),
+                None => self.file(head, site).await,
+            };
+        }
         let query = Query::parse(head.query.as_deref())?;
         let refused = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining));
         if head.path == "/healthz" {

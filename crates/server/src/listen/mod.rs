@@ -1,9 +1,11 @@
 //! How bytes arrive. Nothing in here knows what a request is for.
 
 mod accept;
+mod body;
 pub mod http1;
 pub(crate) mod proxy;
 mod source;
 
 pub(crate) use accept::{Accepted, Admission, Connections, USER_TIMEOUT, accept};
+pub use body::{Body, Frames, Pieces, Source};
 pub use source::{BodyError, BodySource, Pace};

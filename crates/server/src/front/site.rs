@@ -1,0 +1,55 @@
+//! Requests for files of the site.
+
+use super::{Front, Outcome, empty};
+use crate::api::problem::{respond, with_allow};
+use crate::listen::http1::Head;
+use crate::site::{Asked, Hints, Site};
+use http::header::{FORWARDED, HeaderName, VIA};
+use http::{Method, StatusCode, Version};
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+
+/// What a browser says of a request with which it opens a page (Fetch Metadata Request Headers, W3C).
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+const METHODS: &str = "GET, HEAD, OPTIONS";
+
+impl Front {
+    /// The answer to a request for a file, and before it what the client will need with it.
+    pub(super) async fn file(&mut self, head: &Head, site: &Site) -> Result<Outcome, Problem> {
+        match head.method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return Ok(Outcome::Respond(with_allow(empty(StatusCode::NO_CONTENT), METHODS))),
+            _ => return Ok(Outcome::Respond(with_allow(respond(&Code::MethodNotAllowed.into()), METHODS))),
+        }
+        let asked =
+            Asked { method: &head.method, path: &head.path, query: head.query.as_deref(), headers: &head.headers };
+        let due = site.due(&asked).await;
+        if let Some(due) = due.as_ref().filter(|_| self.takes_hints(head, site)) {
+            if self.connection.inform(StatusCode::EARLY_HINTS, &due.hints()).await.is_err() {
+                return Ok(Outcome::Gone);
+            }
+            site.hinted();
+        }
+        let mut response = site.answer(&asked).await?;
+        if let Some(due) = due {
+            due.dress(response.status(), false, response.headers_mut());
+        }
+        Ok(Outcome::File(response))
+    }
+
+    /// Whether a client is known to take an answer before the answer. Some programs take the first for the last, and so
+    /// do proxies, which then hand the real one to somebody else (RFC 8297 section 3).
+    fn takes_hints(&self, head: &Head, site: &Site) -> bool {
+        match site.hints() {
+            Hints::Off => false,
+            Hints::All => head.version == Version::HTTP_11,
+            Hints::Browsers => {
+                let proxied = [VIA, FORWARDED, FORWARDED_FOR].iter().any(|name| head.headers.contains_key(name));
+                let opens = head.headers.get(FETCH_MODE).is_some_and(|mode| mode == "navigate");
+                head.version == Version::HTTP_11 && opens && !proxied && !self.node.config.proxies.are(self.client.address)
+            }
+        }
+    }
+}
