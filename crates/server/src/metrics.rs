@@ -343,7 +343,11 @@ fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> 
         ("application_refused", "Calls refused because too many waited, or it was given a rest", application.refused),
         ("application_failed", "Requests to the application that came to nothing", application.failed),
         ("application_dropped", "Notifications that were dropped", application.dropped),
-        ("site_answered", "Requests answered with a file, a part of one, or that it is unchanged", site(|s| &s.answered)),
+        (
+            "site_answered",
+            "Requests answered with a file, a part of one, or that it is unchanged",
+            site(|s| &s.answered),
+        ),
         ("site_refused", "Requests refused because too many long files were being sent", site(|s| &s.refused)),
         ("site_hinted", "Answers before which hints were sent", site(|s| &s.hinted)),
         ("requests", "Requests read", of(&figures.requests)),

@@ -88,7 +88,8 @@ pub(crate) enum Command {
 impl Node {
     pub(crate) fn new(config: Config, site: Option<Site>, shards: usize) -> std::io::Result<Node> {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
-        let connections = Arc::new(Connections::new(config.connections, site.as_ref().map_or(0, |site| site.transfers().1)));
+        let connections =
+            Arc::new(Connections::new(config.connections, site.as_ref().map_or(0, |site| site.transfers().1)));
         let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),

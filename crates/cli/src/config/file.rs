@@ -4,8 +4,8 @@ use super::suggest::nearest;
 use super::value::Hidden;
 use super::value::{Value, kind};
 use super::written::{
-    API_KEY_KEYS, ApiKey, CACHE_KEYS, CLASSLESS_KEYS, Cache, KEY_KEYS, Key, Origin, PUSH_KEYS, Problem, PushList, RULE_KEYS,
-    Rule, SETTINGS, Said, Written,
+    API_KEY_KEYS, ApiKey, CACHE_KEYS, CLASSLESS_KEYS, Cache, KEY_KEYS, Key, Origin, PUSH_KEYS, Problem, PushList,
+    RULE_KEYS, Rule, SETTINGS, Said, Written,
 };
 use std::ops::Range;
 use std::sync::Arc;

@@ -47,8 +47,10 @@ pub fn resolve(written: &Written, problems: &mut Vec<Problem>) -> Option<Setting
     settings.cache = cache_rules(written, problems);
     // A list that lacks one of the two was complained of where it was read.
     let lists = written.pushes.iter().filter_map(|list| Some((list.page.as_ref()?, list.files.as_ref()?)));
-    settings.push =
-        lists.clone().map(|(page, files)| PushRule { page: page.value.clone(), files: files.value.0.clone() }).collect();
+    settings.push = lists
+        .clone()
+        .map(|(page, files)| PushRule { page: page.value.clone(), files: files.value.0.clone() })
+        .collect();
     let lists: Vec<_> = lists.collect();
     for refused in site::check(&settings).err().unwrap_or_default() {
         let origin = match refused.key {
@@ -67,8 +69,11 @@ pub fn resolve(written: &Written, problems: &mut Vec<Problem>) -> Option<Setting
 fn without_directory(written: &Written) -> Option<Problem> {
     let list = |list: &PushList| list.page.as_ref().map(|said| said.origin.clone());
     let said = written.pushes.iter().find_map(list);
-    let said = said.or_else(|| written.caches.iter().find_map(|rule| rule.path.as_ref().map(|said| said.origin.clone())));
-    said.map(|origin| Problem::at(&origin, "there is no site to say this of: `directory` in [site] says where its files are"))
+    let said =
+        said.or_else(|| written.caches.iter().find_map(|rule| rule.path.as_ref().map(|said| said.origin.clone())));
+    said.map(|origin| {
+        Problem::at(&origin, "there is no site to say this of: `directory` in [site] says where its files are")
+    })
 }
 
 /// A prefix may be written without the slash at its end.
@@ -94,7 +99,8 @@ fn cache_rules(written: &Written, problems: &mut Vec<Problem>) -> Vec<CacheRule>
     let mut rules = Vec::new();
     for rule in &written.caches {
         let (Some(path), Some(control)) = (&rule.path, &rule.control) else { continue };
-        let glob = path.value.parse::<Glob>().map_err(|why| Problem::at(&path.origin, format!("`{}`: {why}", path.value)));
+        let glob =
+            path.value.parse::<Glob>().map_err(|why| Problem::at(&path.origin, format!("`{}`: {why}", path.value)));
         let value = control_of(control);
         match (glob, value) {
             (Ok(path), Ok(control)) => rules.push(CacheRule { path, control }),
@@ -106,16 +112,16 @@ fn cache_rules(written: &Written, problems: &mut Vec<Problem>) -> Vec<CacheRule>
 
 fn control_of(said: &Said<String>) -> Result<HeaderValue, Problem> {
     let plain = said.value.bytes().all(|b| matches!(b, b' '..=b'~')) && !said.value.trim().is_empty();
-    HeaderValue::from_str(&said.value)
-        .ok()
-        .filter(|_| plain)
-        .ok_or_else(|| Problem::at(&said.origin, "`control` is what `Cache-Control` says, such as \"public, max-age=3600\""))
+    HeaderValue::from_str(&said.value).ok().filter(|_| plain).ok_or_else(|| {
+        Problem::at(&said.origin, "`control` is what `Cache-Control` says, such as \"public, max-age=3600\"")
+    })
 }
 
 /// The cookie that carries a token is another than the site's.
 fn check_cookie(written: &Written, problems: &mut Vec<Problem>) {
     if let Some(said) = written.auth_cookie.as_ref().filter(|said| said.value.0 == site::push::NAME) {
-        let sentence = format!("`auth.cookie`: `{}` is the cookie in which the site keeps what a browser has", said.value.0);
+        let sentence =
+            format!("`auth.cookie`: `{}` is the cookie in which the site keeps what a browser has", said.value.0);
         problems.push(Problem::at(&said.origin, sentence));
     }
 }
@@ -123,11 +129,11 @@ fn check_cookie(written: &Written, problems: &mut Vec<Problem>) {
 /// What is in the directory and nobody will ever get.
 pub fn warning(written: &Written, settings: Option<&Settings>) -> Option<Problem> {
     let settings = settings?;
-    let shadowed = site::RESERVED
-        .into_iter()
-        .find(|name| settings.prefix == "/" && settings.directory.join(name).exists())?;
+    let shadowed =
+        site::RESERVED.into_iter().find(|name| settings.prefix == "/" && settings.directory.join(name).exists())?;
     let origin = written.site_directory.as_ref().map_or(Origin::Default, |said| said.origin.clone());
-    let sentence = format!("`{shadowed}` in the site's directory is never served: the server answers at /{shadowed} itself");
+    let sentence =
+        format!("`{shadowed}` in the site's directory is never served: the server answers at /{shadowed} itself");
     Some(Problem::at(&origin, sentence))
 }
 
@@ -177,8 +183,14 @@ mod tests {
         let site = files.of(text).unwrap();
         assert_eq!((site.prefix.as_str(), site.symlinks, site.hints), ("/a/", Symlinks::Anywhere, Hints::Off));
         assert_eq!((site.transfers, site.directory.as_path()), (3, files.0.as_path()));
-        assert_eq!((site.cache[0].path.to_string().as_str(), &site.cache[0].control), ("/a/*.css", &HeaderValue::from_static("public, max-age=60")));
-        assert_eq!(site.push, [PushRule { page: "/a/".into(), files: vec!["/a/style.css".into(), "/a/sub/x.css".into()] }]);
+        assert_eq!(
+            (site.cache[0].path.to_string().as_str(), &site.cache[0].control),
+            ("/a/*.css", &HeaderValue::from_static("public, max-age=60"))
+        );
+        assert_eq!(
+            site.push,
+            [PushRule { page: "/a/".into(), files: vec!["/a/style.css".into(), "/a/sub/x.css".into()] }]
+        );
         assert!(meant::resolve(&meant::defaults()).unwrap().server.site.is_none());
     }
 
@@ -204,7 +216,10 @@ mod tests {
             ("/channels", "/style.css", "s.toml:4: ", "answers there itself"),
         ] {
             let problems = files.of(&list(page, file)).unwrap_err();
-            assert!(problems.len() == 1 && problems[0].starts_with(begins) && problems[0].contains(holds), "{problems:?}");
+            assert!(
+                problems.len() == 1 && problems[0].starts_with(begins) && problems[0].contains(holds),
+                "{problems:?}"
+            );
         }
         let twice = format!("{}{}", list("/", "/style.css"), list("/", "/app.js"));
         assert!(files.of(&twice).unwrap_err()[0].starts_with("s.toml:7: the page `/` has a list already"));

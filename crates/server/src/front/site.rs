@@ -48,7 +48,10 @@ impl Front {
             Hints::Browsers => {
                 let proxied = [VIA, FORWARDED, FORWARDED_FOR].iter().any(|name| head.headers.contains_key(name));
                 let opens = head.headers.get(FETCH_MODE).is_some_and(|mode| mode == "navigate");
-                head.version == Version::HTTP_11 && opens && !proxied && !self.node.config.proxies.are(self.client.address)
+                head.version == Version::HTTP_11
+                    && opens
+                    && !proxied
+                    && !self.node.config.proxies.are(self.client.address)
             }
         }
     }

@@ -39,9 +39,12 @@ impl Glob {
     pub fn matches(&self, path: &str) -> bool {
         let pattern: Vec<&str> = self.0.split('/').collect();
         let segments: Vec<&str> = path.split('/').collect();
-        wild(&pattern, &segments, |part| *part == "**", |part, segment| {
-            wild(part.as_bytes(), segment.as_bytes(), |b| *b == b'*', |one, other| one == other)
-        })
+        wild(
+            &pattern,
+            &segments,
+            |part| *part == "**",
+            |part, segment| wild(part.as_bytes(), segment.as_bytes(), |b| *b == b'*', |one, other| one == other),
+        )
     }
 }
 

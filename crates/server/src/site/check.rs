@@ -78,7 +78,8 @@ pub(super) fn pages(settings: &Settings) -> Result<Vec<Page>, Vec<Refused>> {
     }
     let directory = Directory::new(settings.directory.clone(), settings.symlinks);
     if let Err(error) = directory.look(Path::new("")) {
-        let why = if error.kind() == io::ErrorKind::NotFound { "there is no such directory".into() } else { plain(&error) };
+        let why =
+            if error.kind() == io::ErrorKind::NotFound { "there is no such directory".into() } else { plain(&error) };
         refuse(Key::Directory, format!("`{}` cannot be served: {why}", settings.directory.display()));
         return Err(refused);
     }

@@ -61,9 +61,13 @@ impl Directory {
         };
         opened.map_err(|error| match error {
             // It leads out, through too many links or through a file, or is nothing that we may or can read.
-            Errno::XDEV | Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::ACCESS | Errno::PERM | Errno::NXIO => {
-                io::ErrorKind::NotFound.into()
-            }
+            Errno::XDEV
+            | Errno::LOOP
+            | Errno::NOTDIR
+            | Errno::NAMETOOLONG
+            | Errno::ACCESS
+            | Errno::PERM
+            | Errno::NXIO => io::ErrorKind::NotFound.into(),
             other => other.into(),
         })
     }
@@ -172,7 +176,10 @@ mod tests {
         for out in ["out", "absolute", "up/secret"] {
             assert_eq!(anywhere.open(Path::new(out)).unwrap().1.length, 6, "{out}");
         }
-        assert!(within.look(Path::new("")).unwrap().is_directory && within.look(Path::new("directory")).unwrap().is_directory);
+        assert!(
+            within.look(Path::new("")).unwrap().is_directory
+                && within.look(Path::new("directory")).unwrap().is_directory
+        );
         assert!(within.open(Path::new("sub")).is_err());
         std::fs::remove_dir_all(&base).unwrap();
     }

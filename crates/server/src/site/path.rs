@@ -33,7 +33,9 @@ impl fmt::Display for BadPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BadPath::Outside => "it is not below the prefix of the site",
-            BadPath::Reserved => "the server answers there itself, with what changes, and only files can go ahead of being asked for",
+            BadPath::Reserved => {
+                "the server answers there itself, with what changes, and only files can go ahead of being asked for"
+            }
             BadPath::Malformed => "it is no path of a file: written as in a URL, without a query",
             BadPath::Hidden => "names that begin with a dot are not served",
         })
@@ -170,7 +172,9 @@ mod tests {
         for hidden in ["/..", "/../x", "/a/../b", "/%2e%2e/x", "/.%2E", "/a/.", "/.git/config", "/a/.well-known/x"] {
             assert_eq!(of(hidden), Err(BadPath::Hidden), "{hidden}");
         }
-        for bad in ["//a", "/a//b", "/a%2Fb", "/a%5cb", "/a\\b", "/a%00", "/%0a", "/%ff", "/%", "/%zz", "/a%2f..%2f..%2fb"] {
+        for bad in
+            ["//a", "/a//b", "/a%2Fb", "/a%5cb", "/a\\b", "/a%00", "/%0a", "/%ff", "/%", "/%zz", "/a%2f..%2f..%2fb"]
+        {
             assert_eq!(of(bad), Err(BadPath::Malformed), "{bad}");
         }
         for own in ["/api", "/api/x", "/channels", "/console/page.css", "/session/1", "/%61pi/x", "/healthz/"] {

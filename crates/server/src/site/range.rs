@@ -94,9 +94,17 @@ mod tests {
 
     #[test]
     fn what_is_no_single_range_of_bytes_is_not_asked_for() {
-        for field in
-            ["bytes=", "bytes=-", "bytes=5-3", "bytes=a-b", "bytes=1", "bytes=+1-2", "items=0-1", "0-1", "bytes=0-0,2-3"]
-        {
+        for field in [
+            "bytes=",
+            "bytes=-",
+            "bytes=5-3",
+            "bytes=a-b",
+            "bytes=1",
+            "bytes=+1-2",
+            "items=0-1",
+            "0-1",
+            "bytes=0-0,2-3",
+        ] {
             assert_eq!(of(field, 10_000), None, "{field}");
         }
         assert_eq!(of("bytes=0-", 0), None);

@@ -18,7 +18,10 @@ fn files() -> Files {
 
 fn serve(files: &Files, hints: Hints) -> Server {
     files.serve_as(|site| {
-        let rule = |page: &str, files: &[&str]| PushRule { page: page.into(), files: files.iter().map(|f| (*f).into()).collect() };
+        let rule = |page: &str, files: &[&str]| PushRule {
+            page: page.into(),
+            files: files.iter().map(|f| (*f).into()).collect(),
+        };
         site.push = vec![rule("/", &["/style.css", "/app.js"]), rule("/other.html", &["/style.css"])];
         site.hints = hints;
     })

@@ -81,7 +81,11 @@ fn a_part_is_given_only_of_the_file_that_the_client_has_the_rest_of() {
     let weak = format!("W/{tag}");
     // A date never holds: a file may change twice within its second.
     for other in ["\"x\"", &weak, &date] {
-        assert_eq!(part(&mut conn, "bytes=0-4", &[("If-Range", other)]), (200, String::new(), content.clone()), "{other}");
+        assert_eq!(
+            part(&mut conn, "bytes=0-4", &[("If-Range", other)]),
+            (200, String::new(), content.clone()),
+            "{other}"
+        );
     }
     // Neither does the tag of another coding.
     let fields = [("Accept-Encoding", "gzip"), ("Range", "bytes=0-1"), ("If-Range", tag.as_str())];
