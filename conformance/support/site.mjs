@@ -11,7 +11,7 @@ export const LINKS = ["</style.css>; rel=preload; as=style", "</app.js>; rel=pre
 const PAGE = `<!doctype html><meta charset="utf-8"><title>site</title><link rel="stylesheet" href="/style.css">
 <script src="/app.js" defer></script><p id="said">nothing</p>`;
 
-/** A server of such a site, gone when the test ends. `hints` is who gets 103 over HTTP/1.1. */
+/** A server of such a site, gone when the test ends; `directory` has its files. `hints` is who gets 103 over HTTP/1.1. */
 export async function site(test, hints = "browsers") {
   const base = await mkdtemp(join(tmpdir(), "switchboard-site-"));
   test.after(() => rm(base, { recursive: true, force: true }));
@@ -28,5 +28,5 @@ export async function site(test, hints = "browsers") {
   );
   const server = await Server.start({}, ["--config", settings]);
   test.after(() => server.stop());
-  return server;
+  return Object.assign(server, { directory });
 }

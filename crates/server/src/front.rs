@@ -175,12 +175,8 @@ impl Front {
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
         self.node.pages().check(head)?;
-        let node = self.node.clone();
-        if let Some(site) = node.site.as_ref().filter(|site| site.serves(&head.path) && !origin::is_preflight(head)) {
-            return match self.refused.or_else(|| node.is_draining().then_some(Code::Draining)) {
-                Some(code) => Err(code.into()),
-                None => self.file(head, site).await,
-            };
+        if self.is_file(head) {
+            return self.file(head).await;
         }
         let query = Query::parse(head.query.as_deref())?;
         let refused = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining));

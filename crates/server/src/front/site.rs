@@ -1,8 +1,9 @@
 //! Requests for files of the site.
 
 use super::{Front, Outcome, empty};
-use crate::api::problem::{respond, with_allow};
+use crate::api::problem::with_allow;
 use crate::listen::http1::Head;
+use crate::origin;
 use crate::site::{Asked, Hints, Site};
 use http::header::{FORWARDED, HeaderName, VIA};
 use http::{Method, StatusCode, Version};
@@ -16,12 +17,23 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 impl Front {
+    /// Whether a request is the site's to answer.
+    pub(super) fn is_file(&self, head: &Head) -> bool {
+        let site = self.node.site.as_ref();
+        site.is_some_and(|site| site.serves(&head.path)) && !origin::is_preflight(head)
+    }
+
     /// The answer to a request for a file, and before it what the client will need with it.
-    pub(super) async fn file(&mut self, head: &Head, site: &Site) -> Result<Outcome, Problem> {
+    pub(super) async fn file(&mut self, head: &Head) -> Result<Outcome, Problem> {
+        if let Some(code) = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining)) {
+            return Err(code.into());
+        }
+        let node = self.node.clone();
+        let Some(site) = &node.site else { return Err(Code::NotFound.into()) };
         match head.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Ok(Outcome::Respond(with_allow(empty(StatusCode::NO_CONTENT), METHODS))),
-            _ => return Ok(Outcome::Respond(with_allow(respond(&Code::MethodNotAllowed.into()), METHODS))),
+            _ => return Ok(Outcome::Respond(with_allow(self.problem(&Code::MethodNotAllowed.into()), METHODS))),
         }
         let asked =
             Asked { method: &head.method, path: &head.path, query: head.query.as_deref(), headers: &head.headers };
@@ -39,20 +51,18 @@ impl Front {
         Ok(Outcome::File(response))
     }
 
-    /// Whether a client is known to take an answer before the answer. Some programs take the first for the last, and so
-    /// do proxies, which then hand the real one to somebody else (RFC 8297 section 3).
+    /// Whether a client is known to take an answer before the answer. Over HTTP/1.1 some programs take the first for the
+    /// last, and so do proxies, which then hand the real one to somebody else (RFC 8297 section 3). Where each answer has a
+    /// stream of its own, none is mistaken for another.
     fn takes_hints(&self, head: &Head, site: &Site) -> bool {
-        match site.hints() {
-            Hints::Off => false,
-            Hints::All => head.version == Version::HTTP_11,
-            Hints::Browsers => {
+        match (site.hints(), head.version) {
+            (Hints::Off, _) | (_, Version::HTTP_09 | Version::HTTP_10) => false,
+            (Hints::Browsers, Version::HTTP_11) => {
                 let proxied = [VIA, FORWARDED, FORWARDED_FOR].iter().any(|name| head.headers.contains_key(name));
                 let opens = head.headers.get(FETCH_MODE).is_some_and(|mode| mode == "navigate");
-                head.version == Version::HTTP_11
-                    && opens
-                    && !proxied
-                    && !self.node.config.proxies.are(self.client.address)
+                opens && !proxied && !self.node.config.proxies.are(self.client.address)
             }
+            (Hints::Browsers | Hints::All, _) => true,
         }
     }
 }
