@@ -2,13 +2,16 @@
 
 use super::{Front, Outcome, empty};
 use crate::api::problem::with_allow;
+use crate::listen::Peer;
 use crate::listen::http1::Head;
 use crate::origin;
+use crate::site::push::Due;
 use crate::site::{Asked, Hints, Site};
-use http::header::{FORWARDED, HeaderName, VIA};
-use http::{Method, StatusCode, Version};
+use http::header::{ACCEPT_ENCODING, FORWARDED, HeaderName, VIA};
+use http::{HeaderMap, Method, StatusCode, Version};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
+use tokio::task::spawn_local;
 
 /// What a browser says of a request with which it opens a page (Fetch Metadata Request Headers, W3C).
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -16,7 +19,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
-impl Front {
+impl<C: Peer> Front<C> {
     /// Whether a request is the site's to answer.
     pub(super) fn is_file(&self, head: &Head) -> bool {
         let site = self.node.site.as_ref();
@@ -38,7 +41,9 @@ impl Front {
         let asked =
             Asked { method: &head.method, path: &head.path, query: head.query.as_deref(), headers: &head.headers };
         let due = site.due(&asked).await;
-        if let Some(due) = due.as_ref().filter(|_| self.takes_hints(head, site)) {
+        if let Some(due) = due.as_ref().filter(|_| self.takes_hints(head, site))
+            && !self.push(head, due)
+        {
             if self.connection.inform(StatusCode::EARLY_HINTS, &due.hints()).await.is_err() {
                 return Ok(Outcome::Gone);
             }
@@ -49,6 +54,33 @@ impl Front {
             due.dress(response.status(), false, response.headers_mut());
         }
         Ok(Outcome::File(response))
+    }
+
+    /// Sends what is due with a page, to a client that lets itself be sent what it did not ask for; tells whether this is
+    /// one. What is promised is promised before the page that asks for it is answered.
+    fn push(&mut self, head: &Head, due: &Due) -> bool {
+        // As the client would ask for it: what it takes it in, and from which page.
+        let mut fields = HeaderMap::new();
+        for coding in head.headers.get_all(ACCEPT_ENCODING) {
+            fields.append(ACCEPT_ENCODING, coding.clone());
+        }
+        let mut pushed = 0;
+        for file in &due.files {
+            let Some(promise) = self.connection.promise(&file.path, fields.clone()) else { break };
+            pushed += 1;
+            let (node, path, headers) = (self.node.clone(), file.path.clone(), fields.clone());
+            spawn_local(async move {
+                let Some(site) = &node.site else { return };
+                let asked = Asked { method: &Method::GET, path: &path, query: None, headers: &headers };
+                // A promise of a file that is gone meanwhile is withdrawn.
+                let Ok(answer) = site.answer(&asked).await else { return };
+                match promise.keep(answer).await {
+                    Ok(()) => site.pushed(),
+                    Err(error) => tracing::debug!(path, %error, "what was pushed was not taken"),
+                }
+            });
+        }
+        pushed > 0
     }
 
     /// Whether a client is known to take an answer before the answer. Over HTTP/1.1 some programs take the first for the

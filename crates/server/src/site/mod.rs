@@ -58,6 +58,8 @@ pub(crate) struct Figures {
     pub(crate) refused: AtomicU64,
     /// Answers before which hints were sent.
     pub(crate) hinted: AtomicU64,
+    /// Files that were sent to clients that had not asked yet.
+    pub(crate) pushed: AtomicU64,
 }
 
 /// A request, whatever version of HTTP it came by.
@@ -116,6 +118,11 @@ impl Site {
     /// Counts hints that were sent.
     pub(crate) fn hinted(&self) {
         self.figures.hinted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a file that was pushed.
+    pub(crate) fn pushed(&self) {
+        self.figures.pushed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn figures(&self) -> &Figures {

@@ -9,6 +9,7 @@
 
 mod conditions;
 mod files;
+mod http2;
 mod long;
 mod paths;
 mod push;
