@@ -30,6 +30,7 @@ use crate::transport::{poll, sse};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use site::Promised;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -66,6 +67,8 @@ struct Front<C> {
     client: Client,
     /// Set while a read is answered at once: how it reads, and the events it is given.
     reading: Option<(Way, usize)>,
+    /// What the client was promised with the answer.
+    promised: Vec<Promised>,
 }
 
 impl<C: Peer> Front<C> {

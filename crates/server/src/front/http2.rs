@@ -118,6 +118,7 @@ impl Requests {
             refused: self.refused,
             client: Client { address: self.address, seat: None },
             reading: None,
+            promised: Vec::new(),
         };
         if let (Ok(head), true) = (&head, self.is_first.take()) {
             front.notice_proxy(head);
@@ -145,7 +146,11 @@ impl Front<Exchange> {
             },
             Outcome::File(response) => {
                 if let Err(error) = self.connection.respond(response).await {
-                    tracing::debug!(%error, "a file was not taken");
+                    return tracing::debug!(%error, "a file was not taken");
+                }
+                for promised in self.promised {
+                    let node = self.node.clone();
+                    tokio::task::spawn_local(async move { promised.keep(&node).await });
                 }
             }
             Outcome::Hold(mut answer) => {

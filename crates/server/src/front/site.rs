@@ -4,6 +4,8 @@ use super::{Front, Outcome, empty};
 use crate::api::problem::with_allow;
 use crate::listen::Peer;
 use crate::listen::http1::Head;
+use crate::listen::http2::Promise;
+use crate::node::Node;
 use crate::origin;
 use crate::site::push::Due;
 use crate::site::{Asked, Hints, Site};
@@ -11,11 +13,31 @@ use http::header::{ACCEPT_ENCODING, FORWARDED, HeaderName, VIA};
 use http::{HeaderMap, Method, StatusCode, Version};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
-use tokio::task::spawn_local;
 
 /// What a browser says of a request with which it opens a page (Fetch Metadata Request Headers, W3C).
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// A file that a client was promised.
+pub(super) struct Promised {
+    promise: Promise,
+    path: String,
+    fields: HeaderMap,
+}
+
+impl Promised {
+    /// Sends it. Behind the page, so that it takes no room on the connection that the page needs.
+    pub(super) async fn keep(self, node: &Node) {
+        let Some(site) = &node.site else { return };
+        let asked = Asked { method: &Method::GET, path: &self.path, query: None, headers: &self.fields };
+        // A promise of a file that is gone meanwhile is withdrawn.
+        let Ok(answer) = site.answer(&asked).await else { return };
+        match self.promise.keep(answer).await {
+            Ok(()) => site.pushed(),
+            Err(error) => tracing::debug!(path = self.path, %error, "what was pushed was not taken"),
+        }
+    }
+}
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
@@ -56,31 +78,19 @@ impl<C: Peer> Front<C> {
         Ok(Outcome::File(response))
     }
 
-    /// Sends what is due with a page, to a client that lets itself be sent what it did not ask for; tells whether this is
-    /// one. What is promised is promised before the page that asks for it is answered.
+    /// Promises what is due with a page, to a client that lets itself be sent what it did not ask for; tells whether this is
+    /// one. That comes before the page, which asks for it.
     fn push(&mut self, head: &Head, due: &Due) -> bool {
         // As the client would ask for it: what it takes it in, and from which page.
         let mut fields = HeaderMap::new();
         for coding in head.headers.get_all(ACCEPT_ENCODING) {
             fields.append(ACCEPT_ENCODING, coding.clone());
         }
-        let mut pushed = 0;
         for file in &due.files {
             let Some(promise) = self.connection.promise(&file.path, fields.clone()) else { break };
-            pushed += 1;
-            let (node, path, headers) = (self.node.clone(), file.path.clone(), fields.clone());
-            spawn_local(async move {
-                let Some(site) = &node.site else { return };
-                let asked = Asked { method: &Method::GET, path: &path, query: None, headers: &headers };
-                // A promise of a file that is gone meanwhile is withdrawn.
-                let Ok(answer) = site.answer(&asked).await else { return };
-                match promise.keep(answer).await {
-                    Ok(()) => site.pushed(),
-                    Err(error) => tracing::debug!(path, %error, "what was pushed was not taken"),
-                }
-            });
+            self.promised.push(Promised { promise, path: file.path.clone(), fields: fields.clone() });
         }
-        pushed > 0
+        !self.promised.is_empty()
     }
 
     /// Whether a client is known to take an answer before the answer. Over HTTP/1.1 some programs take the first for the

@@ -6,6 +6,7 @@ use h2::client::{Builder, PushPromises, ResponseFuture};
 use http::{HeaderMap, Request, Response};
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::task::Poll;
 use switchboard::site::{Hints, PushRule};
 use switchboard_testkit::{PATIENCE, Server, config};
@@ -40,14 +41,21 @@ async fn body(response: Response<RecvStream>) -> Vec<u8> {
 }
 
 async fn pushes(mut promises: PushPromises) -> Vec<(String, u16, String, Vec<u8>)> {
-    let mut pushed = Vec::new();
+    let mut coming = Vec::new();
     while let Some(promise) = promises.push_promise().await {
         let (request, response) = promise.unwrap().into_parts();
         assert_eq!(request.method(), "GET");
         assert_eq!(request.uri().scheme_str(), Some("http"));
-        let response = response.await.unwrap();
-        let (status, coding) = (response.status().as_u16(), text(response.headers(), "content-encoding"));
-        pushed.push((request.uri().path().to_owned(), status, coding, body(response).await));
+        // Side by side: what is not read takes up the room of the connection.
+        coming.push(spawn_local(async move {
+            let response = response.await.unwrap();
+            let (status, coding) = (response.status().as_u16(), text(response.headers(), "content-encoding"));
+            (request.uri().path().to_owned(), status, coding, body(response).await)
+        }));
+    }
+    let mut pushed = Vec::new();
+    for each in coming {
+        pushed.push(each.await.unwrap());
     }
     pushed.sort();
     pushed
@@ -57,17 +65,19 @@ async fn hear(mut response: ResponseFuture, push: bool) -> Opened {
     let promises = push.then(|| response.push_promises());
     let mut opened = Opened::default();
     let answer = loop {
-        let interim = poll_fn(|cx| match response.poll_informational(cx) {
-            Poll::Ready(Some(interim)) => Poll::Ready(Some(interim.unwrap())),
-            // Whether it is the answer is for the answer to say.
-            _ => Poll::Ready(None),
+        // What comes ahead of the answer comes before it.
+        let heard = poll_fn(|cx| match response.poll_informational(cx) {
+            Poll::Ready(Some(interim)) => Poll::Ready(Err(interim.unwrap())),
+            _ => Pin::new(&mut response).poll(cx).map(Ok),
         });
-        if let Some(interim) = interim.await {
-            assert_eq!(interim.status(), 103);
-            opened.hints = interim.headers().get_all("link").iter().map(|link| link.to_str().unwrap().into()).collect();
-            continue;
+        match heard.await {
+            Ok(answer) => break answer.unwrap(),
+            Err(interim) => {
+                assert_eq!(interim.status(), 103);
+                let links = interim.headers().get_all("link").iter();
+                opened.hints = links.map(|link| link.to_str().unwrap().into()).collect();
+            }
         }
-        break (&mut response).await.unwrap();
     };
     (opened.status, opened.headers) = (answer.status().as_u16(), answer.headers().clone());
     body(answer).await;
