@@ -17,6 +17,7 @@ const HINT: &str = "the failing test is named above; conformance/README.md tells
 pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("server", server)?;
     steps.run("clients: curl", || node_tests("conformance/curl"))?;
+    steps.run("clients: nghttp", || node_tests("conformance/nghttp"))?;
     steps.run("clients: node", node)?;
     steps.run("clients: python", python)?;
     steps.run("clients: rust", rust)?;
