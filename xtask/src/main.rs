@@ -7,6 +7,7 @@ mod fuzz;
 mod instructions;
 mod needs;
 mod program;
+mod soak;
 mod steps;
 mod suite;
 mod tidy;
@@ -25,6 +26,8 @@ The project's own commands:
                         counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
   cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
   cargo xtask bench     builds in release, and measures: see bench/README.md
+  cargo xtask soak [--minutes N] [--seed S]
+                        everything at once against the server, with random cuts, for five minutes or as long as is said
   cargo xtask fuzz [TARGET] [SECONDS]
                         the fuzz targets, each for ten minutes or as long as is said (needs a nightly compiler and
                         cargo-fuzz); see fuzz/README.md
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["tidy"] => suite::tidy(),
         ["clients"] => suite::clients(),
         ["deny"] => suite::deny(),
+        ["soak", ref rest @ ..] => soak::soak(rest),
         ["fuzz", "keep", ref rest @ ..] if rest.len() <= 1 => fuzz::keep(rest),
         ["fuzz", ref rest @ ..] if rest.len() <= 2 => fuzz::fuzz(rest),
         ["instructions"] => suite::count_instructions(false),

@@ -20,6 +20,9 @@ const NEEDS: &[Need] = &[
     Need { name: "npm", is_there: || is_installed("npm"), packages: &["npm"] },
     Need { name: "Python 3.11 or newer with venv", is_there: python, packages: &["python3", "python3-venv"] },
     Need { name: "Chromium", is_there: chromium, packages: &["chromium"] },
+    Need { name: "nginx", is_there: || is_installed("nginx"), packages: &["nginx"] },
+    Need { name: "HAProxy", is_there: || is_installed("haproxy"), packages: &["haproxy"] },
+    Need { name: "slowhttptest", is_there: || is_installed("slowhttptest"), packages: &["slowhttptest"] },
 ];
 
 fn node() -> bool {
