@@ -26,8 +26,8 @@ const TIMEOUT = 30_000;
 export type StartEngine = (url: string, options: ClientOptions, events: EngineEvents) => Engine;
 
 export interface ClientOptions extends CoreOptions {
-  /** The transports to try, the best first. */
-  transports: readonly Transport[];
+  /** How the session travels; `several` makes one transport of several. */
+  transport: Transport;
   engine?: StartEngine;
 }
 

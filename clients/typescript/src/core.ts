@@ -6,3 +6,4 @@ export { type ClientCode, type ErrorCode, type ErrorDetails, type ServerCode, Sw
 export { type ListenOptions } from "./emitter.js";
 export { Subscription } from "./subscription.js";
 export type * from "./types.js";
+export { several, type SeveralOptions } from "./several.js";

@@ -75,25 +75,21 @@ export type ClientCode =
 /** Every code that an error can have. */
 export type ErrorCode = ServerCode | ClientCode;
 
-/** name, number of JSON-RPC, close code of a WebSocket, and `+` where the same may succeed later. */
+/**
+ * Rows by their status: the number of JSON-RPC is the status and two digits that count from 00, and the close code of a
+ * WebSocket 4000 and the status, unless the row says others; `+` where the same may succeed later.
+ */
 const TABLE =
-  "bad_request,40000,4400, channel_name,40001,4400, event_type,40002,4400, " +
-  "invalid_json,40003,4400, invalid_text,40004,1007, invalid_parameter,40005,4400, " +
-  "invalid_item,40006,4400, unauthorized,40100,4401, token_expired,40101,4401, " +
-  "token_revoked,40102,4401, forbidden,40300,4403, forbidden_origin,40301,4403, " +
-  "not_found,40400,4404, method_not_allowed,40500,4405, request_timeout,40800,4408,+ " +
-  "channel_ended,40900,4409, gap,41000,4410,+ too_large,41300,1009, " +
-  "expectation_failed,41700,4417, unsupported_encoding,41500,4415, misdirected,42100,4421, " +
-  "idempotency_key_reused,42200,4422, upgrade_required,42600,4426, head_too_large,43100,4431, " +
-  "rate_limited,42900,4429,+ too_many,42901,4429,+ internal,-32603,1011,+ " +
-  "not_implemented,50100,4501, application_failed,50200,4502,+ overloaded,50300,1013,+ " +
-  "draining,50301,1012,+ version_not_supported,50500,4505, ended,20400,1000, " +
-  "websocket_protocol,40007,1002, websocket_unsupported,40008,1003, unresponsive,40801,4408,+ " +
-  "parse_error,-32700,4400, invalid_request,-32600,4400, method_not_found,-32601,4404, " +
-  "invalid_params,-32602,4400, stale_attempt,40901,4409, call_timeout,50400,4504,+ " +
-  "out_of_order,40902,4409, session_ended,41002,1000, session_full,41001,4410,+";
+  "400 bad_request channel_name event_type invalid_json invalid_text=1007 invalid_parameter invalid_item " +
+  "websocket_protocol=1002 websocket_unsupported=1003 parse_error:-32700 invalid_request:-32600 invalid_params:-32602 " +
+  "401 unauthorized token_expired token_revoked 403 forbidden forbidden_origin 404 not_found method_not_found:-32601 " +
+  "405 method_not_allowed 408 request_timeout+ unresponsive+ 409 channel_ended stale_attempt out_of_order " +
+  "410 gap+ session_full+ session_ended=1000 413 too_large=1009 415 unsupported_encoding 417 expectation_failed " +
+  "421 misdirected 422 idempotency_key_reused 426 upgrade_required 429 rate_limited+ too_many+ 431 head_too_large " +
+  "500 internal+:-32603=1011 501 not_implemented 502 application_failed+ 503 overloaded+=1013 draining+=1012 " +
+  "504 call_timeout+ 505 version_not_supported 204 ended=1000";
 
-interface Row {
+export interface Row {
   readonly name: ServerCode;
   readonly rpc: number;
   readonly close: number;
@@ -101,10 +97,27 @@ interface Row {
   readonly again: boolean;
 }
 
-const ROWS: readonly Row[] = /* @__PURE__ */ TABLE.split(" ").map((row) => {
-  const [name, rpc, close, again] = row.split(",");
-  return { name: name as ServerCode, rpc: Number(rpc), close: Number(close), again: again === "+" };
-});
+function read(table: string): Row[] {
+  let status = 0;
+  let next = 0;
+  return table.split(" ").flatMap((word) => {
+    if (/^\d/.test(word)) {
+      status = Number(word);
+      next = status * 100;
+      return [];
+    }
+    const [, name, again, rpc, close] = /^(\w+)(\+)?(?::(-\d+))?(?:=(\d+))?$/.exec(word)!;
+    return {
+      name: name as ServerCode,
+      rpc: rpc ? Number(rpc) : next++,
+      close: Number(close ?? 4000 + status),
+      again: again !== undefined,
+    };
+  });
+}
+
+/** Every row there is. */
+export const ROWS: readonly Row[] = /* @__PURE__ */ read(TABLE);
 
 export const rowNamed = (name: unknown) => ROWS.find((row) => row.name === name);
 export const rowOfClose = (code: number) => ROWS.find((row) => row.close === code);

@@ -1,6 +1,7 @@
 /** The client with every transport. */
 
 import { Switchboard as Client } from "./client.js";
+import { several, type SeveralOptions } from "./several.js";
 import type { CoreOptions, Transport, TransportName } from "./types.js";
 import { longPoll } from "./transports/poll.js";
 import { sse } from "./transports/sse.js";
@@ -9,7 +10,7 @@ import { webSocket } from "./transports/websocket.js";
 
 const ALL: readonly Transport[] = [webSocket, sse, httpStream, longPoll];
 
-export interface Options extends CoreOptions {
+export interface Options extends CoreOptions, SeveralOptions {
   /** The transports to try, the best first: `websocket`, `sse`, `stream`, `poll` unless told. */
   transports?: readonly (TransportName | Transport)[];
 }
@@ -26,7 +27,7 @@ export class Switchboard extends Client {
   constructor(url: string | URL, { transports, ...options }: Options = {}) {
     const named = (transport: TransportName | Transport) =>
       typeof transport === "string" ? ALL.find(({ name }) => name === transport)! : transport;
-    super(url, { ...options, transports: transports?.map(named) ?? ALL });
+    super(url, { ...options, transport: several(transports?.map(named) ?? ALL, options) });
   }
 }
 
@@ -35,5 +36,5 @@ export { type ClientCode, type ErrorCode, type ErrorDetails, type ServerCode, Sw
 export { type ListenOptions } from "./emitter.js";
 export { Subscription } from "./subscription.js";
 export { EventStream, type Block } from "./sse.js";
-export { longPoll, sse, httpStream, webSocket };
+export { longPoll, sse, httpStream, several, webSocket, type SeveralOptions };
 export type * from "./types.js";

@@ -259,16 +259,12 @@ export interface CoreOptions {
   getToken?: (request: TokenRequest) => string | Promise<string>;
   /** Milliseconds that a call may take: 30,000 unless told. */
   timeout?: number;
-  /** Head start of one transport before the next, in milliseconds: 1,000 unless told. */
-  headStart?: number;
   /** Cookies are sent along as `fetch` has it: `same-origin` unless told. */
   credentials?: RequestCredentials;
   /** In place of the platform's. Node.js 20 has none: `import WebSocket from "ws"`. */
   WebSocket?: WebSocketLike;
   /** In place of the platform's. */
   fetch?: typeof fetch;
-  /** Where the transport that worked is remembered: `localStorage` unless told, and `null` for nowhere. */
-  storage?: Storage | null;
   clock?: Clock;
 }
 

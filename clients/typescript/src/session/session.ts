@@ -30,7 +30,7 @@ const UNNUMBERED = ["session", "event", "presence", "gap", "end", "position", "c
 /** What has happened, for the driver to act on. */
 export interface Happenings {
   /** The server calls: `answer` answers it, unless its session is gone by then. */
-  called(method: string, params: unknown, answer: (message: Pick<Message, "result" | "error">) => void): void;
+  called(method: string, params: any, answer: (message: Pick<Message, "result" | "error">) => void): void;
   notified(method: string, params: unknown): void;
   /** A session was opened. */
   began(said: Said): void;
@@ -273,26 +273,20 @@ export class Session {
 
   // The way down.
 
-  /** A message arrived; with the place after it, where the transport says one. */
-  received(text: string, place?: string): void {
-    const said = parsed(text);
+  /**
+   * A message arrived; with the place after it, where the transport says one. Or a page ends without one, and the way up
+   * goes on with `seq`.
+   */
+  received(text: string | undefined, place?: string, seq?: number): void {
     const at = place ? placeOf(place) : undefined;
-    const isControl = Array.isArray(said) || !UNNUMBERED.includes(said.method ?? "") || "id" in said;
-    if (!isControl) this.#told(said);
-    else if (this.#count(at?.[0], text.length)) {
-      for (const message of Array.isArray(said) ? said : [said]) this.#controlled(message);
-    }
+    if (text !== undefined) {
+      const said = parsed(text);
+      const isControl = Array.isArray(said) || !UNNUMBERED.includes(said.method ?? "") || "id" in said;
+      if (!isControl) this.#told(said);
+      else if (this.#count(at?.[0], text.length)) for (const message of [said].flat()) this.#controlled(message);
+    } else if (at?.[0] !== this.#counted) throw new Broken(`a page ends at ${place}, and its messages at ${this.#counted}`);
     if (at?.[1]) this.#position = at[1];
-  }
-
-  /** A page of a long poll arrived. */
-  receivedPage(text: string): void {
-    const page = parsed(text) as { messages?: Message[]; place?: string; seq?: number };
-    const [control, position] = placeOf(page.place);
-    for (const message of page.messages ?? []) this.received(JSON.stringify(message));
-    if (control !== this.#counted) throw new Broken(`a page ends at ${control}, and its messages at ${this.#counted}`);
-    if (position) this.#position = position;
-    this.applied((page.seq ?? 1) - 1);
+    if (seq) this.applied(seq - 1);
   }
 
   /** One more control message. `false` if it came on an earlier connection. */

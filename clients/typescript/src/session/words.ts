@@ -24,6 +24,13 @@ export interface Closing {
   readonly reconnect: boolean;
 }
 
+/** What `closing` says, if that is what this message is. */
+export function closingOf(text: string | undefined): Closing | undefined {
+  if (!text?.includes('"closing"')) return undefined;
+  const { method, params } = JSON.parse(text);
+  return method === "closing" ? params : undefined;
+}
+
 /** The answer to `subscribe`. */
 export interface Granted {
   readonly position: string;

@@ -13,9 +13,10 @@ export const longPoll: Transport = {
     // The first page shows that it works, and so is not waited for.
     let wait = 0;
     const read = async (response: Response) => {
-      const text = await response.text();
+      const { messages, place, seq } = await response.json();
       wait = WAIT;
-      hearing.page(text);
+      for (const message of messages) hearing.message(JSON.stringify(message));
+      hearing.message(undefined, place, seq);
     };
     return openHttp(way, hearing, "application/json", read, () => `&wait=${wait}`);
   },
