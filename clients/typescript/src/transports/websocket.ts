@@ -28,8 +28,11 @@ export const webSocket: Transport = {
     // `ws` makes an error that nobody hears an exception.
     socket.onerror = () => {};
     socket.onclose = ({ code, reason }) => {
+      if (isOpen) return hearing.cut({ kind: "closed", code, reason });
       const error = new SwitchboardError("unreachable", "no WebSocket gets through");
-      hearing.cut(isOpen ? { kind: "closed", code, reason } : { kind: "unfit", error });
+      // A WebSocket does not say with which status it was refused.
+      const status = location === undefined ? Promise.resolve(0) : statusOf(way.fetch(way.url + location, { method: "HEAD" }));
+      status.then((status) => hearing.cut({ kind: status === 404 ? "gone" : "unfit", error }));
     };
     /** The number of the next frame. */
     let frame = 0;
@@ -53,3 +56,5 @@ export const webSocket: Transport = {
     };
   },
 };
+
+const statusOf = (asked: Promise<Response>): Promise<number> => asked.then(({ status }) => status, () => 0);
