@@ -30,9 +30,13 @@ export const webSocket: Transport = {
     socket.onclose = ({ code, reason }) => {
       if (isOpen) return hearing.cut({ kind: "closed", code, reason });
       const error = new SwitchboardError("unreachable", "no WebSocket gets through");
-      // A WebSocket does not say with which status it was refused.
-      const status = location === undefined ? Promise.resolve(0) : statusOf(way.fetch(way.url + location, { method: "HEAD" }));
-      status.then((status) => hearing.cut({ kind: status === 404 ? "gone" : "unfit", error }));
+      // A WebSocket does not say with which status it was refused: a request that changes nothing does.
+      const asked = { method: "POST", headers: { "Session-Ack": "0" } };
+      const status = location === undefined ? 0 : way.fetch(way.url + location, asked).then((answer) => answer.status);
+      Promise.resolve(status).then(
+        (status) => hearing.cut({ kind: status === 404 ? "gone" : "unfit", error }),
+        () => hearing.cut({ kind: "unfit", error }),
+      );
     };
     /** The number of the next frame. */
     let frame = 0;
@@ -56,5 +60,3 @@ export const webSocket: Transport = {
     };
   },
 };
-
-const statusOf = (asked: Promise<Response>): Promise<number> => asked.then(({ status }) => status, () => 0);
