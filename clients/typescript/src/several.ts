@@ -125,7 +125,7 @@ class Several implements Link {
   #patience: unknown;
   /** While a better one is tried: what the present one brings. It counts only if the better one does not get through. */
   #held: (() => void)[] | undefined;
-  #cut: Cut = { kind: "unfit", error: new SwitchboardError("unsupported", "no transport fits this platform") };
+  #cut: Cut = { kind: "unfit", error: new SwitchboardError("unsupported") };
   #isClosed = false;
 
   constructor(way: Way, hearing: Hearing, memory: Memory, headStart: number) {

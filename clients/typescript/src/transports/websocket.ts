@@ -29,7 +29,7 @@ export const webSocket: Transport = {
     socket.onerror = () => {};
     socket.onclose = ({ code, reason }) => {
       if (isOpen) return hearing.cut({ kind: "closed", code, reason });
-      const error = new SwitchboardError("unreachable", "no WebSocket gets through");
+      const error = new SwitchboardError("unreachable");
       // A WebSocket does not say with which status it was refused: a request that changes nothing does.
       const asked = { method: "POST", headers: { "Session-Ack": "0" } };
       const status = location === undefined ? 0 : way.fetch(way.url + location, asked).then((answer) => answer.status);
