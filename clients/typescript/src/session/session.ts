@@ -160,7 +160,7 @@ export class Session {
 
   /** The client is over: whoever waits is told. */
   end(error: SwitchboardError): void {
-    this.lost();
+    this.said = undefined;
     this.#outbox.clear();
     this.#subscriptions.clear(error);
     for (const number of [...this.#calls.keys()]) this.#settle(number, error);
