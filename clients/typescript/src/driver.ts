@@ -227,12 +227,13 @@ export class Driver implements Engine {
       link: undefined, name: transport.name, said: undefined, isGreeted: false, since: now, heard: now, asked: undefined,
     };
     this.#connection = connection;
+    const way = this.#way();
+    if (!transport.fits(way)) return this.#end(new SwitchboardError("unsupported"));
     try {
-      const way = this.#way();
-      if (!transport.fits(way)) throw new SwitchboardError("unsupported");
       connection.link = transport.open(way, this.#listenTo(connection));
-    } catch (error) {
-      return this.#end(error as SwitchboardError);
+    } catch (cause) {
+      this.#connection = undefined;
+      this.#wait(unreachable(undefined, cause));
     }
     this.#flow();
   }
@@ -430,5 +431,5 @@ export class Driver implements Engine {
   }
 }
 
-const unreachable = (why?: string) => new SwitchboardError("unreachable", why);
+const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
 const full = () => new SwitchboardError("queue_full");

@@ -75,8 +75,8 @@ class Memory {
   }
 
   works({ name }: Transport, { url }: Way): void {
+    if (name !== this.#first) this.#upgrades = 0;
     this.#first = name;
-    if (name === this.transports[0]!.name) this.#upgrades = 0;
     try {
       this.#storage?.setItem(key(url), name);
     } catch {
@@ -174,7 +174,11 @@ class Several implements Link {
     const runner: Runner = { transport, link: undefined, said: undefined, farewell: undefined };
     this.#running.push(runner);
     this.#timer = this.#way.clock.set(() => this.#next(), this.#headStart);
-    runner.link = transport.open(this.#way, this.#listenTo(runner));
+    try {
+      runner.link = transport.open(this.#way, this.#listenTo(runner));
+    } catch (cause) {
+      this.#lost(runner, { kind: "unfit", error: new SwitchboardError("unreachable", undefined, { cause }) });
+    }
   }
 
   #listenTo(runner: Runner): Hearing {

@@ -1,7 +1,7 @@
 // Connections are cut in the middle of everything, on each transport.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { ALL, client, eventually, stage, take, within } from "../support/index.mjs";
 
 const EVENTS = 200;
@@ -9,9 +9,13 @@ const CALLS = 60;
 const BACK = 15;
 const range = (count) => Array.from({ length: count }, (_, n) => n);
 
-for (const transport of ALL) {
+describe("each transport", { concurrency: true }, () => {
+  for (const transport of ALL) each(transport);
+});
+
+function each(transport) {
   test(`over ${transport} under cuts nothing is lost, nothing comes twice, and calls are answered once`, async (t) => {
-    const { server, relay } = await stage(t, { SWITCHBOARD_SESSION_LINGER: "60s" }, 7);
+    const { server, relay } = await stage(t, { SWITCHBOARD_SESSION_LINGER: "60s" }, { seed: 7 });
     relay.most = 6_000;
     const made = client(t, relay.url, { transport, timeout: 60_000 });
     let worked = 0;

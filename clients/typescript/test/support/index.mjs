@@ -16,8 +16,8 @@ export const vectors = (path) => new URL(`../../../../vectors/${path}`, import.m
 export const project = (path) => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
 
 /** A server and a way to it, gone when the test ends. */
-export async function stage(test, settings, seed) {
-  const server = await Server.start(settings);
+export async function stage(test, settings, { seed, flags } = {}) {
+  const server = await Server.start(settings, flags);
   test.after(() => server.stop());
   const relay = await Relay.to(server.port, seed);
   test.after(() => relay.close());

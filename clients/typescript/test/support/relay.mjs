@@ -28,6 +28,8 @@ export class Relay {
   buffers = () => false;
   /** Connections on which nothing passes for so long are cut, in milliseconds. */
   idle = 0;
+  /** How many pieces have passed, either way. */
+  passed = 0;
   /** Nothing passes any more, and nothing is closed. */
   isFrozen = false;
 
@@ -61,12 +63,18 @@ export class Relay {
 
   #accept(near) {
     this.#keep(near);
+    /** Whether a request begins here that is refused. */
+    const isRefused = (bytes) => {
+      const head = bytes.toString("latin1");
+      const status = /^[A-Z]+ \S+ HTTP\/1\.1\r\n/.test(head) && this.refuses(head);
+      if (status) near.end(`HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      return Boolean(status);
+    };
     near.once("data", (first) => {
+      if (isRefused(first)) return;
       const head = first.toString("latin1");
-      const status = this.refuses(head);
-      if (status) return near.end(`HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
       const far = this.#keep(net.connect(this.#port, "127.0.0.1"));
-      this.#carry(near, far, this.most && 1 + Math.floor(this.#random() * this.most), false);
+      this.#carry(near, far, this.most && 1 + Math.floor(this.#random() * this.most), false, isRefused);
       this.#carry(far, near, this.most && 1 + Math.floor(this.#random() * this.most), this.buffers(head));
       near.emit("data", first);
     });
@@ -79,12 +87,13 @@ export class Relay {
     return socket;
   }
 
-  #carry(from, to, left, isHeld) {
+  #carry(from, to, left, isHeld, isRefused = () => false) {
     const held = [];
     if (this.idle) from.setTimeout(this.idle, () => [from, to].forEach((socket) => socket.destroy()));
     from.on("data", (bytes) => {
-      if (this.isFrozen) return;
+      if (this.isFrozen || isRefused(bytes)) return;
       if (isHeld) return held.push(bytes);
+      this.passed++;
       // Whatever passes one way is a sign of life for both.
       to.setTimeout(this.idle);
       if (this.most === 0 || left === 0 || bytes.length <= left) {
