@@ -22,12 +22,13 @@ import type {
 /** How long a call may take unless told, in milliseconds. */
 const TIMEOUT = 30_000;
 
-/** What stands behind a client: by itself a connection of its own. */
+/** Makes what stands behind a client. */
 export type StartEngine = (url: string, options: ClientOptions, events: EngineEvents) => Engine;
 
 export interface ClientOptions extends CoreOptions {
   /** How the session travels; `several` makes one transport of several. */
   transport: Transport;
+  /** What stands behind the client: `shared()` of `switchboard-client/tabs`, or by itself a connection of its own. */
   engine?: StartEngine;
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { errorOf, SwitchboardError } from "../errors.js";
-import type { ChannelEvent } from "../types.js";
+import type { ChannelEvent, Gap } from "../types.js";
 import { bytesOf } from "./base64.js";
 import { Outbox } from "./outbox.js";
 import { type Item, type Listener, type Sink, Subscriptions } from "./subscriptions.js";
@@ -24,8 +24,6 @@ const AGAIN = 2_000;
 
 /** What the name of the system's own channel begins with that tells of another who comes and goes. */
 const PRESENCE = "$presence/";
-/** Notifications that are not numbered. */
-const UNNUMBERED = ["session", "event", "presence", "gap", "end", "position", "caught_up", "closing"];
 
 /** What has happened, for the driver to act on. */
 export interface Happenings {
@@ -281,9 +279,8 @@ export class Session {
     const at = place ? placeOf(place) : undefined;
     if (text !== undefined) {
       const said = parsed(text);
-      const isControl = Array.isArray(said) || !UNNUMBERED.includes(said.method ?? "") || "id" in said;
-      if (!isControl) this.#told(said);
-      else if (this.#count(at?.[0], text.length)) for (const message of [said].flat()) this.#controlled(message);
+      const isControl = Array.isArray(said) || "id" in said || !this.#told(said);
+      if (isControl && this.#count(at?.[0], text.length)) for (const message of [said].flat()) this.#controlled(message);
     } else if (at?.[0] !== this.#counted) throw new Broken(`place ${place}`);
     if (at?.[1]) this.#position = at[1];
     if (seq) this.applied(seq - 1);
@@ -299,39 +296,47 @@ export class Session {
     return true;
   }
 
-  #told({ method, params = {} }: Message): void {
+  /** What is not numbered: `false` if it is. */
+  #told({ method, params = {} }: Message): boolean {
     switch (method) {
       case "session":
-        return this.#begins(params);
+        this.#begins(params);
+        break;
       case "event": {
         const event = eventOf(params);
         this.#position = event.position;
-        return this.#heard(this.#subscriptions.hearing(event.channel), { kind: "event", event });
+        this.#heard(this.#subscriptions.hearing(event.channel), { kind: "event", event });
+        break;
       }
       case "gap": {
         // What is lost of the system's own channel of presence concerns those who hear who comes and goes.
-        const channel: string | undefined = params.channel;
-        const isOfPresence = channel?.startsWith(PRESENCE);
-        const listeners = isOfPresence
-          ? this.#subscriptions.hearing(channel!.slice(PRESENCE.length), true)
-          : this.#subscriptions.hearing(channel);
-        this.#position = params.to;
-        return this.#heard(listeners, { kind: "gap", gap: params });
+        const { channel, to } = params as Gap;
+        const isOfPresence = channel?.startsWith(PRESENCE) ?? false;
+        this.#position = to;
+        const of = isOfPresence ? channel!.slice(PRESENCE.length) : channel;
+        this.#heard(this.#subscriptions.hearing(of, isOfPresence), { kind: "gap", gap: params });
+        break;
       }
       case "presence":
-        return this.#heard(this.#subscriptions.hearing(params.channel, true), { kind: "presence", change: params });
+        this.#heard(this.#subscriptions.hearing(params.channel, true), { kind: "presence", change: params });
+        break;
       case "caught_up":
         this.#subscriptions.caughtUp([params.channel].flat());
         this.#position = params.position;
-        return;
+        break;
       case "position":
         this.#position = params.position;
-        return;
+        break;
       case "end":
-        return this.#ended(params.channel);
+        this.#ended(params.channel);
+        break;
       case "closing":
-        return this.#happenings.closing(params);
+        this.#happenings.closing(params);
+        break;
+      default:
+        return false;
     }
+    return true;
   }
 
   #heard(listeners: Listener[], item: Item): void {
