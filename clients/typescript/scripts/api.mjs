@@ -52,6 +52,7 @@ function declarations(text) {
     const code = body
       .replace(/^export (declare )?/, "")
       .replace(/^ {4}#private;\n/m, "")
+      .replace(/ +$/gm, "")
       .replace(/^( +)/gm, (blanks) => blanks.slice(blanks.length / 2));
     if (!found.has(name)) found.set(name, { said, code });
   }
