@@ -39,20 +39,20 @@ export interface Happenings {
 
 export type Done = (error: SwitchboardError | undefined, result?: any) => void;
 
+/**
+ * What becomes of a call with its session: one of our `own` is about it, and ends with it; one that `repeats` is sent again in
+ * the next; and any other fails, if the server may have known of it.
+ */
+type Fate = "own" | "repeats" | "fails";
+
 interface Call {
   done: Done;
-  /** The message, if it is safe to send it again in another session. */
-  repeat?: string | undefined;
-  /** It is about this session, and ends with it. */
-  own: boolean;
-  deadline: number | undefined;
+  fate: Fate;
+  text: string;
 }
 
-export class Broken extends SwitchboardError {
-  constructor(why: string) {
-    super("broken", `what the server says cannot be: ${why}`);
-  }
-}
+/** The server says what cannot be. */
+export class Broken extends Error {}
 
 export class Session {
   /** What the server said of its session, while there is one. */
@@ -127,9 +127,9 @@ export class Session {
     const untried = this.#outbox.clear();
     const kinds = new Set(untried.map(({ kind }) => kind));
     for (const [number, call] of this.#calls) {
-      if (call.own) this.#calls.delete(number);
+      if (call.fate === "own") this.#calls.delete(number);
       else if (kinds.has(number)) continue;
-      else if (call.repeat !== undefined) this.#outbox.push(number, call.repeat);
+      else if (call.fate === "repeats") this.#outbox.push(number, call.text);
       else this.#settle(number, new SwitchboardError("session_lost"));
     }
     for (const { kind, text } of untried) {
@@ -138,22 +138,9 @@ export class Session {
     }
   }
 
-  /** When `tick` is due. */
+  /** When there is something to send that waits for its time. */
   deadline(): number | undefined {
-    const all = [...this.#calls.values()].flatMap(({ deadline }) => deadline ?? []);
-    const asks = this.said && this.#subscriptions.deadline(this.#now());
-    if (asks !== undefined) all.push(asks);
-    return all.length > 0 ? Math.min(...all) : undefined;
-  }
-
-  /** Time has passed. */
-  tick(): void {
-    const now = this.#now();
-    for (const [number, { deadline }] of this.#calls) {
-      if (deadline === undefined || deadline > now) continue;
-      this.#outbox.forget(number);
-      this.#settle(number, new SwitchboardError("timeout"));
-    }
+    return this.said && this.#subscriptions.deadline(this.#now());
   }
 
   /** The client is over: whoever waits is told. */
@@ -167,8 +154,8 @@ export class Session {
   // What the application wants.
 
   /** Calls a method, and gives the call's number. One that is safe to repeat is repeated in a new session, should this one be lost. */
-  call(method: string, params: unknown, repeats: boolean, timeout: number | undefined, done: Done): number {
-    return this.#open(method, params, done, { repeats, deadline: timeout === undefined ? undefined : this.#now() + timeout });
+  call(method: string, params: unknown, repeats: boolean, done: Done): number {
+    return this.#open(method, params, done, repeats ? "repeats" : "fails");
   }
 
   /** Nobody waits for the answer any more. */
@@ -188,30 +175,25 @@ export class Session {
 
   leave(listener: Listener): void {
     const channel = this.#subscriptions.remove(listener);
-    if (channel !== undefined && this.said) this.#open("unsubscribe", { channel }, () => {}, { own: true });
+    if (channel !== undefined && this.said) this.#open("unsubscribe", { channel }, () => {});
   }
 
   /** Shows a new token. */
   refresh(token: string, done: Done): void {
-    if (this.said) this.#open("refresh", { token }, done, { own: true });
+    if (this.said) this.#open("refresh", { token }, done);
   }
 
   /** Asks for a sign of life, unless one was asked for. */
   ping(): void {
     if (!this.said || this.#pinged) return;
     this.#pinged = true;
-    this.#open("ping", undefined, () => (this.#pinged = false), { own: true });
+    this.#open("ping", undefined, () => (this.#pinged = false));
   }
 
-  #open(
-    method: string,
-    params: unknown,
-    done: Done,
-    { repeats = false, own = false, deadline }: { repeats?: boolean; own?: boolean; deadline?: number | undefined },
-  ): number {
+  #open(method: string, params: unknown, done: Done, fate: Fate = "own"): number {
     const id = ++this.#lastCall;
     const text = written({ id, method, params });
-    this.#calls.set(id, { done, own, deadline, repeat: repeats ? text : undefined });
+    this.#calls.set(id, { done, fate, text });
     this.#outbox.push(id, text);
     return id;
   }
@@ -229,7 +211,7 @@ export class Session {
     for (let ask; (ask = this.#subscriptions.nextAsk(this.#lastCall + 1, this.#now())); ) {
       const { channels, since, presence } = ask;
       const params = { channel: channels.length > 1 ? channels : channels[0], since, presence: presence || undefined };
-      const call: number = this.#open("subscribe", params, (error, result) => this.#granted(call, error, result), { own: true });
+      const call: number = this.#open("subscribe", params, (error, result) => this.#granted(call, error, result));
     }
     if (this.#outbox.count >= UNCONFIRMED) this.ping();
     return this.#outbox.next();
