@@ -40,7 +40,9 @@ fn typescript() -> Result<Outcome, Failure> {
     npm(FOLDER)?;
     let hint = "what failed is named above; clients/typescript/README.md tells how to run it by hand";
     run_in(FOLDER, &[(SERVER, &program())], "npm", &["test"], hint)?;
-    Ok(Outcome::Passed)
+    const RUNTIMES: &str = "clients/typescript/runtimes";
+    npm(RUNTIMES)?;
+    node_tests(RUNTIMES)
 }
 
 fn node() -> Result<Outcome, Failure> {
