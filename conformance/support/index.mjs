@@ -1,9 +1,9 @@
 // What the tests of curl, Node's clients and Chromium share. It needs Node alone.
 
-import { Server } from "./server.mjs";
+import { Server, program } from "./server.mjs";
 import { Way } from "./way.mjs";
 
-export { Server, Way };
+export { Server, Way, program };
 export { Inbox, within } from "./wait.mjs";
 export { BYTES, LINES, TEXT } from "./samples.mjs";
 

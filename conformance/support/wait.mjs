@@ -3,10 +3,10 @@
 const PATIENCE = 20_000;
 
 /** The promise's value, or an error that names what was waited for. */
-export async function within(what, promise) {
+export async function within(what, promise, patience = PATIENCE) {
   let timer;
   const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new Error(`waited ${PATIENCE / 1000} s in vain: ${what}`)), PATIENCE);
+    timer = setTimeout(() => fail(new Error(`waited ${patience / 1000} s in vain: ${what}`)), patience);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
