@@ -8,7 +8,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { within } from "../support/index.mjs";
+import { until } from "../support/index.mjs";
 
 const run = promisify(execFile);
 const DOCUMENTS = new URL("../../docs/", import.meta.url);
@@ -70,7 +70,7 @@ class Proxy {
     test.after(() => proxy.#stop());
     const ended = proxy.#exit.then(() => Promise.reject(new Error(`${program} ended: ${proxy.output}`)));
     ended.catch(() => {});
-    await within(`${program} listens`, Promise.race([accepts(port), ended]));
+    await Promise.race([until(`${program} listens`, () => accepts(port)), ended]);
     return proxy;
   }
 
@@ -87,18 +87,13 @@ class Proxy {
   }
 }
 
-/** Resolves once somebody listens. */
-async function accepts(port) {
-  for (;;) {
-    const isThere = await new Promise((done) => {
-      const socket = net.connect(port, "127.0.0.1", () => done(true));
-      socket.once("error", () => done(false));
-      socket.once("connect", () => socket.destroy());
-    });
-    if (isThere) return;
-    await new Promise((done) => setTimeout(done, 10));
-  }
-}
+/** Whether somebody listens there. */
+const accepts = (port) =>
+  new Promise((done) => {
+    const socket = net.connect(port, "127.0.0.1", () => done(true));
+    socket.once("error", () => done(false));
+    socket.once("connect", () => socket.destroy());
+  });
 
 async function stage() {
   const [folder, port] = await Promise.all([mkdtemp(join(tmpdir(), "switchboard-proxy-")), freePort()]);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import tls from "node:tls";
-import { within } from "../support/index.mjs";
+import { until, within } from "../support/index.mjs";
 import { Client, from, guarded, lookup } from "./guarded.mjs";
 import { NAME, haproxy, nginx } from "./process.mjs";
 
@@ -38,7 +38,8 @@ function safety(start) {
   });
 
   test("the log tells requests, and neither tokens nor the keys of sessions", async (t) => {
-    const { server, token } = await guarded(t);
+    // HAProxy notices at the next heartbeat that a reader has left.
+    const { server, token } = await guarded(t, { settings: { SWITCHBOARD_HEARTBEAT: "1s" } });
     const proxy = await start(t, server);
     const client = new Client(t, proxy, token);
     const { source, inbox } = client.source("/channels/a");
@@ -49,9 +50,8 @@ function safety(start) {
     await (await client.fetch(location, { method: "DELETE" })).text();
     await client.publish("last", "x");
     // Written when a request is over, in order.
-    let log = "";
-    while (!/POST \/channels\/last/.test(log)) log = await within("the log", proxy.log());
-    while (!/GET \/channels\/a/.test(log)) log = await within("the log", proxy.log());
+    const written = (log) => /POST \/channels\/last/.test(log) && /GET \/channels\/a/.test(log);
+    const log = await until("the log", async () => [await proxy.log()].find(written));
     assert.match(log, new RegExp(`GET /session/${id}`));
     assert.match(log, new RegExp(`DELETE /session/${id}`));
     const key = location.slice(location.indexOf(id) + id.length + 1);
@@ -142,7 +142,7 @@ async function exchange(proxy, bytes) {
 }
 
 test("HAProxy: connections that are passed on say whose they are, with the PROXY protocol", async (t) => {
-  const configuration = '[proxies]\nprotocol = ["127.0.0.1"]\n\n[[channel]]\npattern = "**"\nsubscribe = "anyone"\n\n[limits]\naddress = 1\n';
+  const configuration = '[proxies]\nprotocol = ["127.0.0.1"]\n\n[[channel]]\npattern = "**"\nsubscribe = "anyone"\n\n[[auth.key]]\nalgorithm = "HS256"\nsecret = "a secret of the tests that is long enough"\n\n[limits]\naddress = 1\n';
   const { server } = await guarded(t, { configuration });
   const proxy = await haproxy(t, server, { file: "haproxy-tcp.cfg" });
   const read = (address) => from(t, address, proxy, "/channels/a", STREAM);

@@ -67,8 +67,9 @@ function transports(start, options) {
     const event = await client.socket("/channels?channel=a");
     const sse = await client.blocks("/channels/a");
     const stream = await client.lines("/channels/a");
-    const bytes = await client.fetch("/channels/a?form=raw", { headers: { accept: "application/x-ndjson" } });
-    const body = bytes.body.getReader();
+    // Over HTTP/2 nginx keeps back the head of an answer until its first byte, and a raw body begins with an event.
+    const bytes = client.fetch("/channels/a?form=raw&since=earliest", { headers: { accept: "application/x-ndjson" } });
+    const body = bytes.then(({ body }) => body.getReader());
     assert.ok(JSON.parse(await event.inbox.next()).$open);
     assert.equal((await sse.next()).event, "$open");
     assert.ok((await stream.next()).$open);
@@ -78,7 +79,7 @@ function transports(start, options) {
       assert.equal(JSON.parse(await event.inbox.next()).data, data);
       assert.equal((await sse.next()).data, data);
       assert.equal((await stream.next()).data, data);
-      assert.equal(Buffer.from((await within("bytes", body.read())).value).toString(), data);
+      assert.equal(Buffer.from((await within("bytes", (await body).read())).value).toString(), data);
     }
     raw.socket.send(BYTES);
     assert.deepEqual(await raw.inbox.next(), BYTES);

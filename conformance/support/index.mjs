@@ -4,7 +4,7 @@ import { Server, program } from "./server.mjs";
 import { Way } from "./way.mjs";
 
 export { Server, Way, program };
-export { Inbox, within } from "./wait.mjs";
+export { Inbox, until, within } from "./wait.mjs";
 export { BYTES, LINES, TEXT } from "./samples.mjs";
 
 /** Streams are compressed for clients that take gzip, as most do without being asked: only small events are not. */
