@@ -52,7 +52,8 @@ impl Access {
             ..Policy::default()
         };
         let tracked = ["chat/*", "cursors/*"];
-        let rules = tracked.iter().map(|text| Ok((pattern(text)?, Some(Track::Members)))).collect::<Result<_, String>>()?;
+        let rules =
+            tracked.iter().map(|text| Ok((pattern(text)?, Some(Track::Members)))).collect::<Result<_, String>>()?;
         let presence = Presence { tracking: Tracking { rules }, ..config.presence };
         Ok(Config { auth, policy, presence, ..config })
     }

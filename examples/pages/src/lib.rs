@@ -49,7 +49,8 @@ pub async fn start(web: SocketAddr, realtime: SocketAddr, files: Files) -> Resul
     let access = Arc::new(Access::new()?);
     let publisher = Arc::new(OnceLock::new());
     let handlers = handlers(&publisher);
-    let config = Config { listen: vec![realtime], application: Backend::Embedded(Arc::new(handlers)), ..Config::default() };
+    let config =
+        Config { listen: vec![realtime], application: Backend::Embedded(Arc::new(handlers)), ..Config::default() };
     let switchboard = switchboard::start(access.config(config, listener.local_addr()?)?)?;
     // There are handlers before there is a server, and a publisher only with it.
     let publisher = publisher.get_or_init(|| switchboard.publisher()).clone();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use switchboard::Publisher;
 use tokio::sync::mpsc;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
@@ -16,7 +16,7 @@ const CHANNEL: &str = "log";
 const WAITING: usize = 1000;
 
 /// A line of the log.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(crate) struct Line {
     level: &'static str,
     /// The part of the program that said it.
@@ -24,14 +24,14 @@ pub(crate) struct Line {
     text: String,
 }
 
-/// Where lines go: to those who started last.
-static LINES: Mutex<Option<mpsc::Sender<Line>>> = Mutex::new(None);
+/// Where lines go: a process has one log, however many servers it runs.
+static LINES: Mutex<Vec<mpsc::Sender<Line>>> = Mutex::new(Vec::new());
 
 /// Has everything logged from here on, and gives the lines.
 pub(crate) fn start() -> mpsc::Receiver<Line> {
     let (sender, receiver) = mpsc::channel(WAITING);
-    *LINES.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-    // Where there is a subscriber already, as in tests that start this more than once, it stays.
+    LINES.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+    // Where there is a subscriber already, it stays.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer()));
     receiver
 }
@@ -52,7 +52,7 @@ fn layer<S: Subscriber>() -> impl Layer<S> {
 struct Lines;
 
 impl<S: Subscriber> Layer<S> for Lines {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         *metadata.level() <= Level::INFO
     }
 
@@ -61,9 +61,12 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut text);
         let Text { message, fields } = text;
         let metadata = event.metadata();
-        let line = Line { level: metadata.level().as_str(), target: metadata.target().to_owned(), text: message + &fields };
-        if let Some(lines) = &*LINES.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = lines.try_send(line);
+        let line =
+            Line { level: metadata.level().as_str(), target: metadata.target().to_owned(), text: message + &fields };
+        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.retain(|lines| !lines.is_closed());
+        for lines in lines.iter() {
+            let _ = lines.try_send(line.clone());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Runs the examples until they are told to stop.
+//! Runs the examples until they are told to stop: `switchboard-examples [ADDRESS [ADDRESS]]`, where the pages are and where
+//! Switchboard is.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,10 +7,14 @@ use switchboard_examples::{Files, Started, start, told};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut named = std::env::args().skip(1);
+    let mut at = |port| match named.next() {
+        Some(address) => address.parse().map_err(|error| format!("{address}: {error}")),
+        None => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+    };
     let files = Files::of_the_repository();
     files.check()?;
-    let Started { switchboard, listener, routes, .. } = start(at(8001), at(8002), files).await?;
+    let Started { switchboard, listener, routes, .. } = start(at(8001)?, at(8002)?, files).await?;
     told(&format!("open http://{}", listener.local_addr()?));
     let stop = async {
         // Where signals cannot be heard, it is stopped otherwise.

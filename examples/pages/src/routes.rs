@@ -43,7 +43,10 @@ pub(crate) fn routes(files: Files, access: Arc<Access>, realtime: SocketAddr) ->
     Router::new()
         .route("/", get(|State(served): State<Served>| async move { served.page("index.html") }))
         .route("/{name}", get(|State(served): State<Served>, At(name): At<String>| async move { served.page(&name) }))
-        .route("/client/{*name}", get(|State(served): State<Served>, At(name): At<String>| async move { served.client(&name) }))
+        .route(
+            "/client/{*name}",
+            get(|State(served): State<Served>, At(name): At<String>| async move { served.client(&name) }),
+        )
         .with_state(served)
         .route("/token", post(token).with_state(access))
         .layer(middleware::from_fn(logged))
@@ -60,7 +63,10 @@ async fn token(State(access): State<Arc<Access>>, Json(visitor): Json<Visitor>) 
 async fn logged(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
-    tracing::info!("{method} {path} {}", response.status().as_u16());
+    // A page has dozens of the client's files, which would drown all else.
+    if !path.starts_with("/client/") {
+        tracing::info!("{method} {path} {}", response.status().as_u16());
+    }
     response
 }
 
@@ -74,7 +80,8 @@ impl Served {
     /// A file of the pages'; a name without an ending is a page's.
     fn page(&self, name: &str) -> Response {
         let name = if name.contains('.') { name.to_owned() } else { format!("{name}.html") };
-        let mut response = file(&self.files.pages, &name, |text| text.replace("{port}", &self.realtime.port().to_string()));
+        let mut response =
+            file(&self.files.pages, &name, |text| text.replace("{port}", &self.realtime.port().to_string()));
         // Scripts of its own, connections to its own server and to Switchboard, and nothing else.
         let (realtime, port) = (self.realtime, self.realtime.port());
         let policy = format!(
@@ -127,7 +134,8 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_a_folder() {
         assert!(["index.html", "a/b.js", "a-b_c.js"].map(is_plain).iter().all(|plain| *plain));
-        let foul = ["../a.js", "a/../../b.js", "/etc/a.css", ".a.js", "a\\..\\b.js", "a%2fb.js", "a//b.js", "a/.b.js", ""];
+        let foul =
+            ["../a.js", "a/../../b.js", "/etc/a.css", ".a.js", "a\\..\\b.js", "a%2fb.js", "a//b.js", "a/.b.js", ""];
         assert!(!foul.map(is_plain).contains(&true));
     }
 }
