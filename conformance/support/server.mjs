@@ -8,7 +8,7 @@ import { within } from "./wait.mjs";
 const VARIABLE = "CONFORMANCE_SERVER";
 
 /** The path of the program under test. */
-export async function program() {
+async function program() {
   const path = process.env[VARIABLE];
   const remedy =
     `\`cargo xtask clients\` sets it. By hand, in the project's top folder: ` +
@@ -33,7 +33,10 @@ export class Server {
   #exit;
   port = 0;
 
-  /** Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS. */
+  /**
+   * Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS; `flags` go
+   * behind those of the command line.
+   */
   static async start(settings = {}, flags = []) {
     const server = new Server();
     server.#settings = settings;

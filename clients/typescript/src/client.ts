@@ -166,7 +166,7 @@ export class Switchboard extends Emitter<ClientEvents> {
 
   async #work(method: string, params: unknown): Promise<any> {
     const handler = this.#handlers.get(method);
-    if (!handler) throw new SwitchboardError("method_not_found", "Method not found");
+    if (!handler) throw new SwitchboardError("method_not_found");
     return handler(params);
   }
 
@@ -177,4 +177,4 @@ export class Switchboard extends Emitter<ClientEvents> {
   }
 }
 
-const closed = () => new SwitchboardError("closed", "the client is closed");
+const closed = () => new SwitchboardError("closed");

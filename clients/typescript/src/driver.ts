@@ -137,7 +137,7 @@ export class Driver implements Engine {
 
   /** The page goes: there is no time to say anything. */
   leave(): void {
-    this.#end(new SwitchboardError("closed", "the page is gone"));
+    this.#end(new SwitchboardError("closed"));
   }
 
   /** The page is back: nothing is waited for any more. */
@@ -166,7 +166,7 @@ export class Driver implements Engine {
   #flow(): void {
     if (this.#state === "closed") return;
     if (this.#state === "connected") this.#connection?.link?.pump(this.#session);
-    if (this.#leaving && this.#hasLeft()) return this.#end(new SwitchboardError("closed", "the client is closed"));
+    if (this.#leaving && this.#hasLeft()) return this.#end(new SwitchboardError("closed"));
     this.#clock.clear(this.#timer);
     const due = [this.#session.deadline(), this.#retryAt, this.#renewAt, this.#leaving?.until, this.#quietUntil()];
     const at = Math.min(...due.map((at) => at ?? Infinity));
@@ -195,7 +195,7 @@ export class Driver implements Engine {
     const connection = this.#connection!;
     if (connection.isGreeted && !connection.asked) return this.#sound(PATIENCE);
     connection.link?.close(false);
-    this.#cut({ kind: "lost", error: unreachable("nothing was heard from the server for too long") });
+    this.#cut({ kind: "lost", error: unreachable("the server fell silent") });
   }
 
   /** Asks for a sign of life. */
@@ -214,7 +214,7 @@ export class Driver implements Engine {
       () => this.#state === "connecting" && this.#open(),
       (cause) => {
         if (this.#state !== "connecting") return;
-        this.#wait(new SwitchboardError("no_token", "there is no token to show", { cause }));
+        this.#wait(new SwitchboardError("no_token", undefined, { cause }));
         this.#flow();
       },
     );
@@ -227,12 +227,13 @@ export class Driver implements Engine {
       link: undefined, name: transport.name, said: undefined, isGreeted: false, since: now, heard: now, asked: undefined,
     };
     this.#connection = connection;
+    const way = this.#way();
+    if (!transport.fits(way)) return this.#end(new SwitchboardError("unsupported"));
     try {
-      const way = this.#way();
-      if (!transport.fits(way)) throw new SwitchboardError("unsupported", "no transport fits this platform");
       connection.link = transport.open(way, this.#listenTo(connection));
-    } catch (error) {
-      return this.#end(error as SwitchboardError);
+    } catch (cause) {
+      this.#connection = undefined;
+      this.#wait(unreachable(undefined, cause));
     }
     this.#flow();
   }
@@ -302,7 +303,7 @@ export class Driver implements Engine {
     this.#denied = 0;
     if (this.#tooLarge) {
       this.#tooLarge = false;
-      this.#session.refused(this.#session.said?.seq ?? 1, new SwitchboardError("too_large", "the server takes no such message"));
+      this.#session.refused(this.#session.said?.seq ?? 1, new SwitchboardError("too_large"));
     }
     this.#become("connected", { transport: connection.name });
   }
@@ -354,7 +355,7 @@ export class Driver implements Engine {
   #closed(code: number, reason: string): void {
     const row = rowOfClose(code);
     this.#tooLarge = code === 1009;
-    if (!row || row.again || this.#tooLarge) return this.#wait(unreachable(reason || "the connection was lost"));
+    if (!row || row.again || this.#tooLarge) return this.#wait(unreachable(reason || undefined));
     this.#sentAway({ code: row.name, reason, reconnect: row.name === "not_found" });
   }
 
@@ -430,5 +431,5 @@ export class Driver implements Engine {
   }
 }
 
-const unreachable = (why: string) => new SwitchboardError("unreachable", why);
-const full = () => new SwitchboardError("queue_full", "more waits to be sent than the client keeps");
+const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
+const full = () => new SwitchboardError("queue_full");

@@ -145,7 +145,7 @@ export class SwitchboardError extends Error {
   /** With code `gap`: what is lost. */
   readonly gap: Gap | undefined;
 
-  constructor(code: ErrorCode, message: string = code, { rpc, data, status, gap, cause }: ErrorDetails = {}) {
+  constructor(code: ErrorCode, message: string = code.replaceAll("_", " "), { rpc, data, status, gap, cause }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.rpc = rpc ?? rowNamed(code)?.rpc;

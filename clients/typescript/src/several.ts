@@ -75,8 +75,8 @@ class Memory {
   }
 
   works({ name }: Transport, { url }: Way): void {
+    if (name !== this.#first) this.#upgrades = 0;
     this.#first = name;
-    if (name === this.transports[0]!.name) this.#upgrades = 0;
     try {
       this.#storage?.setItem(key(url), name);
     } catch {
@@ -125,7 +125,7 @@ class Several implements Link {
   #patience: unknown;
   /** While a better one is tried: what the present one brings. It counts only if the better one does not get through. */
   #held: (() => void)[] | undefined;
-  #cut: Cut = { kind: "unfit", error: new SwitchboardError("unsupported", "no transport fits this platform") };
+  #cut: Cut = { kind: "unfit", error: new SwitchboardError("unsupported") };
   #isClosed = false;
 
   constructor(way: Way, hearing: Hearing, memory: Memory, headStart: number) {
@@ -174,7 +174,11 @@ class Several implements Link {
     const runner: Runner = { transport, link: undefined, said: undefined, farewell: undefined };
     this.#running.push(runner);
     this.#timer = this.#way.clock.set(() => this.#next(), this.#headStart);
-    runner.link = transport.open(this.#way, this.#listenTo(runner));
+    try {
+      runner.link = transport.open(this.#way, this.#listenTo(runner));
+    } catch (cause) {
+      this.#lost(runner, { kind: "unfit", error: new SwitchboardError("unreachable", undefined, { cause }) });
+    }
   }
 
   #listenTo(runner: Runner): Hearing {

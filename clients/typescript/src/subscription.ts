@@ -240,4 +240,4 @@ export class Subscription<Events extends EventMap = EventMap>
   }
 }
 
-const ended = () => new SwitchboardError("closed", "the subscription has ended");
+const ended = () => new SwitchboardError("closed");

@@ -132,7 +132,7 @@ export class Session {
       if (call.own) this.#calls.delete(number);
       else if (kinds.has(number)) continue;
       else if (call.repeat !== undefined) this.#outbox.push(number, call.repeat);
-      else this.#settle(number, new SwitchboardError("session_lost", "the session was lost while the call was under way"));
+      else this.#settle(number, new SwitchboardError("session_lost"));
     }
     for (const { kind, text } of untried) {
       // The server's calls are gone with its session, and so are ours about it.
@@ -154,13 +154,13 @@ export class Session {
     for (const [number, { deadline }] of this.#calls) {
       if (deadline === undefined || deadline > now) continue;
       this.#outbox.forget(number);
-      this.#settle(number, new SwitchboardError("timeout", "the call was not answered in time"));
+      this.#settle(number, new SwitchboardError("timeout"));
     }
   }
 
   /** The client is over: whoever waits is told. */
   end(error: SwitchboardError): void {
-    this.lost();
+    this.said = undefined;
     this.#outbox.clear();
     this.#subscriptions.clear(error);
     for (const number of [...this.#calls.keys()]) this.#settle(number, error);
@@ -249,7 +249,7 @@ export class Session {
 
   /** The server goes on with this number. */
   expected(seq: number): void {
-    if (!this.#outbox.goOn(seq)) throw new Broken(`it goes on with message ${seq}`);
+    if (!this.#outbox.goOn(seq)) throw new Broken(`seq ${seq}`);
   }
 
   /** The message of this number was refused as it came, and takes no number. */
@@ -284,7 +284,7 @@ export class Session {
       const isControl = Array.isArray(said) || !UNNUMBERED.includes(said.method ?? "") || "id" in said;
       if (!isControl) this.#told(said);
       else if (this.#count(at?.[0], text.length)) for (const message of [said].flat()) this.#controlled(message);
-    } else if (at?.[0] !== this.#counted) throw new Broken(`a page ends at ${place}, and its messages at ${this.#counted}`);
+    } else if (at?.[0] !== this.#counted) throw new Broken(`place ${place}`);
     if (at?.[1]) this.#position = at[1];
     if (seq) this.applied(seq - 1);
   }
@@ -293,7 +293,7 @@ export class Session {
   #count(control = this.#counted + 1, length: number): boolean {
     this.#counted = control;
     if (control <= this.#control) return false;
-    if (control > this.#control + 1) throw new Broken(`control message ${control} came after ${this.#control}`);
+    if (control > this.#control + 1) throw new Broken(`control ${control}`);
     this.#control = control;
     this.#fresh += length;
     return true;
@@ -355,7 +355,7 @@ export class Session {
   #begins(said: Said): void {
     if (said.id !== this.said?.id) return this.opened(said);
     const [control] = placeOf(said.place);
-    if (control > this.#control) throw new Broken(`it goes on after control message ${control}`);
+    if (control > this.#control) throw new Broken(`control ${control}`);
     this.#counted = control;
     this.expected(said.seq ?? 1);
     this.said = said;
@@ -419,19 +419,19 @@ function parsed(text: string): Message | Message[] {
   } catch {
     // Said below.
   }
-  throw new Broken("it is no message");
+  throw new Broken(text.slice(0, 80));
 }
 
 /** A place is a number, a dot and a position. It goes into addresses as it is. */
 function placeOf(text: unknown): [control: number, position: string] {
   const parts = /^(\d{1,15})\.([a-z\d.]*)$/i.exec(String(text));
-  if (!parts) throw new Broken("it names no place");
+  if (!parts) throw new Broken(`place ${text}`);
   return [Number(parts[1]), parts[2]!];
 }
 
 /** An event as applications see it. */
 export function eventOf({ base64, ...event }: any): ChannelEvent {
-  if (typeof event.id !== "string" || typeof event.channel !== "string") throw new Broken("an event has no name");
+  if (typeof event.id !== "string" || typeof event.channel !== "string") throw new Broken("event");
   if (base64 !== undefined) event.data = bytesOf(base64);
   event.position ??= event.id;
   return event;

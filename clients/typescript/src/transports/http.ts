@@ -213,9 +213,9 @@ function errorOf({ status }: Response, { code, title, detail, ...data }: Problem
   return new SwitchboardError(name, detail ?? title ?? `the server answers with status ${status}`, { status, data });
 }
 
-const unreachable = (why: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
+const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
 
-export const lost = (cause: unknown): Cut => ({ kind: "lost", error: unreachable("the connection was lost", cause) });
+export const lost = (cause: unknown): Cut => ({ kind: "lost", error: unreachable(undefined, cause) });
 
 /** Reads a body as text until it ends, which is that of the connection. */
 export async function readText(response: Response, hearing: Hearing, feed: (text: string) => void): Promise<void> {
@@ -223,7 +223,7 @@ export async function readText(response: Response, hearing: Hearing, feed: (text
   const decoder = new TextDecoder();
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return hearing.cut(lost("the server ended the stream"));
+    if (done) return hearing.cut(lost(undefined));
     hearing.alive();
     feed(decoder.decode(value, { stream: true }));
   }

@@ -28,8 +28,15 @@ export const webSocket: Transport = {
     // `ws` makes an error that nobody hears an exception.
     socket.onerror = () => {};
     socket.onclose = ({ code, reason }) => {
-      const error = new SwitchboardError("unreachable", "no WebSocket gets through");
-      hearing.cut(isOpen ? { kind: "closed", code, reason } : { kind: "unfit", error });
+      if (isOpen) return hearing.cut({ kind: "closed", code, reason });
+      const error = new SwitchboardError("unreachable");
+      // A WebSocket does not say with which status it was refused: a request that changes nothing does.
+      const asked = { method: "POST", headers: { "Session-Ack": "0" } };
+      const status = location === undefined ? 0 : way.fetch(way.url + location, asked).then((answer) => answer.status);
+      Promise.resolve(status).then(
+        (status) => hearing.cut({ kind: status === 404 ? "gone" : "unfit", error }),
+        () => hearing.cut({ kind: "unfit", error }),
+      );
     };
     /** The number of the next frame. */
     let frame = 0;
