@@ -12,9 +12,13 @@ import { NAME } from "./process.mjs";
 
 const run = promisify(execFile);
 
-const CONFIGURATION = `
+const configured = (origin) => `
 [proxies]
 addresses = ["127.0.0.1"]
+
+[auth]
+skew = "0s"
+origins = [${origin ? `"${origin}"` : ""}]
 
 [[auth.key]]
 algorithm = "HS256"
@@ -26,8 +30,8 @@ class = "state"
 subscribe = "anyone"
 `;
 
-/** A server with authentication, and a token for everything. */
-export async function guarded(test, { settings = {}, configuration = CONFIGURATION } = {}) {
+/** A server with authentication that lets in pages of `origin`, a token for everything, and what signs more of them. */
+export async function guarded(test, { settings = {}, origin, configuration = configured(origin) } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "switchboard-guarded-"));
   test.after(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, "switchboard.toml");
@@ -35,8 +39,11 @@ export async function guarded(test, { settings = {}, configuration = CONFIGURATI
   const server = await Server.start(settings, ["--config", file]);
   test.after(() => server.stop());
   const may = ["--subscribe", "**", "--publish", "**", "--manage", "**"];
-  const { stdout } = await run(await program(), ["token", "--config", file, "--sub", "ann", ...may]);
-  return { server, token: stdout.trim() };
+  const sign = async (...flags) => {
+    const { stdout } = await run(await program(), ["token", "--config", file, "--sub", "ann", ...may, ...flags]);
+    return stdout.trim();
+  };
+  return { server, sign, token: await sign() };
 }
 
 /** What finds the name at the proxy, and trusts its certificate. */
