@@ -1,5 +1,5 @@
-//! Clients that others wrote, run unmodified against the program as it is built. `conformance/README.md` tells what
-//! each of them shows.
+//! Clients run against the program as it is built: those that others wrote, unmodified (`conformance/README.md` tells what
+//! each of them shows), and our own for TypeScript.
 
 use crate::program::{cargo, root, run, run_in, target_directory};
 use crate::steps::{Failure, Outcome, Steps};
@@ -16,6 +16,7 @@ const HINT: &str = "the failing test is named above; conformance/README.md tells
 /// Builds the program and runs every client against it.
 pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("server", server)?;
+    steps.run("client: typescript", typescript)?;
     steps.run("clients: curl", || node_tests("conformance/curl"))?;
     steps.run("clients: node", node)?;
     steps.run("clients: python", python)?;
@@ -31,6 +32,15 @@ fn server() -> Result<Outcome, Failure> {
 
 fn program() -> PathBuf {
     target_directory().join("debug").join(format!("switchboard{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Our own client: built, weighed, and tested by itself and against the program.
+fn typescript() -> Result<Outcome, Failure> {
+    const FOLDER: &str = "clients/typescript";
+    npm(FOLDER)?;
+    let hint = "what failed is named above; clients/typescript/README.md tells how to run it by hand";
+    run_in(FOLDER, &[(SERVER, &program())], "npm", &["test"], hint)?;
+    Ok(Outcome::Passed)
 }
 
 fn node() -> Result<Outcome, Failure> {

@@ -4,7 +4,7 @@ import { Channel } from "./channel.js";
 import { Emitter } from "./emitter.js";
 import type { Engine, EngineEvents } from "./engine.js";
 import { answerOf, SwitchboardError } from "./errors.js";
-import { startDriver } from "./local.js";
+import { CLOCK, startDriver } from "./local.js";
 import type { TransportName } from "./transport.js";
 import type {
   CallOptions,
@@ -22,12 +22,13 @@ import type {
 /** How long a call may take unless told, in milliseconds. */
 const TIMEOUT = 30_000;
 
-/** What stands behind a client: by itself a connection of its own. */
+/** Makes what stands behind a client. */
 export type StartEngine = (url: string, options: ClientOptions, events: EngineEvents) => Engine;
 
 export interface ClientOptions extends CoreOptions {
   /** How the session travels; `several` makes one transport of several. */
   transport: Transport;
+  /** What stands behind the client: `shared()` of `switchboard-client/tabs`, or by itself a connection of its own. */
   engine?: StartEngine;
 }
 
@@ -111,16 +112,22 @@ export class Switchboard extends Emitter<ClientEvents> {
     const { signal, timeout = this.#options.timeout ?? TIMEOUT, repeat = false } = options;
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      const abandon = this.#open().call(method, params, repeat, timeout, (error, result) => {
+      const { clock = CLOCK } = this.#options;
+      const engine = this.#open();
+      const settle = (error: unknown, result?: Result) => {
+        clock.clear(timer);
         signal?.removeEventListener("abort", abort);
-        if (error) reject(error);
-        else resolve(result);
-      });
-      const abort = () => {
-        abandon();
-        reject(signal!.reason);
+        if (error === undefined) resolve(result!);
+        else reject(error);
       };
+      const fail = (why: unknown) => {
+        abandon();
+        settle(why);
+      };
+      const abort = () => fail(signal!.reason);
+      const timer = clock.set(() => fail(new SwitchboardError("timeout")), timeout);
       signal?.addEventListener("abort", abort, { once: true });
+      const abandon = engine.call(method, params, repeat, settle);
     });
   }
 

@@ -99,12 +99,12 @@ export class Driver implements Engine {
     if (this.#state === "idle") this.#connect();
   }
 
-  call(method: string, params: unknown, repeats: boolean, timeout: number, done: Done): () => void {
+  call(method: string, params: unknown, repeats: boolean, done: Done): () => void {
     if (this.#session.isFull) {
       done(full());
       return () => {};
     }
-    const call = this.#session.call(method, params, repeats, timeout, done);
+    const call = this.#session.call(method, params, repeats, done);
     this.#flow();
     return () => this.#session.abandon(call);
   }
@@ -175,7 +175,6 @@ export class Driver implements Engine {
 
   #tick(): void {
     const isDue = (at: number | undefined) => at !== undefined && at <= this.#clock.now();
-    this.#session.tick();
     if (isDue(this.#retryAt)) this.#connect();
     if (isDue(this.#renewAt)) this.#renew();
     if (isDue(this.#quietUntil())) this.#isQuiet();
@@ -285,9 +284,9 @@ export class Driver implements Engine {
         if (said && said.id !== this.#session.said?.id) this.#session.opened(said);
       }
       this.#session.received(text, place, seq);
-    } catch (error) {
+    } catch (cause) {
       connection.link?.close(false);
-      return this.#cut({ kind: "gone", error: error as SwitchboardError });
+      return this.#cut({ kind: "gone", error: new SwitchboardError("broken", undefined, { cause }) });
     }
     if (isFirst) this.#greeted(connection);
     // There is progress, and not a farewell alone.

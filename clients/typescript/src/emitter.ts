@@ -14,7 +14,10 @@ export class Emitter<Events extends Record<string, any>> {
 
   /** Adds a listener, and gives what removes it. */
   on<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>, { signal }: ListenOptions = {}): Undo {
-    const undo = () => this.off(type, listener);
+    const undo = () => {
+      this.off(type, listener);
+      signal?.removeEventListener("abort", undo);
+    };
     if (signal?.aborted) return undo;
     signal?.addEventListener("abort", undo, { once: true });
     const listeners = this.#listeners.get(type) ?? new Set();

@@ -15,7 +15,7 @@ export interface Engine {
   /** Ends for good. What was said before is sent first. */
   close(): Promise<void>;
   /** Gives what abandons the call. */
-  call(method: string, params: unknown, repeats: boolean, timeout: number, done: Done): () => void;
+  call(method: string, params: unknown, repeats: boolean, done: Done): () => void;
   notify(method: string, params: unknown): void;
   /** Gives what ends it. */
   listen(channel: string, since: string | undefined, presence: boolean, sink: Sink): () => void;

@@ -1,8 +1,8 @@
 /** The client with every transport. */
 
-import { Switchboard as Client } from "./client.js";
+import { type ClientOptions, Switchboard as Client } from "./client.js";
 import { several, type SeveralOptions } from "./several.js";
-import type { CoreOptions, Transport, TransportName } from "./types.js";
+import type { Transport, TransportName } from "./types.js";
 import { longPoll } from "./transports/poll.js";
 import { sse } from "./transports/sse.js";
 import { httpStream } from "./transports/stream.js";
@@ -10,7 +10,7 @@ import { webSocket } from "./transports/websocket.js";
 
 const ALL: readonly Transport[] = [webSocket, sse, httpStream, longPoll];
 
-export interface Options extends CoreOptions, SeveralOptions {
+export interface Options extends Omit<ClientOptions, "transport">, SeveralOptions {
   /** The transports to try, the best first: `websocket`, `sse`, `stream`, `poll` unless told. */
   transports?: readonly (TransportName | Transport)[];
 }

@@ -61,7 +61,7 @@ export class Subscription<Events extends EventMap = EventMap>
     this.#listen(options.since);
     const { signal } = options;
     if (signal?.aborted) this.unsubscribe();
-    else signal?.addEventListener("abort", () => this.unsubscribe(), { once: true });
+    signal?.addEventListener("abort", this.#stop);
   }
 
   /** After what was taken last: what `since` takes. Absent until the subscription is served. */
@@ -107,6 +107,8 @@ export class Subscription<Events extends EventMap = EventMap>
     if (takes(type)) queueMicrotask(() => this.#flow());
     return undo;
   }
+
+  readonly #stop = () => this.unsubscribe();
 
   /** Ends it. What was not taken yet is dropped. */
   unsubscribe(): void {
@@ -224,6 +226,7 @@ export class Subscription<Events extends EventMap = EventMap>
     if (this.#over) return;
     this.#over = { error };
     this.#leave?.();
+    this.#options.signal?.removeEventListener("abort", this.#stop);
     if (!this.#said) this.#ready?.reject(error ?? ended());
     if (this.#queue.length === 0) this.#finish();
     this.#wakeUp();

@@ -245,6 +245,22 @@ test("a lost session fails what may have been done, and repeats what may be", as
   assert.deepEqual([await history, await keyed], [{ events: [], position: "p1" }, { channel: "a", position: "p2" }]);
 });
 
+test("a server that says what cannot be is not listened to any longer, and another session begins", async () => {
+  for (const foul of ["no JSON", "7", '{"jsonrpc":"2.0","method":"event","params":{"id":1}}', '{"jsonrpc":"2.0","method":"session","params":{}}']) {
+    const { client, clock, transport } = stage();
+    const errors = [];
+    client.on("statechange", ({ error }) => error && errors.push(error.code));
+    client.connect();
+    await settled();
+    transport.last.greet();
+    transport.last.hearing.message(foul);
+    assert.deepEqual([client.state, errors, transport.last.closed], ["waiting", ["broken"], false], foul);
+    await clock.pass(500);
+    transport.last.greet({ id: "s2" });
+    assert.equal(client.session, "s2");
+  }
+});
+
 test("calls end by their time, by their signal, and when the client is closed", async () => {
   const { client, clock, transport } = stage();
   client.connect();

@@ -91,6 +91,9 @@ test("patterns select as the protocol says", () => {
     for (const name of selects) assert.ok(matches(pattern, name), `${pattern} selects ${name}`);
     for (const name of passes) assert.ok(!matches(pattern, name), `${pattern} does not select ${name}`);
   }
+  const deep = (last) => [...Array(120).fill("a"), last].join("/");
+  assert.ok(!matches("**/a/**/a/**/a/**/a/**/a/**/a/**/b", deep("c")), "however many ways there are, it takes no time");
+  assert.ok(matches("**/a/**/a/**/a/**/a/**/a/**/a/**/b", deep("b")));
   assert.deepEqual(["a", "a*b", "a/*", "**/x"].map(isPattern), [false, false, true, true]);
 });
 

@@ -117,7 +117,7 @@ class Player {
       const listener = this.listeners.get(params.channel);
       if (listener.state !== "gone") this.session.leave(listener);
       this.answers.push([id, undefined, undefined]);
-    } else this.session.call(method, params, false, undefined, (error, result) => this.answers.push([id, error, result]));
+    } else this.session.call(method, params, false, (error, result) => this.answers.push([id, error, result]));
     const sent = JSON.parse(this.session.nextUp().text);
     assert.deepEqual({ method: sent.method, params: sent.params }, { method, params });
     if (id !== undefined) this.ids.set(id, sent.id);

@@ -1,6 +1,6 @@
 //! A server to test: in this process, or the real program in one of its own.
 
-use crate::{Conn, Field, Lines, PATIENCE, Response, Sse, Streamed, WebSocket, eventually};
+use crate::{Conn, Field, Lines, PATIENCE, Response, Sse, Streamed, WebSocket, bridge, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
@@ -17,6 +17,11 @@ pub fn config() -> Config {
     config.drain = Duration::from_secs(3);
     config.timeouts.close = Duration::from_secs(1);
     config
+}
+
+/// Where a server is asked: with `TESTKIT_HTTP2` in the environment through a bridge that speaks HTTP/2 to it.
+fn reached(address: SocketAddr) -> SocketAddr {
+    if std::env::var_os("TESTKIT_HTTP2").is_some() { bridge::to_http2(address) } else { address }
 }
 
 /// A server that runs until this is dropped.
@@ -49,7 +54,7 @@ impl Server {
     #[track_caller]
     pub fn start(config: Config) -> Server {
         let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
-        let address = *running.addresses().first().expect("the server listens");
+        let address = reached(*running.addresses().first().expect("the server listens"));
         Server { address, life: Life::Thread(Some(running)) }
     }
 
@@ -77,6 +82,7 @@ impl Server {
         loop {
             let text = said.lock().expect("no listener panics").clone();
             if let Some(address) = address_in(&text) {
+                let address = reached(address);
                 return Server { address, life: Life::Process { child, said } };
             }
             let gone = child.try_wait().expect("a child can be asked for");

@@ -7,7 +7,7 @@
  */
 
 import { errorOf, SwitchboardError } from "../errors.js";
-import type { ChannelEvent } from "../types.js";
+import type { ChannelEvent, Gap } from "../types.js";
 import { bytesOf } from "./base64.js";
 import { Outbox } from "./outbox.js";
 import { type Item, type Listener, type Sink, Subscriptions } from "./subscriptions.js";
@@ -24,8 +24,6 @@ const AGAIN = 2_000;
 
 /** What the name of the system's own channel begins with that tells of another who comes and goes. */
 const PRESENCE = "$presence/";
-/** Notifications that are not numbered. */
-const UNNUMBERED = ["session", "event", "presence", "gap", "end", "position", "caught_up", "closing"];
 
 /** What has happened, for the driver to act on. */
 export interface Happenings {
@@ -41,20 +39,20 @@ export interface Happenings {
 
 export type Done = (error: SwitchboardError | undefined, result?: any) => void;
 
+/**
+ * What becomes of a call with its session: one of our `own` is about it, and ends with it; one that `repeats` is sent again in
+ * the next; and any other fails, if the server may have known of it.
+ */
+type Fate = "own" | "repeats" | "fails";
+
 interface Call {
   done: Done;
-  /** The message, if it is safe to send it again in another session. */
-  repeat?: string | undefined;
-  /** It is about this session, and ends with it. */
-  own: boolean;
-  deadline: number | undefined;
+  fate: Fate;
+  text: string;
 }
 
-export class Broken extends SwitchboardError {
-  constructor(why: string) {
-    super("broken", `what the server says cannot be: ${why}`);
-  }
-}
+/** The server says what cannot be. */
+export class Broken extends Error {}
 
 export class Session {
   /** What the server said of its session, while there is one. */
@@ -129,9 +127,9 @@ export class Session {
     const untried = this.#outbox.clear();
     const kinds = new Set(untried.map(({ kind }) => kind));
     for (const [number, call] of this.#calls) {
-      if (call.own) this.#calls.delete(number);
+      if (call.fate === "own") this.#calls.delete(number);
       else if (kinds.has(number)) continue;
-      else if (call.repeat !== undefined) this.#outbox.push(number, call.repeat);
+      else if (call.fate === "repeats") this.#outbox.push(number, call.text);
       else this.#settle(number, new SwitchboardError("session_lost"));
     }
     for (const { kind, text } of untried) {
@@ -140,22 +138,9 @@ export class Session {
     }
   }
 
-  /** When `tick` is due. */
+  /** When there is something to send that waits for its time. */
   deadline(): number | undefined {
-    const all = [...this.#calls.values()].flatMap(({ deadline }) => deadline ?? []);
-    const asks = this.said && this.#subscriptions.deadline(this.#now());
-    if (asks !== undefined) all.push(asks);
-    return all.length > 0 ? Math.min(...all) : undefined;
-  }
-
-  /** Time has passed. */
-  tick(): void {
-    const now = this.#now();
-    for (const [number, { deadline }] of this.#calls) {
-      if (deadline === undefined || deadline > now) continue;
-      this.#outbox.forget(number);
-      this.#settle(number, new SwitchboardError("timeout"));
-    }
+    return this.said && this.#subscriptions.deadline(this.#now());
   }
 
   /** The client is over: whoever waits is told. */
@@ -169,8 +154,8 @@ export class Session {
   // What the application wants.
 
   /** Calls a method, and gives the call's number. One that is safe to repeat is repeated in a new session, should this one be lost. */
-  call(method: string, params: unknown, repeats: boolean, timeout: number | undefined, done: Done): number {
-    return this.#open(method, params, done, { repeats, deadline: timeout === undefined ? undefined : this.#now() + timeout });
+  call(method: string, params: unknown, repeats: boolean, done: Done): number {
+    return this.#open(method, params, done, repeats ? "repeats" : "fails");
   }
 
   /** Nobody waits for the answer any more. */
@@ -190,30 +175,25 @@ export class Session {
 
   leave(listener: Listener): void {
     const channel = this.#subscriptions.remove(listener);
-    if (channel !== undefined && this.said) this.#open("unsubscribe", { channel }, () => {}, { own: true });
+    if (channel !== undefined && this.said) this.#open("unsubscribe", { channel }, () => {});
   }
 
   /** Shows a new token. */
   refresh(token: string, done: Done): void {
-    if (this.said) this.#open("refresh", { token }, done, { own: true });
+    if (this.said) this.#open("refresh", { token }, done);
   }
 
   /** Asks for a sign of life, unless one was asked for. */
   ping(): void {
     if (!this.said || this.#pinged) return;
     this.#pinged = true;
-    this.#open("ping", undefined, () => (this.#pinged = false), { own: true });
+    this.#open("ping", undefined, () => (this.#pinged = false));
   }
 
-  #open(
-    method: string,
-    params: unknown,
-    done: Done,
-    { repeats = false, own = false, deadline }: { repeats?: boolean; own?: boolean; deadline?: number | undefined },
-  ): number {
+  #open(method: string, params: unknown, done: Done, fate: Fate = "own"): number {
     const id = ++this.#lastCall;
     const text = written({ id, method, params });
-    this.#calls.set(id, { done, own, deadline, repeat: repeats ? text : undefined });
+    this.#calls.set(id, { done, fate, text });
     this.#outbox.push(id, text);
     return id;
   }
@@ -231,7 +211,7 @@ export class Session {
     for (let ask; (ask = this.#subscriptions.nextAsk(this.#lastCall + 1, this.#now())); ) {
       const { channels, since, presence } = ask;
       const params = { channel: channels.length > 1 ? channels : channels[0], since, presence: presence || undefined };
-      const call: number = this.#open("subscribe", params, (error, result) => this.#granted(call, error, result), { own: true });
+      const call: number = this.#open("subscribe", params, (error, result) => this.#granted(call, error, result));
     }
     if (this.#outbox.count >= UNCONFIRMED) this.ping();
     return this.#outbox.next();
@@ -281,9 +261,8 @@ export class Session {
     const at = place ? placeOf(place) : undefined;
     if (text !== undefined) {
       const said = parsed(text);
-      const isControl = Array.isArray(said) || !UNNUMBERED.includes(said.method ?? "") || "id" in said;
-      if (!isControl) this.#told(said);
-      else if (this.#count(at?.[0], text.length)) for (const message of [said].flat()) this.#controlled(message);
+      const isControl = Array.isArray(said) || "id" in said || !this.#told(said);
+      if (isControl && this.#count(at?.[0], text.length)) for (const message of [said].flat()) this.#controlled(message);
     } else if (at?.[0] !== this.#counted) throw new Broken(`place ${place}`);
     if (at?.[1]) this.#position = at[1];
     if (seq) this.applied(seq - 1);
@@ -299,39 +278,47 @@ export class Session {
     return true;
   }
 
-  #told({ method, params = {} }: Message): void {
+  /** What is not numbered: `false` if it is. */
+  #told({ method, params = {} }: Message): boolean {
     switch (method) {
       case "session":
-        return this.#begins(params);
+        this.#begins(params);
+        break;
       case "event": {
         const event = eventOf(params);
         this.#position = event.position;
-        return this.#heard(this.#subscriptions.hearing(event.channel), { kind: "event", event });
+        this.#heard(this.#subscriptions.hearing(event.channel), { kind: "event", event });
+        break;
       }
       case "gap": {
         // What is lost of the system's own channel of presence concerns those who hear who comes and goes.
-        const channel: string | undefined = params.channel;
-        const isOfPresence = channel?.startsWith(PRESENCE);
-        const listeners = isOfPresence
-          ? this.#subscriptions.hearing(channel!.slice(PRESENCE.length), true)
-          : this.#subscriptions.hearing(channel);
-        this.#position = params.to;
-        return this.#heard(listeners, { kind: "gap", gap: params });
+        const { channel, to } = params as Gap;
+        const isOfPresence = channel?.startsWith(PRESENCE) ?? false;
+        this.#position = to;
+        const of = isOfPresence ? channel!.slice(PRESENCE.length) : channel;
+        this.#heard(this.#subscriptions.hearing(of, isOfPresence), { kind: "gap", gap: params });
+        break;
       }
       case "presence":
-        return this.#heard(this.#subscriptions.hearing(params.channel, true), { kind: "presence", change: params });
+        this.#heard(this.#subscriptions.hearing(params.channel, true), { kind: "presence", change: params });
+        break;
       case "caught_up":
         this.#subscriptions.caughtUp([params.channel].flat());
         this.#position = params.position;
-        return;
+        break;
       case "position":
         this.#position = params.position;
-        return;
+        break;
       case "end":
-        return this.#ended(params.channel);
+        this.#ended(params.channel);
+        break;
       case "closing":
-        return this.#happenings.closing(params);
+        this.#happenings.closing(params);
+        break;
+      default:
+        return false;
     }
+    return true;
   }
 
   #heard(listeners: Listener[], item: Item): void {

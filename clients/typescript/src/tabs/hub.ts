@@ -69,8 +69,8 @@ export class Hub {
         wants.get(letter.id)?.();
         return void wants.delete(letter.id);
       case "call": {
-        const { id, method, params, repeats, timeout } = letter;
-        const abandon = this.#engine.call(method, params, repeats, timeout, (error, result) => {
+        const { id, method, params, repeats } = letter;
+        const abandon = this.#engine.call(method, params, repeats, (error, result) => {
           wants.delete(id);
           this.say(tab, { kind: "done", id, error: error && errorTo(error), result });
         });

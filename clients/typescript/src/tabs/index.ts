@@ -43,7 +43,6 @@ interface Call {
   method: string;
   params: unknown;
   repeats: boolean;
-  timeout: number;
   done: Done;
   /** Somebody may have worked on it. */
   isTried: boolean;
@@ -123,9 +122,9 @@ class Tab implements Engine {
     this.#end();
   }
 
-  call(method: string, params: unknown, repeats: boolean, timeout: number, done: Done): () => void {
+  call(method: string, params: unknown, repeats: boolean, done: Done): () => void {
     const id = ++this.#last;
-    const call: Call = { method, params, repeats, timeout, done, isTried: false, abandon: undefined };
+    const call: Call = { method, params, repeats, done, isTried: false, abandon: undefined };
     this.#calls.set(id, call);
     this.#make(id, call);
     return () => {
@@ -137,7 +136,7 @@ class Tab implements Engine {
   notify(method: string, params: unknown): void {
     if (this.#engine) this.#engine.notify(method, params);
     // It is answered by nobody, and so is this.
-    else this.call(method, params, false, 30_000, () => {});
+    else this.call(method, params, false, () => {});
   }
 
   listen(channel: string, since: string | undefined, presence: boolean, sink: Sink): () => void {
@@ -155,7 +154,7 @@ class Tab implements Engine {
     const engine = this.#engine;
     if (!engine) return;
     call.isTried = true;
-    call.abandon = engine.call(call.method, call.params, call.repeats, call.timeout, (error, result) => {
+    call.abandon = engine.call(call.method, call.params, call.repeats, (error, result) => {
       // What becomes of it after another leads is not decided here.
       if (engine === this.#engine && this.#calls.delete(id)) call.done(error, result);
     });
@@ -345,10 +344,10 @@ class Tab implements Engine {
     const sinks = (this.#sinks = new Map());
     const dones = (this.#dones = new Map());
     return {
-      call: (method, params, repeats, timeout, done) => {
+      call: (method, params, repeats, done) => {
         const id = ++this.#last;
         dones.set(id, done);
-        this.#say({ kind: "call", id, method, params, repeats, timeout });
+        this.#say({ kind: "call", id, method, params, repeats });
         return () => this.#say({ kind: "drop", id });
       },
       notify: (method, params) => this.#say({ kind: "notify", method, params }),

@@ -19,7 +19,7 @@ type Answer = Pick<Message, "result" | "error">;
 /** To who leads. `id` names calls and listeners of the tab. */
 export type FromFollower =
   | { kind: "hello" | "ping" }
-  | { kind: "call"; id: number; method: string; params: unknown; repeats: boolean; timeout: number }
+  | { kind: "call"; id: number; method: string; params: unknown; repeats: boolean }
   | { kind: "notify"; method: string; params: unknown }
   | { kind: "listen"; id: number; channel: string; since: string | undefined; presence: boolean }
   | { kind: "drop"; id: number }

@@ -123,8 +123,8 @@ class Poster {
     this.isBusy = false;
     try {
       this.#settle(up, posted, message?.seq, control);
-    } catch (error) {
-      return this.#hearing.cut({ kind: "gone", error: error as SwitchboardError });
+    } catch (cause) {
+      return this.#hearing.cut({ kind: "gone", error: new SwitchboardError("broken", undefined, { cause }) });
     }
     this.#hearing.ready();
   }

@@ -104,7 +104,7 @@ async fn run(
 ) -> io::Result<()> {
     let poll = Poll::new()?;
     let registry = poll.registry().try_clone()?;
-    let shard: SharedShard = Rc::new(RefCell::new(Shard::new(node.clone(), index, registry)));
+    let shard: SharedShard = Rc::new(RefCell::new(Shard::new(node.clone(), index, registry, bell.clone())));
     let mut poll = nest(poll)?;
     let mut events = Events::with_capacity(EVENTS);
     let mut draining = node.draining.subscribe();

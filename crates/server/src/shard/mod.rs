@@ -10,11 +10,12 @@
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sessions`]: conversations, whose way down a connection may be;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
-//! - [`sink`]: the write side of a socket; [`driver`]: the thread.
+//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread.
 
 mod batch;
 mod beat;
 mod behind;
+mod carrier;
 mod closing;
 pub(crate) mod driver;
 mod guests;
@@ -24,24 +25,25 @@ mod live;
 mod sessions;
 mod sink;
 
+pub(crate) use carrier::Carrier;
 pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
 pub(crate) use sink::CONTROL_LIMIT;
 
 use crate::auth::Identity;
 use crate::listen::Admission;
+use crate::listen::http2::Signals;
 use crate::node::Node;
 use crate::traffic::Traffic;
 use batch::Batch;
 use beat::Beats;
 use closing::Closings;
 use guests::Guests;
-use mio::{Interest, Registry};
+use mio::Registry;
 use sessions::Sessions;
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,6 +52,7 @@ use switchboard_store::Entry;
 use switchboard_wire::ChannelName;
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::deflate::Inflaters;
+use tokio::sync::Notify;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// Shared by the tasks of one thread; never borrowed across an await.
@@ -63,6 +66,8 @@ pub(crate) struct Shard {
     node: Arc<Node>,
     index: usize,
     registry: Registry,
+    /// Where streams of HTTP/2 tell what becomes of them.
+    signals: Arc<Signals>,
     slots: Slab<Slot>,
     readers: Readers,
     /// Readers that are behind and whose sockets may take more.
@@ -82,10 +87,11 @@ pub(crate) struct Shard {
 
 /// A connection on its way from a request to a shard.
 pub(crate) struct Adopted {
-    pub(crate) socket: TcpStream,
+    pub(crate) carrier: Carrier,
     pub(crate) received: Vec<u8>,
     pub(crate) answer: Answer,
-    pub(crate) admission: Admission,
+    /// The place of a connection, if the stream is all of it.
+    pub(crate) admission: Option<Admission>,
 }
 
 /// What a reader's token stands for.
@@ -99,7 +105,7 @@ enum Slot {
 }
 
 impl Shard {
-    pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry) -> Shard {
+    pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry, bell: Arc<Notify>) -> Shard {
         let position = node.log.head();
         let beats = Beats::new(node.config.heartbeat);
         let mut readers = Readers::new(position);
@@ -110,6 +116,7 @@ impl Shard {
             node,
             index,
             registry,
+            signals: Signals::new(bell),
             slots: Slab::new(),
             readers,
             laggards: VecDeque::new(),
@@ -127,6 +134,7 @@ impl Shard {
 
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
+        self.take_signals();
         self.read_on();
         let more_live = self.deliver_live(now);
         self.serve_laggards();
@@ -158,24 +166,31 @@ impl Shard {
         }
     }
 
+    /// What streams have told of themselves.
+    fn take_signals(&mut self) {
+        for token in self.signals.take() {
+            self.queue(token);
+            self.read_later(token);
+        }
+    }
+
     /// Sends the head of the answer and holds the rest open. `received` is what the peer sent after its request.
     fn adopt(
         &mut self,
-        socket: TcpStream,
+        mut carrier: Carrier,
         mut received: Vec<u8>,
         answer: Answer,
-        admission: Admission,
+        admission: Option<Admission>,
     ) -> std::io::Result<()> {
-        let mut socket = mio::net::TcpStream::from_std(socket);
         let token = self.slots.vacant_key();
-        self.registry.register(&mut socket, mio::Token(token), Interest::READABLE | Interest::WRITABLE)?;
+        carrier.register(&self.registry, &self.signals, mio::Token(token))?;
         self.serial = self.serial.wrapping_add(1);
         self.node.figures.shard(self.index).opened(answer.transport);
         let token = token as Token;
         let (ending, take) = (answer.ending, answer.take);
         self.attend();
         let live = self.add_reader(token, answer.selection, answer.place);
-        let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
+        let mut held = Held::new(carrier, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
         let opening = answer.head.len() - answer.head_length;
         let sent = held.sink.send(&[answer.head.into()]);
         self.slots.insert(Slot::Held(held));
@@ -208,8 +223,8 @@ impl Shard {
 
     /// Takes over a connection whose answer is a stream. One that cannot be held is closed.
     pub(crate) fn take_over(&mut self, adopted: Adopted) {
-        let Adopted { socket, received, answer, admission } = adopted;
-        if let Err(error) = self.adopt(socket, received, answer, admission) {
+        let Adopted { carrier, received, answer, admission } = adopted;
+        if let Err(error) = self.adopt(carrier, received, answer, admission) {
             tracing::debug!(%error, "a connection could not be held");
         }
     }

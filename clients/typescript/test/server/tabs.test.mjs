@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { shared } from "../dist/tabs/index.js";
-import { client, eventually, stage, take } from "./support/index.mjs";
+import { shared } from "../../dist/tabs/index.js";
+import { client, eventually, stage, take } from "../support/index.mjs";
 
 /** Locks as the Web Locks API has them, as far as tabs need them. */
 class Locks {
