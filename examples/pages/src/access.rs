@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use switchboard::Config;
 use switchboard::application::Pattern;
 use switchboard::auth::Settings;
@@ -16,6 +16,9 @@ use switchboard_store::{Class, Policy};
 
 /// Seconds that a token lasts. The client comes for the next one by itself, and the page notices nothing.
 const LIFETIME: u64 = 600;
+
+/// How long somebody who left may take to come back before the others are told: a reload takes less.
+const AWAY: Duration = Duration::from_secs(2);
 
 /// A secret that lives as long as this program.
 pub(crate) struct Access {
@@ -54,7 +57,7 @@ impl Access {
         let tracked = ["chat/*", "cursors/*"];
         let rules =
             tracked.iter().map(|text| Ok((pattern(text)?, Some(Track::Members)))).collect::<Result<_, String>>()?;
-        let presence = Presence { tracking: Tracking { rules }, ..config.presence };
+        let presence = Presence { tracking: Tracking { rules }, debounce: AWAY };
         Ok(Config { auth, policy, presence, ..config })
     }
 

@@ -103,7 +103,10 @@ mod tests {
         let model = Model::new();
         for seed in 0..200 {
             let words: Vec<&str> = model.speak("What is a session?", fastrand::Rng::with_seed(seed)).collect();
-            assert!(words[..2].iter().any(|word| ["what", "session"].contains(&&*bare(word))), "seed {seed}: {words:?}");
+            assert!(
+                words[..2].iter().any(|word| ["what", "session"].contains(&&*bare(word))),
+                "seed {seed}: {words:?}"
+            );
             assert!((ENOUGH..=MOST).contains(&words.len()), "seed {seed}: {words:?}");
         }
     }
