@@ -20,8 +20,9 @@ The project's own commands:
   cargo xtask test      everything a change must pass; what CI runs
   cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
   cargo xtask tidy      the project's own style rules
-  cargo xtask clients   other people's clients against the server: curl, Node, Python, Rust, Chromium;
-                        and what it describes itself as, held to what it does
+  cargo xtask clients   our TypeScript client, and other people's clients, against the server: curl, nghttp, Node,
+                        Python, Rust, Chromium; and what it describes itself as, held to what it does
+  cargo xtask examples  builds the TypeScript client and serves the pages of examples/pages on http://127.0.0.1:8001
   cargo xtask instructions [accept]
                         counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
   cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
         ["clients"] => suite::clients(),
+        ["examples"] => clients::examples(),
         ["deny"] => suite::deny(),
         ["soak", ref rest @ ..] => soak::soak(rest),
         ["fuzz", "keep", ref rest @ ..] if rest.len() <= 1 => fuzz::keep(rest),

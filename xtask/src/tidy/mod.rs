@@ -42,8 +42,8 @@ pub(crate) struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Folders that hold nothing we wrote.
-const PASSED_OVER: &[&str] = &["target", "node_modules", "__pycache__", ".git"];
+/// Folders that hold nothing we wrote, or what was built of it.
+const PASSED_OVER: &[&str] = &["target", "node_modules", "dist", "__pycache__", ".git"];
 /// Names by which a text file is known.
 const TEXT: &[&str] = &["rs", "md", "toml", "sh", "html", "css", "js", "mjs", "ts", "py", "json", "yml", "yaml"];
 
