@@ -136,3 +136,39 @@ fn readers_alone_have_no_more_encoded_than_encodings_may_take() {
     log.tick(1000);
     assert!(log.stats().encodings <= limit, "{} of {limit}", log.stats().encodings);
 }
+
+/// A reader by pattern that goes step by step, past much that it does not select, finds what one that goes at once finds.
+#[test]
+fn steps_find_what_one_long_look_finds() {
+    let default = Class::History(Retention { events: 40, age: 1000, bytes: 1 << 20 });
+    let log = Memory::new(Epoch::new(1), Policy { default, ..Policy::default() });
+    for n in 0..600_u64 {
+        // Of some channels much is lost, of others nothing.
+        let channel = if n % 37 == 0 { format!("b/{}", n % 3) } else { format!("a/{}", n % 4) };
+        log.append(0, &[item(&channel, 10)]).unwrap();
+    }
+    for pattern in ["b/*", "a/1", "*/1", "none/*", "**"] {
+        let mut selection = Selection::default();
+        selection.add(pattern).unwrap();
+        let budget = Budget { items: 1000, bytes: 1 << 20 };
+        let events = |found: &[crate::Found]| -> Vec<u64> {
+            found.iter().filter_map(|found| matches!(found.what, Read::Event(_)).then_some(found.cursor.seq)).collect()
+        };
+        let whole = log.read(0, &selection, Cursor::at(0), log.head(), budget);
+        let (mut cursor, mut found, mut empty) = (Cursor::at(0), Vec::new(), 0);
+        loop {
+            let piece = log.read_some(0, &selection, cursor, log.head(), budget);
+            empty += usize::from(piece.found.is_empty() && !piece.caught_up);
+            assert!(piece.caught_up || piece.cursor.seq > cursor.seq, "{pattern}: no step forward from {cursor:?}");
+            (cursor, found) = (piece.cursor, [found, piece.found].concat());
+            if piece.caught_up {
+                break;
+            }
+        }
+        assert_eq!(events(&found), events(&whole.found), "{pattern}");
+        assert_eq!(cursor, whole.cursor, "{pattern}");
+        let lost = |found: &[crate::Found]| found.iter().any(|found| matches!(found.what, Read::Gap(_)));
+        assert_eq!(lost(&found), lost(&whole.found), "{pattern}");
+        assert!(empty > 0 || !pattern.contains("*") || pattern == "**", "{pattern}: it took but one step");
+    }
+}
