@@ -17,7 +17,7 @@ use crate::node::Node;
 use crate::origin;
 use crate::reading::{How, PageWanted, Reading, is_event_stream};
 use crate::session::{PATH, shown};
-use crate::shard::{Adopted, Answer, Guest, SharedShard};
+use crate::shard::{Adopted, Answer, Carrier, Guest, SharedShard};
 use crate::traffic::Way;
 use crate::transport::{poll, sse};
 use bytes::{Bytes, BytesMut};
@@ -73,7 +73,8 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     if let Some((answer, connection)) = front.run().await {
         let (socket, received) = connection.into_parts();
         let Ok(socket) = socket.into_std() else { return };
-        let adopted = Adopted { socket, received: received.into(), answer: *answer, admission };
+        let adopted =
+            Adopted { carrier: Carrier::plain(socket), received: received.into(), answer: *answer, admission };
         match adopted.answer.take.map(|take| usize::from(take.id.shard)) {
             // A session has its connections where it is itself.
             Some(home) if home != shard.borrow().index() => node.hand_over(home, adopted),

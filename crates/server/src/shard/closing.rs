@@ -6,7 +6,6 @@ use crate::traffic::Way;
 use crate::transport::{Ending, Transport};
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::net::Shutdown;
 use std::time::Instant;
 use switchboard_hub::Token;
 use switchboard_wire::{Code, Message, form};
@@ -60,7 +59,7 @@ impl Shard {
         }
         let (who, peer) = match self.guests.who(token) {
             Some((identity, address)) => (identity.to_string(), Some(address)),
-            None => (Identity::default().to_string(), held.sink.socket().peer_addr().ok().map(|peer| peer.ip())),
+            None => (Identity::default().to_string(), held.sink.peer()),
         };
         let peer = peer.map(|peer| peer.to_string());
         let selection = self.readers.selection(token);
@@ -99,7 +98,10 @@ impl Shard {
             return;
         }
         let done = !held.transport.is_websocket() || held.peer_closed;
-        if done || (held.hang_up && held.sink.socket().shutdown(Shutdown::Write).is_err()) {
+        if done {
+            held.sink.end();
+        }
+        if done || (held.hang_up && held.sink.hang_up().is_err()) {
             self.remove(token);
         }
     }

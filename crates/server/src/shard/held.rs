@@ -1,12 +1,12 @@
 //! A subscriber's connection, and what opens it.
 
+use super::carrier::Carrier;
 use super::guests::Guest;
 use super::sink::Sink;
 use crate::listen::Admission;
 use crate::session::Take;
 use crate::transport::{Ending, Transport};
 use bytes::Bytes;
-use mio::net::TcpStream;
 use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_wire::form::Encoded;
@@ -64,7 +64,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(
-        socket: TcpStream,
+        carrier: Carrier,
         transport: Transport,
         chunked: bool,
         gzip: Option<Total>,
@@ -72,7 +72,7 @@ impl Held {
         serial: u32,
     ) -> Held {
         Held {
-            sink: Sink::new(socket, chunked, gzip),
+            sink: Sink::new(carrier, chunked, gzip),
             inbox: None,
             serial,
             transport,

@@ -5,7 +5,7 @@ use super::{Shard, Slot};
 use crate::traffic::Way;
 use crate::transport::Transport;
 use bytes::Bytes;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::mem;
 use switchboard_hub::Token;
 use switchboard_hub::access::Action;
@@ -45,12 +45,11 @@ impl Shard {
             if held.paused {
                 return;
             }
-            match held.sink.socket().read(scratch) {
+            match held.sink.read(scratch) {
                 // A peer that closes its side is gone: there is no half-closed subscriber.
                 Ok(0) => return self.remove(token),
                 Ok(length) => self.hear(token, &mut scratch[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.remove(token),
             }
         }

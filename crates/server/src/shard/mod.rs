@@ -10,11 +10,12 @@
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sessions`]: conversations, whose way down a connection may be;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
-//! - [`sink`]: the write side of a socket; [`driver`]: the thread.
+//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread.
 
 mod batch;
 mod beat;
 mod behind;
+mod carrier;
 mod closing;
 pub(crate) mod driver;
 mod guests;
@@ -24,6 +25,7 @@ mod live;
 mod sessions;
 mod sink;
 
+pub(crate) use carrier::Carrier;
 pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
 pub(crate) use sink::CONTROL_LIMIT;
@@ -36,12 +38,11 @@ use batch::Batch;
 use beat::Beats;
 use closing::Closings;
 use guests::Guests;
-use mio::{Interest, Registry};
+use mio::Registry;
 use sessions::Sessions;
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,7 +83,7 @@ pub(crate) struct Shard {
 
 /// A connection on its way from a request to a shard.
 pub(crate) struct Adopted {
-    pub(crate) socket: TcpStream,
+    pub(crate) carrier: Carrier,
     pub(crate) received: Vec<u8>,
     pub(crate) answer: Answer,
     pub(crate) admission: Admission,
@@ -161,21 +162,20 @@ impl Shard {
     /// Sends the head of the answer and holds the rest open. `received` is what the peer sent after its request.
     fn adopt(
         &mut self,
-        socket: TcpStream,
+        mut carrier: Carrier,
         mut received: Vec<u8>,
         answer: Answer,
         admission: Admission,
     ) -> std::io::Result<()> {
-        let mut socket = mio::net::TcpStream::from_std(socket);
         let token = self.slots.vacant_key();
-        self.registry.register(&mut socket, mio::Token(token), Interest::READABLE | Interest::WRITABLE)?;
+        carrier.register(&self.registry, mio::Token(token))?;
         self.serial = self.serial.wrapping_add(1);
         self.node.figures.shard(self.index).opened(answer.transport);
         let token = token as Token;
         let (ending, take) = (answer.ending, answer.take);
         self.attend();
         let live = self.add_reader(token, answer.selection, answer.place);
-        let mut held = Held::new(socket, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
+        let mut held = Held::new(carrier, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
         let opening = answer.head.len() - answer.head_length;
         let sent = held.sink.send(&[answer.head.into()]);
         self.slots.insert(Slot::Held(held));
@@ -208,8 +208,8 @@ impl Shard {
 
     /// Takes over a connection whose answer is a stream. One that cannot be held is closed.
     pub(crate) fn take_over(&mut self, adopted: Adopted) {
-        let Adopted { socket, received, answer, admission } = adopted;
-        if let Err(error) = self.adopt(socket, received, answer, admission) {
+        let Adopted { carrier, received, answer, admission } = adopted;
+        if let Err(error) = self.adopt(carrier, received, answer, admission) {
             tracing::debug!(%error, "a connection could not be held");
         }
     }

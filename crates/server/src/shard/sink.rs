@@ -1,17 +1,14 @@
-//! A socket that is only ever written whole messages.
+//! A connection that is only ever written whole messages.
 
 use super::batch::Joined;
+use super::carrier::{Carrier, SLICES};
 use crate::listen::USER_TIMEOUT;
 use bytes::{Buf, Bytes};
-use mio::net::TcpStream;
-use std::io::{self, ErrorKind, IoSlice, Write};
-use std::slice;
-use std::time::Duration;
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+use std::{mem, slice};
 use switchboard_wire::Message;
 use switchboard_wire::gzip::{Sum, Total};
-
-/// Most messages in one write: well under the kernel's limit of 1024 slices.
-const SLICES: usize = 64;
 
 /// Control bytes that wait for a peer that does not read: beyond this the shard stops reading it.
 pub(crate) const CONTROL_LIMIT: usize = 16 << 10;
@@ -22,7 +19,7 @@ pub(crate) const CONTROL_LIMIT: usize = 16 << 10;
 /// slow peer costs one message and a cursor, not a queue. Control bytes (pongs, notices of the connection itself)
 /// wait in a small outbox behind the unfinished message. While the peer keeps up, neither exists.
 pub(crate) struct Sink {
-    socket: TcpStream,
+    carrier: Carrier,
     /// Messages are chunks of the chunked coding.
     pub(crate) chunked: bool,
     /// Something was sent since the last heartbeat.
@@ -39,13 +36,31 @@ struct Backlog {
 }
 
 impl Sink {
-    pub(crate) fn new(socket: TcpStream, chunked: bool, total: Option<Total>) -> Sink {
+    pub(crate) fn new(carrier: Carrier, chunked: bool, total: Option<Total>) -> Sink {
         // What opens the stream is news enough until the first heartbeat.
-        Sink { socket, chunked, active: true, backlog: None, total: total.map(Box::new) }
+        Sink { carrier, chunked, active: true, backlog: None, total: total.map(Box::new) }
     }
 
-    pub(crate) fn socket(&mut self) -> &mut TcpStream {
-        &mut self.socket
+    /// What the peer said; nothing once it has ended its side.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.carrier.read(into);
+        // What was heard may ask for an answer of the carrier itself.
+        self.note_clogged();
+        read
+    }
+
+    /// Says that what was sent was all; see [`Carrier::end`].
+    pub(crate) fn end(&mut self) {
+        self.carrier.end();
+    }
+
+    /// Sends nothing any more, and still hears.
+    pub(crate) fn hang_up(&mut self) -> io::Result<()> {
+        self.carrier.hang_up()
+    }
+
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.carrier.peer()
     }
 
     /// Whether something waits for the peer to read.
@@ -73,7 +88,7 @@ impl Sink {
         let mut taken = 0;
         while taken < messages.len() {
             let batch = &messages[taken..messages.len().min(taken + SLICES)];
-            let mut written = match self.write(batch) {
+            let mut written = match self.carrier.write_batch(batch) {
                 Ok(written) => written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.block(Bytes::new());
@@ -91,6 +106,9 @@ impl Sink {
                 }
                 written -= bytes.len();
                 taken += 1;
+            }
+            if self.note_clogged() {
+                break;
             }
         }
         Ok(taken)
@@ -110,9 +128,11 @@ impl Sink {
 
     fn take_joined(&mut self, joined: &Joined) -> io::Result<usize> {
         let Joined { bytes, ends } = joined;
-        let written = match retry(|| self.socket.write(bytes)) {
-            Ok(written) if written == bytes.len() => return Ok(ends.len()),
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+        let written = match self.carrier.write(bytes) {
+            Ok(written) if written == bytes.len() => {
+                self.note_clogged();
+                return Ok(ends.len());
+            }
             Ok(written) => written,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
@@ -143,27 +163,20 @@ impl Sink {
         Some(total)
     }
 
-    /// The socket is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
+    /// The carrier is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
     /// bytes takes them for the same, so it is lifted meanwhile.
     fn block(&mut self, unfinished: Bytes) {
         self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
-        self.limit_silence(None);
+        self.carrier.limit_silence(None);
     }
 
-    fn limit_silence(&self, limit: Option<Duration>) {
-        // Only a socket that is gone refuses this, and then the next write says so.
-        let _ = socket2::SockRef::from(&self.socket).set_tcp_user_timeout(limit);
-    }
-
-    fn write(&mut self, batch: &[Message]) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        for (slice, message) in slices.iter_mut().zip(batch) {
-            *slice = IoSlice::new(&message.bytes);
+    /// Blocks where the carrier has taken what it cannot send yet.
+    fn note_clogged(&mut self) -> bool {
+        let clogged = self.carrier.is_clogged();
+        if clogged && self.backlog.is_none() {
+            self.block(Bytes::new());
         }
-        match retry(|| self.socket.write_vectored(&slices[..batch.len()])) {
-            Ok(0) if batch.iter().any(|message| !message.bytes.is_empty()) => Err(ErrorKind::WriteZero.into()),
-            other => other,
-        }
+        clogged
     }
 
     /// Sends control bytes, behind what is unfinished.
@@ -178,35 +191,34 @@ impl Sink {
 
     /// Sends what waits. `true` if nothing waits any more.
     ///
-    /// The socket is edge-triggered, so this is worth calling only once it became writable.
+    /// The poll is edge-triggered, so this is worth calling only once the carrier may take more.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         let Some(mut backlog) = self.backlog.take() else { return Ok(true) };
-        while !backlog.unfinished.is_empty() || !backlog.control.is_empty() {
-            let of_control = backlog.unfinished.is_empty();
-            let waiting: &[u8] = if of_control { &backlog.control } else { &backlog.unfinished };
-            match self.socket.write(waiting) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) if of_control => drop(backlog.control.drain(..written)),
+        let done = self.send_on(&mut backlog);
+        match done {
+            Ok(true) => self.carrier.limit_silence(Some(USER_TIMEOUT)),
+            Ok(false) => self.backlog = Some(backlog),
+            Err(_) => {}
+        }
+        done
+    }
+
+    fn send_on(&mut self, backlog: &mut Backlog) -> io::Result<bool> {
+        loop {
+            if !self.carrier.flush()? {
+                return Ok(false);
+            }
+            if backlog.unfinished.is_empty() {
+                backlog.unfinished = mem::take(&mut backlog.control).into();
+            }
+            if backlog.unfinished.is_empty() {
+                return Ok(true);
+            }
+            match self.carrier.write(&backlog.unfinished) {
                 Ok(written) => backlog.unfinished.advance(written),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.backlog = Some(backlog);
-                    return Ok(false);
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
-        }
-        self.limit_silence(Some(USER_TIMEOUT));
-        Ok(true)
-    }
-}
-
-/// Calls again what a signal interrupted.
-fn retry(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match write() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
         }
     }
 }
@@ -222,7 +234,7 @@ mod tests {
         let peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        (Sink::new(TcpStream::from_std(socket), false, None), peer)
+        (Sink::new(Carrier::plain(socket), false, None), peer)
     }
 
     #[test]
@@ -254,9 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_sink_is_a_socket_and_two_pointers() {
-        // A debugging build's socket is larger.
-        let socket_and_flags = (size_of::<TcpStream>() + 4).next_multiple_of(8);
-        assert_eq!(size_of::<Sink>(), socket_and_flags + 16);
+    fn an_idle_sink_is_a_carrier_two_flags_and_two_pointers() {
+        assert_eq!(size_of::<Sink>(), (size_of::<Carrier>() + 2).next_multiple_of(8) + 16);
+        // A socket, or a pointer to what carries it otherwise. A debugging build's socket is larger.
+        let socket = size_of::<mio::net::TcpStream>();
+        assert!(size_of::<Carrier>() <= socket.next_multiple_of(8) + 8, "{}", size_of::<Carrier>());
     }
 }

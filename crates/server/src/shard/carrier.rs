@@ -1,0 +1,122 @@
+//! What takes a subscriber's bytes to its peer.
+
+use bytes::Bytes;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown};
+use std::time::Duration;
+use switchboard_wire::Message;
+
+/// Most messages in one write: well under the kernel's limit of 1024 slices.
+pub(super) const SLICES: usize = 64;
+
+/// A connection that is held open, by how it is carried. Nothing here blocks.
+///
+/// A carrier takes bytes and is done with them, or it takes fewer and its sink keeps the rest. What it has taken, and
+/// could not send on yet, it keeps itself: then it is *clogged* until [`Carrier::flush`] says otherwise.
+pub(crate) enum Carrier {
+    Plain(TcpStream),
+}
+
+impl Carrier {
+    /// A socket that is not blocking.
+    pub(crate) fn plain(socket: std::net::TcpStream) -> Carrier {
+        Carrier::Plain(TcpStream::from_std(socket))
+    }
+
+    /// Has the poll tell, under this token, when there is more to read or room to write.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Carrier::Plain(socket) => registry.register(socket, token, Interest::READABLE | Interest::WRITABLE),
+        }
+    }
+
+    /// Takes the first of these bytes, at least one if there is any.
+    pub(super) fn write(&mut self, bytes: &Bytes) -> io::Result<usize> {
+        match self {
+            Carrier::Plain(socket) => match retry(|| socket.write(bytes)) {
+                Ok(0) if !bytes.is_empty() => Err(ErrorKind::WriteZero.into()),
+                other => other,
+            },
+        }
+    }
+
+    /// Takes the first bytes of these messages, which are at most [`SLICES`].
+    pub(super) fn write_batch(&mut self, batch: &[Message]) -> io::Result<usize> {
+        match self {
+            Carrier::Plain(socket) => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                for (slice, message) in slices.iter_mut().zip(batch) {
+                    *slice = IoSlice::new(&message.bytes);
+                }
+                match retry(|| socket.write_vectored(&slices[..batch.len()])) {
+                    Ok(0) if batch.iter().any(|message| !message.bytes.is_empty()) => Err(ErrorKind::WriteZero.into()),
+                    other => other,
+                }
+            }
+        }
+    }
+
+    /// Whether it has taken bytes that it could not send on yet.
+    pub(super) fn is_clogged(&self) -> bool {
+        match self {
+            Carrier::Plain(_) => false,
+        }
+    }
+
+    /// Sends on what it has taken. `true` if nothing of that waits any more.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Carrier::Plain(_) => Ok(true),
+        }
+    }
+
+    /// What the peer said; nothing once it has ended its side.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Carrier::Plain(socket) => retry(|| socket.read(into)),
+        }
+    }
+
+    /// Says that what was sent was all and nothing was cut off, where closing does not say so by itself. The connection
+    /// is dropped next.
+    pub(super) fn end(&mut self) {
+        match self {
+            Carrier::Plain(_) => {}
+        }
+    }
+
+    /// Sends nothing any more, and still hears.
+    pub(super) fn hang_up(&mut self) -> io::Result<()> {
+        match self {
+            Carrier::Plain(socket) => socket.shutdown(Shutdown::Write),
+        }
+    }
+
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        match self {
+            Carrier::Plain(socket) => socket.peer_addr().ok().map(|peer| peer.ip()),
+        }
+    }
+
+    /// How long bytes may go unacknowledged before the peer counts as gone.
+    pub(super) fn limit_silence(&self, limit: Option<Duration>) {
+        match self {
+            Carrier::Plain(socket) => {
+                // Only a socket that is gone refuses this, and then the next write says so.
+                let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(limit);
+            }
+        }
+    }
+}
+
+/// Calls again what a signal interrupted.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
