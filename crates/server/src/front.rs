@@ -11,7 +11,7 @@ use crate::hold::{self, Hold};
 use crate::limits::bucket::Allowance;
 use crate::limits::{AddressSeat, Asker, Seats};
 use crate::listen::http1::{Connection, Framing, Head, Next};
-use crate::listen::{Accepted, proxy};
+use crate::listen::{Accepted, Stream, proxy, tls};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
@@ -45,7 +45,7 @@ enum Outcome {
 
 /// Serves a connection until it closes or becomes a stream.
 pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
-    let Accepted { socket, admission, address, seat, refused } = accepted;
+    let Accepted { socket, secure, admission, address, seat, refused } = accepted;
     let Ok(mut socket) = TcpStream::from_std(socket) else { return };
     let mut refused = refused;
     let mut client = Client { address, seat };
@@ -68,19 +68,57 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
         }
     }
     let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
-    let connection = Connection::with_leftover(socket, settings, leftover);
+    let stream = match secure {
+        false => Stream::Plain(socket),
+        true => {
+            let read = std::mem::take(&mut leftover);
+            // Not part of every connection's task.
+            match Box::pin(shake_hands(socket, read, client.address, &node, &shard)).await {
+                Some(stream) => Stream::Tls(stream),
+                None => return,
+            }
+        }
+    };
+    let connection = Connection::with_leftover(stream, settings, leftover);
     let front = Front { connection, node: node.clone(), shard: shard.clone(), refused, client, reading: None };
     if let Some((answer, connection)) = front.run().await {
-        let (socket, received) = connection.into_parts();
-        let Ok(socket) = socket.into_std() else { return };
-        let adopted =
-            Adopted { carrier: Carrier::plain(socket), received: received.into(), answer: *answer, admission };
+        let (stream, received) = connection.into_parts();
+        let mut received = Vec::from(received);
+        let Ok(carrier) = Carrier::of(stream, &mut received) else { return };
+        let adopted = Adopted { carrier, received, answer: *answer, admission };
         match adopted.answer.take.map(|take| usize::from(take.id.shard)) {
             // A session has its connections where it is itself.
             Some(home) if home != shard.borrow().index() => node.hand_over(home, adopted),
             _ => shard.borrow_mut().take_over(adopted),
         }
         bell.notify_one();
+    }
+}
+
+/// Agrees on TLS, if that comes to anything before the server stops.
+async fn shake_hands(
+    socket: TcpStream,
+    read: BytesMut,
+    address: IpAddr,
+    node: &Node,
+    shard: &SharedShard,
+) -> Option<tls::Stream> {
+    let config = node.tls.as_ref()?.config();
+    let (gate, mut draining) = (shard.borrow().gate(), node.draining.subscribe());
+    let shaken = tokio::select! {
+        shaken = tls::accept(socket, &read, config, &gate, node.http1.head, &node.figures.handshakes) => shaken,
+        _ = draining.wait_for(|draining| *draining) => return None,
+    };
+    match shaken {
+        Ok(stream) => {
+            let protocol = stream.session().protocol().map(String::from_utf8_lossy);
+            tracing::debug!(%address, ?protocol, "TLS is agreed on");
+            Some(stream)
+        }
+        Err(why) => {
+            tracing::debug!(%address, ?why, "a TLS handshake failed");
+            None
+        }
     }
 }
 
@@ -93,7 +131,7 @@ struct Client {
 
 /// A connection that reads requests.
 struct Front {
-    connection: Connection<TcpStream>,
+    connection: Connection<Stream>,
     node: Arc<Node>,
     shard: SharedShard,
     /// The limit that the connection is beyond.
@@ -105,7 +143,7 @@ struct Front {
 
 impl Front {
     /// Answers requests until one is to be held open, or there are no more.
-    async fn run(mut self) -> Option<(Box<Answer>, Connection<TcpStream>)> {
+    async fn run(mut self) -> Option<(Box<Answer>, Connection<Stream>)> {
         let mut draining = self.node.draining.subscribe();
         let mut is_first = true;
         // One wait for all requests.

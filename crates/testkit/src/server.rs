@@ -1,7 +1,10 @@
 //! A server to test: in this process, or the real program in one of its own.
 
+use crate::issuer::Authority;
+use crate::tls::{Bridge, Files, VERSIONS, client};
 use crate::{Conn, Field, Lines, PATIENCE, Response, Sse, Streamed, WebSocket, eventually};
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::SupportedProtocolVersion;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,11 +22,16 @@ pub fn config() -> Config {
     config
 }
 
+/// Set, it has every server in the process of a test spoken to over TLS.
+const OVER_TLS: &str = "SWITCHBOARD_TESTS_OVER_TLS";
+
 /// A server that runs until this is dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     life: Life,
+    /// Its certificate, where it is reached over TLS.
+    _files: Option<Files>,
 }
 
 #[derive(Debug)]
@@ -48,9 +56,36 @@ impl Server {
     /// A server in this process.
     #[track_caller]
     pub fn start(config: Config) -> Server {
+        if std::env::var_os(OVER_TLS).is_some() && config.tls.is_none() && config.listen.len() == 1 {
+            return Server::secure(config, &VERSIONS);
+        }
         let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
-        let address = *running.addresses().first().expect("the server listens");
-        Server { address, life: Life::Thread(Some(running)) }
+        let first = running.addresses().first().or(running.secure_addresses().first());
+        let address = *first.expect("the server listens");
+        Server { address, life: Life::Thread(Some(running)), _files: None }
+    }
+
+    /// A server in this process that is spoken to in these versions of TLS alone. Its address is that of a bridge, so that
+    /// every client here reaches it.
+    #[track_caller]
+    pub fn secure(mut config: Config, versions: &[&'static SupportedProtocolVersion]) -> Server {
+        let authority = Authority::new("an authority of tests");
+        let files = Files::new(&authority);
+        config.listen.clear();
+        config.tls = Some(files.config());
+        let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
+        let secure = *running.secure_addresses().first().expect("the server speaks TLS");
+        let bridge = Bridge::to(secure, client(&authority, versions));
+        Server { address: bridge.address(), life: Life::Thread(Some(running)), _files: Some(files) }
+    }
+
+    /// The server, if it is in this process.
+    #[track_caller]
+    pub fn running(&self) -> &Running {
+        match &self.life {
+            Life::Thread(Some(running)) => running,
+            _ => panic!("the server is in a process of its own"),
+        }
     }
 
     /// The real program, in a process of its own: `args` follow the name of the program.
@@ -77,7 +112,7 @@ impl Server {
         loop {
             let text = said.lock().expect("no listener panics").clone();
             if let Some(address) = address_in(&text) {
-                return Server { address, life: Life::Process { child, said } };
+                return Server { address, life: Life::Process { child, said }, _files: None };
             }
             let gone = child.try_wait().expect("a child can be asked for");
             assert!(gone.is_none() && Instant::now() < end, "the program did not say where it listens: {text}");

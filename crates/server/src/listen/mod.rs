@@ -4,6 +4,11 @@ mod accept;
 pub mod http1;
 pub(crate) mod proxy;
 mod source;
+mod stream;
+pub(crate) mod tls;
+mod unix;
 
-pub(crate) use accept::{Accepted, Admission, Connections, USER_TIMEOUT, accept};
+pub(crate) use accept::{Accepted, Admission, Connections, Listener, USER_TIMEOUT, accept};
 pub use source::{BodyError, BodySource, Pace};
+pub(crate) use stream::Stream;
+pub(crate) use unix::UnixSocket;

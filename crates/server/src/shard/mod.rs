@@ -32,6 +32,7 @@ pub(crate) use sink::CONTROL_LIMIT;
 
 use crate::auth::Identity;
 use crate::listen::Admission;
+use crate::listen::tls::Gate;
 use crate::node::Node;
 use crate::traffic::Traffic;
 use batch::Batch;
@@ -77,6 +78,8 @@ pub(crate) struct Shard {
     sessions: Sessions,
     scratch: Box<[u8]>,
     inflaters: Inflaters,
+    /// How much of a turn handshakes may take.
+    gate: Rc<Gate>,
     /// Tells connections apart that had the same token.
     serial: u32,
 }
@@ -100,7 +103,7 @@ enum Slot {
 }
 
 impl Shard {
-    pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry) -> Shard {
+    pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry, gate: Gate) -> Shard {
         let position = node.log.head();
         let beats = Beats::new(node.config.heartbeat);
         let mut readers = Readers::new(position);
@@ -122,12 +125,14 @@ impl Shard {
             sessions: Sessions::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
+            gate: Rc::new(gate),
             serial: 0,
         }
     }
 
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
+        self.gate.open();
         self.read_on();
         let more_live = self.deliver_live(now);
         self.serve_laggards();
@@ -139,7 +144,7 @@ impl Shard {
         }
         self.close_overdue(now);
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        more_live || !self.laggards.is_empty() || !self.unread.is_empty()
+        more_live || !self.laggards.is_empty() || !self.unread.is_empty() || self.gate.is_waited_at()
     }
 
     /// When the shard wants a turn though nothing happened.
@@ -199,6 +204,10 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn gate(&self) -> Rc<Gate> {
+        self.gate.clone()
     }
 
     /// Which of the node's shards it is.
