@@ -63,8 +63,9 @@ impl Stream {
     /// Takes a step of the handshake, if the socket has something for it.
     pub(super) fn try_step(&mut self) -> io::Result<()> {
         match self.try_read()? {
-            true => Ok(()),
-            false => Err(ErrorKind::UnexpectedEof.into()),
+            false if !self.session().is_open() => Err(ErrorKind::UnexpectedEof.into()),
+            // It may have said all it has to say, and its farewell, with the last of the handshake.
+            _ => Ok(()),
         }
     }
 
