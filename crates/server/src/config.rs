@@ -98,6 +98,8 @@ pub struct Limits {
     pub fragments: u32,
     /// Request line and header fields together.
     pub head: usize,
+    /// Streams of one HTTP/2 connection that are open at once (a count).
+    pub streams: u32,
     /// A whole batch of `POST /api/publish`.
     pub batch: usize,
     /// Events on one page, whatever `limit` asks for (a count).
@@ -178,6 +180,7 @@ impl Default for Config {
                 message: 1 << 20,
                 fragments: 4096,
                 head: 16 << 10,
+                streams: 256,
                 batch: 16 << 20,
                 page: 1000,
                 channels: SELECTION_MAX,

@@ -1,6 +1,12 @@
-//! Lets requests in: one connection's, one after the other, until one of them turns it into a stream.
+//! Lets requests in, and has them answered. [`connection`] is what stands in front of HTTP; [`http1`] answers requests one
+//! after the other until one of them turns the connection into a stream, [`http2`] side by side.
 
+mod connection;
+mod http1;
+mod http2;
 mod session;
+
+pub(crate) use connection::serve;
 
 use crate::api;
 use crate::api::documents;
@@ -10,27 +16,24 @@ use crate::console;
 use crate::hold::{self, Hold};
 use crate::limits::bucket::Allowance;
 use crate::limits::{AddressSeat, Asker, Seats};
-use crate::listen::http1::{Connection, Framing, Head, Next};
-use crate::listen::{Accepted, Stream, proxy, tls};
+use crate::listen::BodySource;
+use crate::listen::http1::{Framing, Head};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
 use crate::reading::{How, PageWanted, Reading, is_event_stream};
 use crate::session::{PATH, shown};
-use crate::shard::{Adopted, Answer, Carrier, Guest, SharedShard};
+use crate::shard::{Answer, Guest, SharedShard};
 use crate::traffic::Way;
 use crate::transport::{poll, sse};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use switchboard_wire::code::Problem;
 use switchboard_wire::{Code, Form};
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -43,95 +46,16 @@ enum Outcome {
     Gone,
 }
 
-/// Serves a connection until it closes or becomes a stream.
-pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
-    let Accepted { socket, secure, admission, address, seat, refused } = accepted;
-    let Ok(mut socket) = TcpStream::from_std(socket) else { return };
-    let mut refused = refused;
-    let mut client = Client { address, seat };
-    let mut leftover = BytesMut::new();
-    if node.config.proxies.speaks_protocol(address) {
-        let mut draining = node.draining.subscribe();
-        let header = tokio::select! {
-            header = proxy::read(&mut socket, node.http1.head) => header,
-            _ = draining.wait_for(|draining| *draining) => return,
-        };
-        match header {
-            Ok((said, behind)) => (client.address, leftover) = (said.unwrap_or(address), behind),
-            Err(error) => return tracing::warn!(%address, %error, "no PROXY header from a proxy"),
-        }
-        if refused.is_none() && !node.config.proxies.are(client.address) {
-            match node.limits.connection(client.address) {
-                Ok(seat) => client.seat = seat,
-                Err(problem) => refused = Some(problem.code),
-            }
-        }
-    }
-    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
-    let stream = match secure {
-        false => Stream::Plain(socket),
-        true => {
-            let read = std::mem::take(&mut leftover);
-            // Not part of every connection's task.
-            match Box::pin(shake_hands(socket, read, client.address, &node, &shard)).await {
-                Some(stream) => Stream::Tls(stream),
-                None => return,
-            }
-        }
-    };
-    let connection = Connection::with_leftover(stream, settings, leftover);
-    let front = Front { connection, node: node.clone(), shard: shard.clone(), refused, client, reading: None };
-    if let Some((answer, connection)) = front.run().await {
-        let (stream, received) = connection.into_parts();
-        let mut received = Vec::from(received);
-        let Ok(carrier) = Carrier::of(stream, &mut received) else { return };
-        let adopted = Adopted { carrier, received, answer: *answer, admission };
-        match adopted.answer.take.map(|take| usize::from(take.id.shard)) {
-            // A session has its connections where it is itself.
-            Some(home) if home != shard.borrow().index() => node.hand_over(home, adopted),
-            _ => shard.borrow_mut().take_over(adopted),
-        }
-        bell.notify_one();
-    }
-}
-
-/// Agrees on TLS, if that comes to anything before the server stops.
-async fn shake_hands(
-    socket: TcpStream,
-    read: BytesMut,
-    address: IpAddr,
-    node: &Node,
-    shard: &SharedShard,
-) -> Option<tls::Stream> {
-    let config = node.tls.as_ref()?.config();
-    let (gate, mut draining) = (shard.borrow().gate(), node.draining.subscribe());
-    let shaken = tokio::select! {
-        shaken = tls::accept(socket, &read, config, &gate, node.http1.head, &node.figures.handshakes) => shaken,
-        _ = draining.wait_for(|draining| *draining) => return None,
-    };
-    match shaken {
-        Ok(stream) => {
-            let protocol = stream.session().protocol().map(String::from_utf8_lossy);
-            tracing::debug!(%address, ?protocol, "TLS is agreed on");
-            Some(stream)
-        }
-        Err(why) => {
-            tracing::debug!(%address, ?why, "a TLS handshake failed");
-            None
-        }
-    }
-}
-
-/// Where a connection comes from.
+/// Where a request comes from.
 struct Client {
     address: IpAddr,
-    /// Its place among those of the address, where that is counted by connections.
+    /// Its place among those of the address, where that is counted by connections and the request has the whole of one.
     seat: Option<AddressSeat>,
 }
 
-/// A connection that reads requests.
-struct Front {
-    connection: Connection<Stream>,
+/// Answers requests, whatever protocol they arrive by: `C` is the other end of one.
+struct Front<C> {
+    connection: C,
     node: Arc<Node>,
     shard: SharedShard,
     /// The limit that the connection is beyond.
@@ -141,57 +65,32 @@ struct Front {
     reading: Option<(Way, usize)>,
 }
 
-impl Front {
-    /// Answers requests until one is to be held open, or there are no more.
-    async fn run(mut self) -> Option<(Box<Answer>, Connection<Stream>)> {
-        let mut draining = self.node.draining.subscribe();
-        let mut is_first = true;
-        // One wait for all requests.
-        let mut drained = pin!(draining.wait_for(|draining| *draining));
-        loop {
-            let next = tokio::select! {
-                biased;
-                next = self.connection.next_request() => next,
-                _ = &mut drained => return None,
-            };
-            let mut response = match next {
-                Next::Closed | Next::Idle => return None,
-                Next::Refused(problem) => self.problem(&problem),
-                Next::Request(mut head) => {
-                    if let Some(host) = self.node.config.proxies.host(self.client.address, &head)
-                        && !self.node.auth.settings().is_open()
-                    {
-                        // The server's own pages are those of the host that browsers know. In open mode, the one that
-                        // is asked for keeps strangers out.
-                        head.host = Some(host);
-                    }
-                    self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
-                    if std::mem::take(&mut is_first) {
-                        self.notice_proxy(&head);
-                    }
-                    match self.answer(&head).await {
-                        Outcome::Respond(response) => {
-                            self.audit(&head, &response);
-                            // The path alone: a query may hold a token.
-                            tracing::debug!(method = %head.method, path = shown(&head.path), status = %response.status());
-                            self.dress(&head, response)
-                        }
-                        Outcome::Hold(answer) => {
-                            tracing::debug!(path = shown(&head.path), transport = ?answer.transport, "held");
-                            return Some((answer, self.connection));
-                        }
-                        Outcome::Gone => return None,
-                    }
-                }
-            };
-            if self.refused.is_some() || self.node.is_draining() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+impl<C: BodySource> Front<C> {
+    /// Answers a request, with all that the log and the client are told of it.
+    async fn handle(&mut self, mut head: Head) -> Outcome {
+        if let Some(host) = self.node.config.proxies.host(self.client.address, &head)
+            && !self.node.auth.settings().is_open()
+        {
+            // The server's own pages are those of the host that browsers know. In open mode, the one that is asked for
+            // keeps strangers out.
+            head.host = Some(host);
+        }
+        self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.answer(&head).await;
+        match &outcome {
+            Outcome::Respond(response) => {
+                self.audit(&head, response);
+                // The path alone: a query may hold a token.
+                tracing::debug!(method = %head.method, path = shown(&head.path), status = %response.status());
             }
-            let goes_on = self.connection.respond(response).await.unwrap_or(false);
-            self.count_read();
-            if !goes_on {
-                return None;
+            Outcome::Hold(answer) => {
+                tracing::debug!(path = shown(&head.path), transport = ?answer.transport, "held");
             }
+            Outcome::Gone => {}
+        }
+        match outcome {
+            Outcome::Respond(response) => Outcome::Respond(self.dress(&head, response)),
+            other => other,
         }
     }
 
@@ -353,10 +252,10 @@ impl Front {
         (guest.seats, guest.allowance, guest.address) = (seats, allowance, address);
     }
 
-    /// Counts the read that was just answered, if it was one.
-    fn count_read(&mut self) {
+    /// Counts the read that was just answered, if it was one: in so many bytes of a head and of a body.
+    fn count_read(&mut self, sizes: (usize, usize)) {
         let Some((way, events)) = self.reading.take() else { return };
-        let (head, body) = self.connection.answered();
+        let (head, body) = sizes;
         let shard = self.shard.borrow();
         shard.traffic().answered(way, head, body);
         shard.traffic().sent(way, events, 0);

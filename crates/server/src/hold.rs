@@ -13,6 +13,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
+use http::response::Parts;
 use http::{HeaderMap, Response, StatusCode, Version};
 use std::sync::Arc;
 use switchboard_hub::Place;
@@ -49,7 +50,7 @@ pub(crate) fn open(
     if opened.finished && !transport.is_websocket() {
         return Hold::Finished;
     }
-    let chunked = !transport.is_websocket() && head.version != Version::HTTP_10;
+    let chunked = !transport.is_websocket() && head.version == Version::HTTP_11;
     let mut response = match accepted {
         Some(accepted) => switching(accepted),
         None => streaming(node, reading, transport),
@@ -60,7 +61,7 @@ pub(crate) fn open(
     if let Some(lease) = lease.filter(|_| !transport.form().says_gaps()) {
         name(lease, response.headers_mut());
     }
-    let mut bytes = head_of(response, transport, chunked);
+    let (fields, mut bytes) = head_of(head, response, transport, chunked);
     let head_length = bytes.len();
     let form = transport.form();
     let ending = match &opened {
@@ -79,6 +80,7 @@ pub(crate) fn open(
         bytes.extend_from_slice(&words.bytes);
     }
     Hold::Answer(Box::new(Answer {
+        fields,
         head: Bytes::from(bytes),
         head_length,
         transport,
@@ -109,7 +111,7 @@ pub(crate) fn open_session(
     dress: impl FnOnce(&mut HeaderMap),
 ) -> Box<Answer> {
     let transport = Transport::Session(over);
-    let chunked = !transport.is_websocket() && head.version != Version::HTTP_10;
+    let chunked = !transport.is_websocket() && head.version == Version::HTTP_11;
     let mut response = match accepted {
         Some(accepted) => switching(accepted),
         None => Response::new(()),
@@ -120,13 +122,14 @@ pub(crate) fn open_session(
         Over::Stream => stream_fields(HeaderValue::from_static(stream::NDJSON), response.headers_mut()),
     }
     dress(response.headers_mut());
-    let mut bytes = head_of(response, transport, chunked);
+    let (fields, mut bytes) = head_of(head, response, transport, chunked);
     let head_length = bytes.len();
     if over == Over::Sse {
         let retry = form::verbatim(sse::retry(node.config.retry).as_bytes(), transport.form());
         bytes.extend_from_slice(&retry.message(chunked).bytes);
     }
     Box::new(Answer {
+        fields,
         head: Bytes::from(bytes),
         head_length,
         transport,
@@ -140,9 +143,12 @@ pub(crate) fn open_session(
     })
 }
 
-/// The head of an answer that is held open, as it is sent.
-fn head_of(response: Response<()>, transport: Transport, chunked: bool) -> Vec<u8> {
+/// The head of an answer that is held open: for HTTP/2 as it is, else as it is sent.
+fn head_of(head: &Head, response: Response<()>, transport: Transport, chunked: bool) -> (Option<Box<Parts>>, Vec<u8>) {
     let (parts, ()) = response.into_parts();
+    if head.version == Version::HTTP_2 {
+        return (Some(Box::new(parts)), Vec::new());
+    }
     let (extent, connection) = match (transport.is_websocket(), chunked) {
         (true, _) => (Extent::Unsaid, None),
         (false, true) => (Extent::Chunked, Some("close")),
@@ -150,7 +156,7 @@ fn head_of(response: Response<()>, transport: Transport, chunked: bool) -> Vec<u
     };
     let mut bytes = Vec::with_capacity(512);
     write_head(&parts, extent, connection, &mut bytes);
-    bytes
+    (None, bytes)
 }
 
 /// `$open`, and `$gap` if reading opens with one.

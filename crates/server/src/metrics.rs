@@ -32,6 +32,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub(crate) struct Figures {
     shards: Vec<ShardFigures>,
     pub(crate) accepted: AtomicU64,
+    /// Connections whose clients speak HTTP/2.
+    pub(crate) http2: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) accept_pauses: AtomicU64,
     pub(crate) requests: AtomicU64,
@@ -92,6 +94,7 @@ impl Figures {
         Figures {
             shards: (0..shards).map(|_| ShardFigures::default()).collect(),
             accepted: AtomicU64::new(0),
+            http2: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             accept_pauses: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -373,6 +376,7 @@ fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> 
             figures.sum(|s| &s.session_calls_refused),
         ),
         ("accepted", "Connections accepted", of(&figures.accepted)),
+        ("http2", "Connections that went on in HTTP/2", of(&figures.http2)),
         ("refused", "Connections refused at the limit", of(&figures.refused)),
         ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
         ("accepts_paced", "Times newcomers waited to be let in", of(&refused.accepts)),

@@ -169,7 +169,7 @@ fn choose(head: &Head, query: &Query) -> Result<Choice, Problem> {
         }
         None => {}
     }
-    if handshake::is_websocket_request(version(head), fields(&head.headers).into_iter()) {
+    if head.websocket || handshake::is_websocket_request(version(head), fields(&head.headers).into_iter()) {
         return Ok(Choice::WebSocket);
     }
     let accept = Accept::of(&head.headers);
@@ -248,7 +248,7 @@ fn websocket(head: &Head, raw: Option<bool>, single: bool) -> Result<How, Proble
     // The subprotocol means the raw form, so it is not agreed to where the other form was asked for.
     let supported: &[&'static str] = if raw.unwrap_or(single) { &[websocket::RAW] } else { &[] };
     let fields = fields(&head.headers);
-    let accepted = handshake::accept(head.method.as_str(), version(head), fields.iter().copied(), supported, true)?;
+    let accepted = shake(head, &fields, supported)?;
     let deflated = accepted.deflate.map(|deflate| deflate.window);
     let transport = Transport::WebSocket { raw: raw.unwrap_or(single), deflated };
     Ok(How::Hold { transport, accepted: Some(accepted) })
@@ -274,8 +274,7 @@ impl Conversing {
             Choice::Sse => Conversing::Held { over: Over::Sse, accepted: None },
             Choice::Stream => Conversing::Held { over: Over::Stream, accepted: None },
             Choice::WebSocket => {
-                let (method, version, fields) = (head.method.as_str(), version(head), fields(&head.headers));
-                let accepted = handshake::accept(method, version, fields.iter().copied(), &[websocket::SESSION], true)?;
+                let accepted = shake(head, &fields(&head.headers), &[websocket::SESSION])?;
                 if accepted.protocol.is_none() {
                     let why = "a session's WebSocket offers the subprotocol `switchboard.v1`";
                     return Err(Code::BadRequest.because(why));
@@ -333,8 +332,24 @@ pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned()).filter(|text| !text.is_empty())
 }
 
+fn shake(
+    head: &Head,
+    fields: &[(&str, &[u8])],
+    supported: &[&'static str],
+) -> Result<handshake::Accepted<'static>, Problem> {
+    let fields = fields.iter().copied();
+    match head.websocket {
+        true => handshake::accept_stream(fields, supported, true),
+        false => handshake::accept(head.method.as_str(), version(head), fields, supported, true),
+    }
+}
+
 fn version(head: &Head) -> (u8, u8) {
-    if head.version == Version::HTTP_10 { (1, 0) } else { (1, 1) }
+    match head.version {
+        Version::HTTP_10 => (1, 0),
+        Version::HTTP_2 => (2, 0),
+        _ => (1, 1),
+    }
 }
 
 fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {

@@ -14,6 +14,7 @@
 #![allow(clippy::should_implement_trait, reason = "`next` reads a socket, and how a stream ends is told, not `None`")]
 
 pub mod backend;
+pub mod bridge;
 pub mod conn;
 pub mod crowd;
 pub mod follow;

@@ -1,8 +1,8 @@
 //! A server to test: in this process, or the real program in one of its own.
 
 use crate::issuer::Authority;
-use crate::tls::{Bridge, Files, VERSIONS, client};
-use crate::{Conn, Field, Lines, PATIENCE, Response, Sse, Streamed, WebSocket, eventually};
+use crate::tls::{Files, VERSIONS};
+use crate::{Conn, Field, Lines, PATIENCE, Response, Sse, Streamed, WebSocket, bridge, eventually, tls};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::SupportedProtocolVersion;
 use serde_json::Value;
@@ -22,8 +22,10 @@ pub fn config() -> Config {
     config
 }
 
-/// Set, it has every server in the process of a test spoken to over TLS.
-const OVER_TLS: &str = "SWITCHBOARD_TESTS_OVER_TLS";
+/// Where a server is asked: with `TESTKIT_HTTP2` in the environment through a bridge that speaks HTTP/2 to it.
+fn reached(address: SocketAddr) -> SocketAddr {
+    if std::env::var_os("TESTKIT_HTTP2").is_some() { bridge::to_http2(address) } else { address }
+}
 
 /// A server that runs until this is dropped.
 #[derive(Debug)]
@@ -56,17 +58,17 @@ impl Server {
     /// A server in this process.
     #[track_caller]
     pub fn start(config: Config) -> Server {
-        if std::env::var_os(OVER_TLS).is_some() && config.tls.is_none() && config.listen.len() == 1 {
+        if std::env::var_os("TESTKIT_TLS").is_some() && config.tls.is_none() && config.listen.len() == 1 {
             return Server::secure(config, &VERSIONS);
         }
         let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
         let first = running.addresses().first().or(running.secure_addresses().first());
-        let address = *first.expect("the server listens");
+        let address = reached(*first.expect("the server listens"));
         Server { address, life: Life::Thread(Some(running)), _files: None }
     }
 
     /// A server in this process that is spoken to in these versions of TLS alone. Its address is that of a bridge, so that
-    /// every client here reaches it.
+    /// every client here reaches it; with `TESTKIT_TLS` in the environment every server in this process is such a one.
     #[track_caller]
     pub fn secure(mut config: Config, versions: &[&'static SupportedProtocolVersion]) -> Server {
         let authority = Authority::new("an authority of tests");
@@ -75,8 +77,8 @@ impl Server {
         config.tls = Some(files.config());
         let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
         let secure = *running.secure_addresses().first().expect("the server speaks TLS");
-        let bridge = Bridge::to(secure, client(&authority, versions));
-        Server { address: bridge.address(), life: Life::Thread(Some(running)), _files: Some(files) }
+        let bridge = tls::Bridge::to(secure, tls::client(&authority, versions));
+        Server { address: reached(bridge.address()), life: Life::Thread(Some(running)), _files: Some(files) }
     }
 
     /// The server, if it is in this process.
@@ -112,6 +114,7 @@ impl Server {
         loop {
             let text = said.lock().expect("no listener panics").clone();
             if let Some(address) = address_in(&text) {
+                let address = reached(address);
                 return Server { address, life: Life::Process { child, said }, _files: None };
             }
             let gone = child.try_wait().expect("a child can be asked for");

@@ -58,9 +58,14 @@ pub fn key() -> (String, String) {
     let base64 = base64::engine::general_purpose::STANDARD;
     let nonce: [u8; 16] = std::array::from_fn(|_| fastrand::u8(..));
     let key = base64.encode(nonce);
-    let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes());
-    let accept = base64.encode(digest);
+    let accept = accept(&key);
     (key, accept)
+}
+
+/// The answer to a key.
+pub(crate) fn accept(key: &str) -> String {
+    let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(digest)
 }
 
 /// A frame as a client sends it: masked.

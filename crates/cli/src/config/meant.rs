@@ -49,6 +49,7 @@ pub fn defaults() -> Written {
         limits_message: said(Size(limits.message)),
         limits_fragments: said(Count(limits.fragments as usize)),
         limits_head: said(Size(limits.head)),
+        limits_streams: said(Count(limits.streams as usize)),
         limits_batch: said(Size(limits.batch)),
         limits_page: said(Count(limits.page)),
         limits_channels: said(Count(limits.channels)),
@@ -150,6 +151,7 @@ fn apply(written: &Written, config: &mut Config) {
         config.limits.message, written.limits_message, |size: Size| size.0;
         config.limits.fragments, written.limits_fragments, |count: Count| u32::try_from(count.0).unwrap_or(u32::MAX);
         config.limits.head, written.limits_head, |size: Size| size.0;
+        config.limits.streams, written.limits_streams, |count: Count| u32::try_from(count.0).unwrap_or(u32::MAX);
         config.limits.batch, written.limits_batch, |size: Size| size.0;
         config.limits.page, written.limits_page, |count: Count| count.0;
         config.limits.channels, written.limits_channels, |count: Count| count.0;
@@ -308,6 +310,7 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("limits.message", size(&written.limits_message));
     check("limits.fragments", count(&written.limits_fragments));
     check("limits.head", size(&written.limits_head));
+    check("limits.streams", count(&written.limits_streams));
     check("limits.batch", size(&written.limits_batch));
     check("limits.page", count(&written.limits_page));
     check("limits.channels", count(&written.limits_channels));

@@ -204,6 +204,7 @@ settings! {
     limits_message: Size = "limits.message", "The data of one event, and one WebSocket message, in bytes.";
     limits_fragments: Count = "limits.fragments", "Frames that one WebSocket message may be cut into.";
     limits_head: Size = "limits.head", "Request line and header fields together, in bytes.";
+    limits_streams: Count = "limits.streams", "Streams of one HTTP/2 connection that are open at once.";
     limits_batch: Size = "limits.batch", "A whole body of POST /api/publish, in bytes.";
     limits_page: Count = "limits.page", "Events on one page, whatever `limit` asks for.";
     limits_channels: Count = "limits.channels", "Channels and patterns that one reader names.";

@@ -1,7 +1,9 @@
 //! How bytes arrive. Nothing in here knows what a request is for.
 
 mod accept;
+mod date;
 pub mod http1;
+pub(crate) mod http2;
 pub(crate) mod proxy;
 mod source;
 mod stream;

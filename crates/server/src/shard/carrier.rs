@@ -1,12 +1,14 @@
 //! What takes a subscriber's bytes to its peer.
 
 use crate::listen::Stream;
+use crate::listen::http2::{HeldStream, Signals};
 use crate::listen::tls::{RECORD_MAX, Tunnel};
 use bytes::Bytes;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown};
+use std::sync::Arc;
 use std::time::Duration;
 use switchboard_wire::Message;
 
@@ -20,6 +22,8 @@ pub(super) const SLICES: usize = 64;
 pub(crate) enum Carrier {
     Plain(TcpStream),
     Tls(TcpStream, Box<Tunnel>),
+    /// One stream of an HTTP/2 connection.
+    Stream(Box<HeldStream>),
 }
 
 impl Carrier {
@@ -40,11 +44,16 @@ impl Carrier {
         Carrier::Plain(TcpStream::from_std(socket))
     }
 
-    /// Has the poll tell, under this token, when there is more to read or room to write.
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    /// Has the poll tell, under this token, when there is more to read or room to write; what has no descriptor is told of
+    /// among the signals.
+    pub(super) fn register(&mut self, registry: &Registry, signals: &Arc<Signals>, token: Token) -> io::Result<()> {
         match self {
             Carrier::Plain(socket) | Carrier::Tls(socket, _) => {
                 registry.register(socket, token, Interest::READABLE | Interest::WRITABLE)
+            }
+            Carrier::Stream(stream) => {
+                stream.attach(signals, token.0 as u32);
+                Ok(())
             }
         }
     }
@@ -57,6 +66,7 @@ impl Carrier {
                 other => other,
             },
             Carrier::Tls(socket, tunnel) => tunnel.write(socket, bytes),
+            Carrier::Stream(stream) => stream.write(bytes),
         }
     }
 
@@ -74,13 +84,25 @@ impl Carrier {
                 }
             }
             Carrier::Tls(socket, tunnel) => tunnel.write_pieces(socket, batch.iter().map(|message| &*message.bytes)),
+            Carrier::Stream(stream) => {
+                let mut taken = 0;
+                for Message { bytes, .. } in batch {
+                    match stream.write(bytes) {
+                        Ok(written) if written == bytes.len() => taken += written,
+                        Ok(written) => return Ok(taken + written),
+                        Err(error) if error.kind() == ErrorKind::WouldBlock && taken > 0 => return Ok(taken),
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(taken)
+            }
         }
     }
 
     /// Whether it has taken bytes that it could not send on yet.
     pub(super) fn is_clogged(&self) -> bool {
         match self {
-            Carrier::Plain(_) => false,
+            Carrier::Plain(_) | Carrier::Stream(_) => false,
             Carrier::Tls(_, tunnel) => tunnel.is_clogged(),
         }
     }
@@ -88,7 +110,7 @@ impl Carrier {
     /// Sends on what it has taken. `true` if nothing of that waits any more.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         match self {
-            Carrier::Plain(_) => Ok(true),
+            Carrier::Plain(_) | Carrier::Stream(_) => Ok(true),
             Carrier::Tls(socket, tunnel) => tunnel.flush(socket),
         }
     }
@@ -98,6 +120,7 @@ impl Carrier {
         match self {
             Carrier::Plain(socket) => retry(|| socket.read(into)),
             Carrier::Tls(socket, tunnel) => read_tls(socket, tunnel, into),
+            Carrier::Stream(stream) => stream.read(into),
         }
     }
 
@@ -110,6 +133,7 @@ impl Carrier {
                 // A peer that takes no more of it is told by what its connection lacks.
                 let _ = tunnel.end(socket);
             }
+            Carrier::Stream(stream) => stream.complete = true,
         }
     }
 
@@ -121,12 +145,14 @@ impl Carrier {
                 tunnel.end(socket)?;
                 socket.shutdown(Shutdown::Write)
             }
+            Carrier::Stream(stream) => stream.finish(),
         }
     }
 
     pub(super) fn peer(&self) -> Option<IpAddr> {
         match self {
             Carrier::Plain(socket) | Carrier::Tls(socket, _) => socket.peer_addr().ok().map(|peer| peer.ip()),
+            Carrier::Stream(_) => None,
         }
     }
 
@@ -137,6 +163,8 @@ impl Carrier {
                 // Only a socket that is gone refuses this, and then the next write says so.
                 let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(limit);
             }
+            // The connection has a limit of its own.
+            Carrier::Stream(_) => {}
         }
     }
 }

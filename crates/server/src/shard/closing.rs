@@ -39,6 +39,7 @@ impl Shard {
         let (words, clean) = held.transport.farewell(ending, retry);
         let words = held.wrap(&form::verbatim(&words, held.transport.form()));
         let mut bytes = words.bytes.to_vec();
+        held.complete = clean;
         if clean {
             if let Some(total) = held.sink.total_with(words.sum) {
                 bytes.extend_from_slice(&held.wrap(&form::end_of_gzip(&total)).bytes);
@@ -98,7 +99,7 @@ impl Shard {
             return;
         }
         let done = !held.transport.is_websocket() || held.peer_closed;
-        if done {
+        if done && held.complete {
             held.sink.end();
         }
         if done || (held.hang_up && held.sink.hang_up().is_err()) {

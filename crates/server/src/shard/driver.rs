@@ -4,7 +4,6 @@ use super::{Shard, SharedShard};
 use crate::alarm::Alarm;
 use crate::front;
 use crate::listen::Accepted;
-use crate::listen::tls::Gate;
 use crate::node::{Command, Node};
 use mio::{Events, Poll};
 use std::cell::{Cell, RefCell};
@@ -105,8 +104,7 @@ async fn run(
 ) -> io::Result<()> {
     let poll = Poll::new()?;
     let registry = poll.registry().try_clone()?;
-    let gate = Gate::new(bell.clone());
-    let shard: SharedShard = Rc::new(RefCell::new(Shard::new(node.clone(), index, registry, gate)));
+    let shard: SharedShard = Rc::new(RefCell::new(Shard::new(node.clone(), index, registry, bell.clone())));
     let mut poll = nest(poll)?;
     let mut events = Events::with_capacity(EVENTS);
     let mut draining = node.draining.subscribe();

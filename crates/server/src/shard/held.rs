@@ -7,6 +7,7 @@ use crate::listen::Admission;
 use crate::session::Take;
 use crate::transport::{Ending, Transport};
 use bytes::Bytes;
+use http::response::Parts;
 use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_wire::form::Encoded;
@@ -17,7 +18,9 @@ use switchboard_wire::{Form, Message};
 
 /// Everything needed to hold an answer open.
 pub(crate) struct Answer {
-    /// What is sent at once: the head of the answer, and the notices that open the stream.
+    /// The head of the answer, where it is not sent as bytes.
+    pub(crate) fields: Option<Box<Parts>>,
+    /// What is sent at once: the head of the answer otherwise, and the notices that open the stream.
     pub(crate) head: Bytes,
     /// How much of that is the head.
     pub(crate) head_length: usize,
@@ -55,11 +58,14 @@ pub(crate) struct Held {
     pub(crate) paused: bool,
     /// The last words were said, or wait to be sent.
     pub(crate) closing: bool,
+    /// The last words are all that was to be said: nothing is missing, and the body ends as it should.
+    pub(crate) complete: bool,
     /// The peer has closed its WebSocket.
     pub(crate) peer_closed: bool,
     /// The WebSocket failed: the server hangs up without waiting for a close frame.
     pub(crate) hang_up: bool,
-    _admission: Admission,
+    /// Its place among the connections, where it is one.
+    _admission: Option<Admission>,
 }
 
 impl Held {
@@ -68,7 +74,7 @@ impl Held {
         transport: Transport,
         chunked: bool,
         gzip: Option<Total>,
-        admission: Admission,
+        admission: Option<Admission>,
         serial: u32,
     ) -> Held {
         Held {
@@ -82,6 +88,7 @@ impl Held {
             pings: 0,
             paused: false,
             closing: false,
+            complete: true,
             peer_closed: false,
             hang_up: false,
             _admission: admission,

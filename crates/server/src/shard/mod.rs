@@ -32,6 +32,7 @@ pub(crate) use sink::CONTROL_LIMIT;
 
 use crate::auth::Identity;
 use crate::listen::Admission;
+use crate::listen::http2::Signals;
 use crate::listen::tls::Gate;
 use crate::node::Node;
 use crate::traffic::Traffic;
@@ -52,6 +53,7 @@ use switchboard_store::Entry;
 use switchboard_wire::ChannelName;
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::deflate::Inflaters;
+use tokio::sync::Notify;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 /// Shared by the tasks of one thread; never borrowed across an await.
@@ -65,6 +67,8 @@ pub(crate) struct Shard {
     node: Arc<Node>,
     index: usize,
     registry: Registry,
+    /// Where streams of HTTP/2 tell what becomes of them.
+    signals: Arc<Signals>,
     slots: Slab<Slot>,
     readers: Readers,
     /// Readers that are behind and whose sockets may take more.
@@ -89,7 +93,8 @@ pub(crate) struct Adopted {
     pub(crate) carrier: Carrier,
     pub(crate) received: Vec<u8>,
     pub(crate) answer: Answer,
-    pub(crate) admission: Admission,
+    /// The place of a connection, if the stream is all of it.
+    pub(crate) admission: Option<Admission>,
 }
 
 /// What a reader's token stands for.
@@ -103,7 +108,7 @@ enum Slot {
 }
 
 impl Shard {
-    pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry, gate: Gate) -> Shard {
+    pub(crate) fn new(node: Arc<Node>, index: usize, registry: Registry, bell: Arc<Notify>) -> Shard {
         let position = node.log.head();
         let beats = Beats::new(node.config.heartbeat);
         let mut readers = Readers::new(position);
@@ -114,6 +119,8 @@ impl Shard {
             node,
             index,
             registry,
+            gate: Rc::new(Gate::new(bell.clone())),
+            signals: Signals::new(bell),
             slots: Slab::new(),
             readers,
             laggards: VecDeque::new(),
@@ -125,7 +132,6 @@ impl Shard {
             sessions: Sessions::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
-            gate: Rc::new(gate),
             serial: 0,
         }
     }
@@ -133,6 +139,7 @@ impl Shard {
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
         self.gate.open();
+        self.take_signals();
         self.read_on();
         let more_live = self.deliver_live(now);
         self.serve_laggards();
@@ -164,16 +171,24 @@ impl Shard {
         }
     }
 
+    /// What streams have told of themselves.
+    fn take_signals(&mut self) {
+        for token in self.signals.take() {
+            self.queue(token);
+            self.read_later(token);
+        }
+    }
+
     /// Sends the head of the answer and holds the rest open. `received` is what the peer sent after its request.
     fn adopt(
         &mut self,
         mut carrier: Carrier,
         mut received: Vec<u8>,
         answer: Answer,
-        admission: Admission,
+        admission: Option<Admission>,
     ) -> std::io::Result<()> {
         let token = self.slots.vacant_key();
-        carrier.register(&self.registry, mio::Token(token))?;
+        carrier.register(&self.registry, &self.signals, mio::Token(token))?;
         self.serial = self.serial.wrapping_add(1);
         self.node.figures.shard(self.index).opened(answer.transport);
         let token = token as Token;

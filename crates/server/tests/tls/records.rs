@@ -149,6 +149,7 @@ fn one_protocol_is_agreed_on_and_a_stranger_is_refused() {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         switchboard_testkit::tls::try_connect(both.secure(), &Arc::new(config))
     };
+    assert_eq!(with(&[b"http/1.1", b"h2"]).unwrap().conn.alpn_protocol(), Some(&b"h2"[..]));
     assert_eq!(with(&[b"http/1.1"]).unwrap().conn.alpn_protocol(), Some(&b"http/1.1"[..]));
     assert_eq!(with(&[]).unwrap().conn.alpn_protocol(), None);
     let refused = with(&[b"mqtt"]).unwrap_err();

@@ -1,8 +1,11 @@
 //! Every transport, in both versions of TLS.
 
+use crate::Both;
+use std::sync::Arc;
 use std::time::Duration;
-use switchboard_testkit::tls::VERSIONS;
-use switchboard_testkit::{Follower, Message, Piece, Server, Transport, config, json};
+use switchboard_testkit::bridge::to_http2;
+use switchboard_testkit::tls::{Bridge, VERSIONS, connect};
+use switchboard_testkit::{Conn, Follower, Message, Piece, Server, Transport, config, json};
 
 /// A server for each version.
 fn servers() -> [Server; 2] {
@@ -29,6 +32,23 @@ fn every_transport_gives_history_and_what_is_live() {
             }
         }
     }
+}
+
+#[test]
+fn where_http2_is_agreed_on_it_is_spoken() {
+    let both = Both::start();
+    let mut config = (*both.client()).clone();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    assert_eq!(connect(both.secure(), &Arc::new(config.clone())).conn.alpn_protocol(), Some(&b"h2"[..]));
+    let address = to_http2(Bridge::to(both.secure(), config).address());
+    let mut sse = Conn::open(address).sse("/channels/two", &[]);
+    let mut socket = Conn::open(address).websocket("/channels/two", &[]);
+    sse.notice("$open");
+    both.server.await_readers("two", 2);
+    Conn::open(address).publish("two", "hello");
+    assert_eq!((sse.event().data, socket.text()), ("hello".to_owned(), "hello".to_owned()));
+    let metrics = String::from_utf8(both.server.get("/metrics").body).unwrap();
+    assert!(metrics.contains("\nswitchboard_http2_total 3\n"), "{metrics}");
 }
 
 #[test]

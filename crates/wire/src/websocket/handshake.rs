@@ -46,8 +46,10 @@ pub fn choose_protocol<'s, 'h>(offers: impl Iterator<Item = &'h str>, supported:
 /// A handshake that the server accepts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Accepted<'s> {
-    /// The value of `Sec-WebSocket-Accept`.
-    pub accept: String,
+    /// The value of `Sec-WebSocket-Accept`; where HTTP/2 carries it, only a client that sends a key gets one.
+    pub accept: Option<String>,
+    /// Whether the connection switches protocols, as HTTP/1.1's does; a stream of HTTP/2 does not.
+    pub switches: bool,
     pub protocol: Option<&'s str>,
     /// The server's window, if messages may be compressed.
     pub deflate: Option<Deflated>,
@@ -87,20 +89,57 @@ pub fn accept<'h, 's>(
     };
     let offers = extensions(headers.clone())?;
     Ok(Accepted {
-        accept: accept_value(key),
+        accept: Some(accept_value(key)),
+        switches: true,
         protocol: choose_protocol(protocols(headers), supported),
         deflate: if deflate { extension::choose(&offers) } else { None },
     })
 }
 
+/// Checks an opening handshake by extended CONNECT (RFC 8441 section 5), whose method and protocol were looked at already,
+/// and answers it as [`accept`] does.
+///
+/// # Errors
+///
+/// As those of [`accept`]. A key need not be there, but one that is has to be one.
+pub fn accept_stream<'h, 's>(
+    headers: impl Iterator<Item = (&'h str, &'h [u8])> + Clone,
+    supported: &[&'s str],
+    deflate: bool,
+) -> Result<Accepted<'s>, Problem> {
+    if once(headers.clone(), VERSION.0) != Some(VERSION.1.as_bytes()) {
+        return Err(Code::UpgradeRequired.because("`Sec-WebSocket-Version` is to be there once, and to be 13"));
+    }
+    let accept = match has(headers.clone(), "sec-websocket-key") {
+        false => None,
+        true => match once(headers.clone(), "sec-websocket-key").filter(|key| is_key(key)) {
+            Some(key) => Some(accept_value(key)),
+            None => return Err(Code::BadRequest.because("`Sec-WebSocket-Key` is 16 bytes in base64, once")),
+        },
+    };
+    let offers = extensions(headers.clone())?;
+    Ok(Accepted {
+        accept,
+        switches: false,
+        protocol: choose_protocol(protocols(headers), supported),
+        deflate: if deflate { extension::choose(&offers) } else { None },
+    })
+}
+
+fn has<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>, name: &str) -> bool {
+    let mut headers = headers;
+    headers.any(|(field, _)| field.eq_ignore_ascii_case(name))
+}
+
 impl Accepted<'_> {
-    /// The header fields of the answer, which has status 101.
+    /// The header fields of the answer, which has status 101, or 200 where nothing is switched.
     pub fn fields(&self) -> Vec<(&'static str, String)> {
-        let mut fields = vec![
-            ("Upgrade", "websocket".to_owned()),
-            ("Connection", "Upgrade".to_owned()),
-            ("Sec-WebSocket-Accept", self.accept.clone()),
-        ];
+        let mut fields = Vec::new();
+        if self.switches {
+            fields.push(("Upgrade", "websocket".to_owned()));
+            fields.push(("Connection", "Upgrade".to_owned()));
+        }
+        fields.extend(self.accept.clone().map(|accept| ("Sec-WebSocket-Accept", accept)));
         fields.extend(self.protocol.map(|protocol| ("Sec-WebSocket-Protocol", protocol.to_owned())));
         fields.extend(self.extensions().map(|extensions| ("Sec-WebSocket-Extensions", extensions)));
         fields

@@ -6,6 +6,7 @@ use super::head::{self, Framing, Head};
 use super::response::{self, Extent};
 use crate::alarm::Alarm;
 use crate::config::Config;
+use crate::listen::http2::PREFACE;
 use crate::listen::{BodyError, BodySource, Pace};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Response, Version};
@@ -65,6 +66,8 @@ pub enum Next {
     Closed,
     /// No request came in time: drop the connection.
     Idle,
+    /// The peer begins to speak HTTP/2: [`Connection::into_parts`] gives all that it said.
+    Http2,
     /// What came is no request. Answer it; the connection closes behind the answer.
     Refused(Problem),
 }
@@ -82,6 +85,8 @@ pub struct Connection<S> {
     deadline: Option<(Instant, Wait)>,
     alarm: Alarm,
     stage: Stage,
+    /// Whether nothing was asked yet.
+    is_first: bool,
     /// The body of the present request.
     body: BodyDecoder,
     /// What is still to be written of `100 Continue`.
@@ -129,6 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             deadline: None,
             alarm: Alarm::default(),
             stage: Stage::Ready,
+            is_first: true,
             body: BodyDecoder::new(Framing::None),
             due: &[],
             headless: false,
@@ -150,6 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             while self.buf.starts_with(b"\r\n") {
                 self.buf.advance(2);
                 self.seen = 0;
+            }
+            if self.is_first && self.buf.starts_with(PREFACE) {
+                return Next::Http2;
             }
             match self.parse() {
                 Ok(Some(head)) => return Next::Request(head),
@@ -176,6 +185,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn parse(&mut self) -> Result<Option<Head>, Problem> {
         let max = self.settings.head_bytes;
         let news = self.buf.get(self.seen..).unwrap_or_default();
+        if self.is_first && PREFACE.starts_with(&self.buf) {
+            // It may yet be HTTP/2.
+            return Ok(None);
+        }
         if news.is_empty() || !(self.seen == 0 || self.buf.len() >= max || news.contains(&b'\n')) {
             return Ok(None);
         }
@@ -187,6 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.seen = 0;
         self.deadline = None;
         self.stage = Stage::Asked;
+        self.is_first = false;
         self.body = BodyDecoder::new(head.framing);
         self.due = if head.expect_continue && !self.body.is_done() { CONTINUE } else { &[] };
         self.headless = head.method == Method::HEAD;

@@ -22,12 +22,14 @@ pub struct Head {
     pub path: String,
     /// What follows the first `?`, as written.
     pub query: Option<String>,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
     pub headers: HeaderMap,
-    /// `host [ ":" port ]`: of the target's absolute form, else of `Host`. Always there in HTTP/1.1.
+    /// `host [ ":" port ]`: of the target's absolute form or `:authority`, else of `Host`. Missing in HTTP/1.0 alone.
     pub host: Option<String>,
     pub framing: Framing,
+    /// Whether it opens a WebSocket by HTTP/2 (RFC 8441). What HTTP/1.1 asks for in its fields is for others to see.
+    pub websocket: bool,
     /// Whether the peer would send another request on this connection.
     pub keep_alive: bool,
     /// Whether the peer waits for `100 Continue` before it sends the body.
@@ -73,7 +75,8 @@ pub fn parse(buf: &[u8], max: usize) -> Result<Option<(Head, usize)>, Problem> {
     let head = Head {
         path: target.path.to_owned(),
         query: target.query.map(str::to_owned),
-        host: host(&headers, version, target.authority)?,
+        websocket: false,
+        host: host_of(&headers, version, target.authority)?,
         framing: framing(&headers, version)?,
         keep_alive: keep_alive(&headers, version),
         expect_continue: expects_continue(&headers, version)?,
@@ -147,7 +150,11 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]
 }
 
 /// RFC 9112 section 3.2: HTTP/1.1 has exactly one `Host`, even where the target names the host.
-fn host(headers: &HeaderMap, version: Version, authority: Option<&str>) -> Result<Option<String>, Problem> {
+pub(in crate::listen) fn host_of(
+    headers: &HeaderMap,
+    version: Version,
+    authority: Option<&str>,
+) -> Result<Option<String>, Problem> {
     let mut values = all(headers, HOST);
     let first = values.next();
     if values.next().is_some() {
@@ -189,7 +196,7 @@ fn framing(headers: &HeaderMap, version: Version) -> Result<Framing, Problem> {
 }
 
 /// The one length that all `Content-Length` fields give.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub(in crate::listen) fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let malformed = || Code::BadRequest.because("the Content-Length is malformed");
     let mut agreed: Option<&[u8]> = None;
     // Unlike in other lists an empty element is refused here: what is left out could be meant.

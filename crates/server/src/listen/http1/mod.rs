@@ -5,10 +5,9 @@
 
 pub mod body;
 pub mod connection;
-mod date;
 pub mod head;
 pub mod response;
-mod target;
+pub(super) mod target;
 
 pub use body::{BodyDecoder, Decoded};
 pub use connection::{Connection, Next, Settings};

@@ -1,6 +1,6 @@
 //! Response heads (RFC 9112 section 4), written in one go.
 
-use super::date;
+use crate::listen::date;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -52,7 +52,7 @@ pub(super) fn says_close(parts: &Parts) -> bool {
 }
 
 /// Whether a response of this status has no body and says no length (RFC 9110 sections 8.6 and 15).
-pub(super) fn is_bare(status: StatusCode) -> bool {
+pub(crate) fn is_bare(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 

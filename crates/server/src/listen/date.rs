@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Length of an IMF-fixdate.
-pub(super) const LENGTH: usize = 29;
+const LENGTH: usize = 29;
 
 thread_local! {
     /// The second that was formatted last, and its text: a busy thread formats once a second.
@@ -12,7 +12,7 @@ thread_local! {
 }
 
 /// The present time.
-pub(super) fn now() -> [u8; LENGTH] {
+pub(crate) fn now() -> [u8; LENGTH] {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (last, text) = LAST.get();
     if last == seconds {

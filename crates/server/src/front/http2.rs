@@ -1,0 +1,171 @@
+//! The requests of an HTTP/2 connection, side by side.
+
+use super::connection::hand_over;
+use super::{Client, Front, Outcome};
+use crate::listen::http1::{Head, Settings};
+use crate::listen::http2::{self, Exchange, Limits};
+use crate::node::Node;
+use crate::shard::{Adopted, Carrier, SharedShard};
+use bytes::Bytes;
+use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+/// Serves a connection until both sides are done with it. Its streams that are held stay with their shards meanwhile.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    io: S,
+    client: Client,
+    refused: Option<Code>,
+    node: &Arc<Node>,
+    shard: &SharedShard,
+    bell: &Arc<Notify>,
+) {
+    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
+    let limits = Limits { streams: node.config.limits.streams, head: settings.head_bytes as u32 };
+    let Ok(Ok(connection)) = timeout(settings.head, http2::handshake(io, limits)).await else { return };
+    node.figures.http2.fetch_add(1, Ordering::Relaxed);
+    let requests = Requests {
+        node: node.clone(),
+        shard: shard.clone(),
+        bell: bell.clone(),
+        settings,
+        address: client.address,
+        refused,
+        running: Rc::default(),
+        is_first: Cell::new(true),
+    };
+    // The place of an address is the connection's, however many streams it has.
+    let _seat = client.seat;
+    requests.run(connection).await;
+}
+
+/// Requests of one connection.
+struct Requests {
+    node: Arc<Node>,
+    shard: SharedShard,
+    bell: Arc<Notify>,
+    settings: Arc<Settings>,
+    address: IpAddr,
+    refused: Option<Code>,
+    /// Requests that are being answered.
+    running: Rc<Cell<u32>>,
+    is_first: Cell<bool>,
+}
+
+impl Requests {
+    /// Takes requests until the client closes, has been idle for too long or was told to go.
+    async fn run<S: AsyncRead + AsyncWrite + Unpin>(&self, mut connection: Connection<S, Bytes>) {
+        let mut draining = self.node.draining.subscribe();
+        let mut drained = pin!(draining.wait_for(|draining| *draining));
+        let mut leaving = false;
+        let mut idle_since = Instant::now();
+        loop {
+            let idle = tokio::time::sleep_until(idle_since + self.settings.idle);
+            tokio::select! {
+                request = connection.accept() => match request {
+                    Some(Ok((request, respond))) => self.answer(request, respond),
+                    // RFC 9113 section 5.4.1: whoever is to blame was told with GOAWAY.
+                    Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection failed"),
+                    None => return,
+                },
+                // What is in progress is answered, and every stream that is held says its last words, before the client
+                // is left; what it asks behind that it asks elsewhere.
+                _ = &mut drained, if !leaving => {
+                    leaving = true;
+                    connection.graceful_shutdown();
+                }
+                () = idle, if !leaving => {
+                    if connection.has_streams() {
+                        idle_since = Instant::now();
+                    } else {
+                        leaving = true;
+                        connection.graceful_shutdown();
+                    }
+                }
+            }
+            if self.refused.is_some() && !leaving {
+                leaving = true;
+                connection.graceful_shutdown();
+            }
+        }
+    }
+
+    /// Has a request answered.
+    fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        if self.running.get() >= self.node.config.limits.streams {
+            // A client that resets what it asks for makes room for more streams, not for more work.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        let place = Place::take(&self.running);
+        let (head, exchange) = Exchange::new(request, respond, self.settings.clone());
+        let front = Front {
+            connection: exchange,
+            node: self.node.clone(),
+            shard: self.shard.clone(),
+            refused: self.refused,
+            client: Client { address: self.address, seat: None },
+            reading: None,
+        };
+        if let (Ok(head), true) = (&head, self.is_first.take()) {
+            front.notice_proxy(head);
+        }
+        let bell = self.bell.clone();
+        tokio::task::spawn_local(async move {
+            front.answer_one(head, &bell).await;
+            drop(place);
+        });
+    }
+}
+
+impl Front<Exchange> {
+    /// Answers the request, or lets a shard hold its answer open.
+    async fn answer_one(mut self, head: Result<Head, Problem>, bell: &Notify) {
+        let outcome = match head {
+            Ok(head) => self.handle(head).await,
+            Err(problem) => Outcome::Respond(self.problem(&problem)),
+        };
+        match outcome {
+            Outcome::Gone => {}
+            Outcome::Respond(response) => match self.connection.respond(response).await {
+                Ok(sizes) => self.count_read(sizes),
+                Err(error) => tracing::debug!(%error, "an answer was not taken"),
+            },
+            Outcome::Hold(mut answer) => {
+                let Some(parts) = answer.fields.take() else { return };
+                let hears = answer.transport.is_websocket();
+                let Ok(stream) = self.connection.hold(*parts, hears) else { return };
+                let carrier = Carrier::Stream(Box::new(stream));
+                let adopted = Adopted { carrier, received: Vec::new(), answer: *answer, admission: None };
+                hand_over(adopted, &self.node, &self.shard);
+                bell.notify_one();
+            }
+        }
+    }
+}
+
+/// A place among the requests that are being answered, given up when dropped.
+struct Place(Rc<Cell<u32>>);
+
+impl Place {
+    fn take(running: &Rc<Cell<u32>>) -> Place {
+        running.set(running.get() + 1);
+        Place(running.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,175 @@
+//! An answer that is held open: one stream of a connection, as a shard writes and reads it.
+
+use bytes::{Buf, Bytes};
+use h2::{RecvStream, SendStream};
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use tokio::sync::Notify;
+
+/// Where streams tell a shard that something has become of them: they can be written again, something was said on them, or
+/// they were reset. The connection that a stream is on may be another shard's.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    told: Mutex<Vec<u32>>,
+    bell: Arc<Notify>,
+}
+
+impl Signals {
+    pub(crate) fn new(bell: Arc<Notify>) -> Arc<Signals> {
+        Arc::new(Signals { told: Mutex::default(), bell })
+    }
+
+    /// Takes what was told, by the tokens that the streams were given. One whose stream has gone may be among them.
+    pub(crate) fn take(&self) -> Vec<u32> {
+        mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, token: u32) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_empty() {
+            self.bell.notify_one();
+        }
+        told.push(token);
+    }
+}
+
+/// What a stream wakes.
+struct Signal {
+    signals: Arc<Signals>,
+    token: AtomicU32,
+    /// Whether the shard is busy with the stream itself, and will look what became of it.
+    quiet: AtomicBool,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Signal>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Signal>) {
+        if !self.quiet.load(Ordering::Acquire) {
+            self.signals.tell(self.token.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// A stream whose answer is held open.
+///
+/// It takes no more bytes than the client and the connection have room for, so that what is due to a client that does not
+/// read waits in the log and not here.
+pub(crate) struct HeldStream {
+    send: SendStream<Bytes>,
+    hears: Option<Box<Hears>>,
+    told: Option<(Arc<Signal>, Waker)>,
+    /// Whether all was said that was to be, so that the stream ends; else it breaks off.
+    pub(crate) complete: bool,
+}
+
+/// What the client says on a stream.
+struct Hears {
+    stream: RecvStream,
+    /// What of it was not read yet.
+    rest: Bytes,
+}
+
+impl HeldStream {
+    pub(super) fn new(send: SendStream<Bytes>, hears: Option<RecvStream>) -> HeldStream {
+        let hears = hears.map(|stream| Box::new(Hears { stream, rest: Bytes::new() }));
+        HeldStream { send, hears, told: None, complete: false }
+    }
+
+    /// From here on tells what becomes of it, under this token.
+    pub(crate) fn attach(&mut self, signals: &Arc<Signals>, token: u32) {
+        let signal =
+            Arc::new(Signal { signals: signals.clone(), token: AtomicU32::new(token), quiet: AtomicBool::new(false) });
+        self.told = Some((signal.clone(), Waker::from(signal)));
+    }
+
+    /// Writes as much as there is room for, and says how much that was.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room: it is told when there is. Any other if the stream is no more.
+    pub(crate) fn write(&mut self, bytes: &Bytes) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        // Room that is there at once would be told as well, each time.
+        self.hush(true);
+        self.send.reserve_capacity(bytes.len());
+        let room = self.send.capacity().min(bytes.len());
+        let sent = match room {
+            0 => Ok(()),
+            room => self.send.send_data(bytes.slice(..room), false).map_err(reset),
+        };
+        self.hush(false);
+        sent?;
+        self.look()?;
+        if room == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(room) }
+    }
+
+    /// Reads what the client has said. A stream that only speaks tells in this way that it was reset.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is nothing: it is told when there is. Any other if the stream is no more.
+    pub(crate) fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.look()?;
+        let (Some(hears), Some((_, waker))) = (&mut self.hears, &self.told) else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        while hears.rest.is_empty() {
+            match hears.stream.poll_data(&mut Context::from_waker(waker)) {
+                Poll::Pending => return Err(ErrorKind::WouldBlock.into()),
+                Poll::Ready(None) => return Ok(0),
+                Poll::Ready(Some(Err(error))) => return Err(reset(error)),
+                Poll::Ready(Some(Ok(data))) => {
+                    // Room for as much again; a stream that is no more says so at the next read.
+                    let _ = hears.stream.flow_control().release_capacity(data.len());
+                    hears.rest = data;
+                }
+            }
+        }
+        let length = hears.rest.len().min(out.len());
+        out[..length].copy_from_slice(&hears.rest[..length]);
+        hears.rest.advance(length);
+        Ok(length)
+    }
+
+    /// Says that nothing more is said.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        self.send.send_data(Bytes::new(), true).map_err(reset)
+    }
+
+    /// Asks to be told of a reset, and of room where there was none.
+    fn look(&mut self) -> io::Result<()> {
+        let Some((_, waker)) = &self.told else { return Ok(()) };
+        match self.send.poll_reset(&mut Context::from_waker(waker)) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(reason)) => Err(io::Error::new(ErrorKind::ConnectionReset, h2::Error::from(reason))),
+            Poll::Ready(Err(error)) => Err(reset(error)),
+        }
+    }
+
+    fn hush(&self, quiet: bool) {
+        if let Some((signal, _)) = &self.told {
+            signal.quiet.store(quiet, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for HeldStream {
+    fn drop(&mut self) {
+        if self.complete {
+            // One that is no more has ended in another way.
+            let _ = self.finish();
+        }
+    }
+}
+
+fn reset(error: h2::Error) -> io::Error {
+    io::Error::new(ErrorKind::ConnectionReset, error)
+}
