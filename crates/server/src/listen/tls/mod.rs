@@ -1,12 +1,16 @@
 //! TLS towards clients, by rustls.
 //!
-//! - [`session`]: a connection as bytes, without a socket; [`tunnel`]: over a socket, in buffers that a thread shares;
+//! - [`session`]: a connection as bytes, without a socket: the handshake is the library's, and what follows it is [`records`],
+//!   sealed and opened with [`keys`]; [`tunnel`]: over a socket, in buffers that a thread shares;
 //! - [`handshake`], of which [`gate`] admits so much a turn; [`stream`]: while requests are read;
 //! - [`certificate`]: what is shown to clients.
 
 mod certificate;
+mod fault;
 mod gate;
 mod handshake;
+mod keys;
+mod records;
 mod session;
 mod stream;
 mod tunnel;
@@ -119,5 +123,10 @@ fn configure(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|error| error.to_string())?;
     config.send_tls13_tickets = TICKETS;
+    // For the records that follow the handshake.
+    config.enable_secret_extraction = true;
     Ok(Arc::new(config))
 }
+
+#[cfg(test)]
+mod tests;
