@@ -3,7 +3,7 @@
 use crate::listen::Stream;
 use crate::listen::http2::{HeldStream, Signals};
 use crate::listen::tls::{RECORD_MAX, Tunnel};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -84,18 +84,15 @@ impl Carrier {
                 }
             }
             Carrier::Tls(socket, tunnel) => tunnel.write_pieces(socket, batch.iter().map(|message| &*message.bytes)),
-            Carrier::Stream(stream) => {
-                let mut taken = 0;
-                for Message { bytes, .. } in batch {
-                    match stream.write(bytes) {
-                        Ok(written) if written == bytes.len() => taken += written,
-                        Ok(written) => return Ok(taken + written),
-                        Err(error) if error.kind() == ErrorKind::WouldBlock && taken > 0 => return Ok(taken),
-                        Err(error) => return Err(error),
-                    }
+            // Frame by frame they would cost the connection and the peer more than putting them together does.
+            Carrier::Stream(stream) => match batch {
+                [Message { bytes, .. }] => stream.write(bytes),
+                _ => {
+                    let mut joined = BytesMut::with_capacity(batch.iter().map(|message| message.bytes.len()).sum());
+                    batch.iter().for_each(|message| joined.extend_from_slice(&message.bytes));
+                    stream.write(&joined.freeze())
                 }
-                Ok(taken)
-            }
+            },
         }
     }
 

@@ -119,7 +119,8 @@ impl BodySource for Exchange {
             };
             let data = match data {
                 None => return Err(BodyError::Slow),
-                Some(None) => return Ok(None),
+                Some(None) if self.body.is_end_stream() => return Ok(None),
+                Some(None) => return Err(BodyError::CutOff),
                 Some(Some(Err(error))) if error.is_io() => return Err(BodyError::Io(broken(error))),
                 Some(Some(Err(_))) => return Err(BodyError::CutOff),
                 Some(Some(Ok(data))) => data,

@@ -27,6 +27,9 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of one stream that wait to be written. The log holds what is due to a stream; this is one write's worth.
 const SEND_BUFFER: usize = 64 << 10;
 
+/// What small frames of data that lie unread may count for, together: up to 256 bytes each, whatever is in them.
+const FRAME_BUDGET: usize = 1 << 20;
+
 /// How an HTTP/2 connection is held to its limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -49,6 +52,7 @@ pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.head)
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
         .enable_connect_protocol()
         .handshake(io)
         .await

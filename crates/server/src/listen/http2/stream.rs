@@ -85,6 +85,8 @@ impl HeldStream {
     pub(crate) fn attach(&mut self, signals: &Arc<Signals>, token: u32) {
         let signal =
             Arc::new(Signal { signals: signals.clone(), token: AtomicU32::new(token), quiet: AtomicBool::new(false) });
+        // What was said, or became of it, before anyone asked to be told.
+        signals.tell(token);
         self.told = Some((signal.clone(), Waker::from(signal)));
     }
 
@@ -121,22 +123,29 @@ impl HeldStream {
         let (Some(hears), Some((_, waker))) = (&mut self.hears, &self.told) else {
             return Err(ErrorKind::WouldBlock.into());
         };
-        while hears.rest.is_empty() {
-            match hears.stream.poll_data(&mut Context::from_waker(waker)) {
-                Poll::Pending => return Err(ErrorKind::WouldBlock.into()),
-                Poll::Ready(None) => return Ok(0),
-                Poll::Ready(Some(Err(error))) => return Err(reset(error)),
-                Poll::Ready(Some(Ok(data))) => {
-                    // Room for as much again; a stream that is no more says so at the next read.
-                    let _ = hears.stream.flow_control().release_capacity(data.len());
-                    hears.rest = data;
+        let mut read = 0;
+        // A client may send a frame for every few bytes, so as many are taken as there is room for.
+        while read < out.len() {
+            if hears.rest.is_empty() {
+                match hears.stream.poll_data(&mut Context::from_waker(waker)) {
+                    Poll::Pending if read == 0 => return Err(ErrorKind::WouldBlock.into()),
+                    // What follows is for the next read to say.
+                    Poll::Pending | Poll::Ready(None) => break,
+                    Poll::Ready(Some(Err(_))) if read > 0 => break,
+                    Poll::Ready(Some(Err(error))) => return Err(reset(error)),
+                    Poll::Ready(Some(Ok(data))) => {
+                        // Room for as much again; a stream that is no more says so at the next read.
+                        let _ = hears.stream.flow_control().release_capacity(data.len());
+                        hears.rest = data;
+                    }
                 }
             }
+            let length = hears.rest.len().min(out.len() - read);
+            out[read..read + length].copy_from_slice(&hears.rest[..length]);
+            hears.rest.advance(length);
+            read += length;
         }
-        let length = hears.rest.len().min(out.len());
-        out[..length].copy_from_slice(&hears.rest[..length]);
-        hears.rest.advance(length);
-        Ok(length)
+        Ok(read)
     }
 
     /// Says that nothing more is said.
