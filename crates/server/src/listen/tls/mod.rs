@@ -17,7 +17,7 @@ mod tunnel;
 
 pub(crate) use gate::Gate;
 pub(crate) use handshake::{Failure, accept};
-pub(crate) use session::RECORD_MAX;
+pub(crate) use session::{RECORD_MAX, Session};
 pub(crate) use stream::Stream;
 pub(crate) use tunnel::Tunnel;
 
@@ -112,7 +112,7 @@ fn stamp(certificate: &Path, key: &Path) -> Stamp {
 /// What holds for all connections that are shown this certificate. Sessions are taken up by tickets that clients keep, so
 /// that nothing is kept here for those who may come back; the key of the tickets is another for each certificate, and
 /// changes by itself every six hours.
-fn configure(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
+pub(crate) fn configure(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
     let certified = certificate::read(certificate, key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -57,6 +57,11 @@ impl Session {
         self.protocol.and_then(|place| PROTOCOLS.get(usize::from(place))).copied()
     }
 
+    /// Bytes that are kept of a record of which only a part has arrived.
+    pub(crate) fn kept(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// Puts what was kept at the front of a buffer, behind which more is to be read, and tells how long it is.
     pub(crate) fn put_kept(&self, buffer: &mut [u8]) -> usize {
         buffer[..self.partial.len()].copy_from_slice(&self.partial);
