@@ -62,7 +62,8 @@ impl Real {
 
 /// Everything that a program says, which is given this.
 fn program(name: &str, words: &[&str], input: &str) -> String {
-    let child = Command::new(name).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child =
+        Command::new(name).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| panic!("{name} is to be installed: {error}"));
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -186,8 +187,12 @@ fn sslscan_finds_nothing_amiss() {
     ] {
         assert!(said.contains(line), "{line}\n{said}");
     }
-    assert!(said.contains("Session renegotiation not supported") || said.contains("Secure session renegotiation"), "{said}");
-    let ciphers: Vec<&str> = said.lines().filter(|line| line.starts_with("Preferred") || line.starts_with("Accepted")).collect();
+    assert!(
+        said.contains("Session renegotiation not supported") || said.contains("Secure session renegotiation"),
+        "{said}"
+    );
+    let ciphers: Vec<&str> =
+        said.lines().filter(|line| line.starts_with("Preferred") || line.starts_with("Accepted")).collect();
     assert!(ciphers.len() >= 6, "{said}");
     for cipher in ciphers {
         let forward = cipher.contains("TLSv1.3") || cipher.contains("ECDHE");
