@@ -30,6 +30,7 @@ mod queries;
 mod readers;
 mod slow_inflate;
 mod sse;
+mod tls;
 mod tokens;
 
 /// A target: its name, and what it does with an input.
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     ("queries", queries::run),
     ("readers", readers::run),
     ("sse", sse::run),
+    ("tls", tls::run),
     ("tokens", tokens::run),
 ];
 

@@ -59,6 +59,7 @@ replay! {
     queries
     readers
     sse
+    tls
     tokens
 }
 
