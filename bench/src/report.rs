@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Figures in the order of the table, with their headings and decimals.
-const ROWS: [(&str, &str, usize); 41] = [
+const ROWS: [(&str, &str, usize); 45] = [
     ("cpu_us_per_delivery", "CPU µs/delivery", 2),
     ("deliveries_per_s", "deliveries/s", 0),
     ("bytes_per_connection", "B/connection", 0),
