@@ -29,24 +29,22 @@ function environment(settings) {
 export class Server {
   #process;
   #settings;
-  #flags;
+  #words;
   #exit;
   port = 0;
 
-  /**
-   * Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS; `flags` go
-   * behind those of the command line.
-   */
-  static async start(settings = {}, flags = []) {
+  /** Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS;
+   * `words` are more of its command. */
+  static async start(settings = {}, words = []) {
     const server = new Server();
     server.#settings = settings;
-    server.#flags = flags;
+    server.#words = words;
     await server.#run();
     return server;
   }
 
   async #run() {
-    const child = spawn(await program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--shards", "2", ...this.#flags], {
+    const child = spawn(await program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--shards", "2", ...this.#words], {
       env: environment(this.#settings),
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -18,6 +18,7 @@ pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("server", server)?;
     steps.run("client: typescript", typescript)?;
     steps.run("clients: curl", || node_tests("conformance/curl"))?;
+    steps.run("clients: nghttp", || node_tests("conformance/nghttp"))?;
     steps.run("clients: node", node)?;
     steps.run("clients: python", python)?;
     steps.run("clients: rust", rust)?;

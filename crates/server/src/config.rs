@@ -3,6 +3,7 @@
 use crate::application;
 use crate::auth;
 use crate::proxies::Proxies;
+use crate::site;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use switchboard_hub::presence::Tracking;
@@ -40,6 +41,8 @@ pub struct Config {
     /// What answers what the server cannot.
     pub application: application::Backend,
     pub presence: Presence,
+    /// Files that are served beside the channels.
+    pub site: Option<site::Settings>,
 }
 
 /// Who is on which channel.
@@ -168,6 +171,7 @@ impl Default for Config {
             auth: auth::Settings::default(),
             application: application::Backend::None,
             presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },
+            site: None,
         }
     }
 }

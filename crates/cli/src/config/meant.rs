@@ -2,7 +2,7 @@
 
 use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
-use super::{access, application, presence};
+use super::{access, application, presence, site};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -116,6 +116,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     access::apply(written, &mut config.auth, &mut problems);
     presence::apply(written, &mut config.presence, &mut problems);
     config.application = application::resolve(written, &mut problems);
+    config.site = site::resolve(written, &mut problems);
     check_addresses(written, &config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
@@ -335,6 +336,7 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("application.notices", count(&written.application_notices));
     check("application.failures", count(&written.application_failures));
     check("application.pause", span(&written.application_pause));
+    check("site.transfers", count(&written.site_transfers));
     for rule in &written.rules {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
@@ -383,6 +385,7 @@ const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
 
 fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
     let mut out = access::warnings(written);
+    out.extend(site::warning(written, config.site.as_ref()));
     let message = config.limits.message;
     let alone = |key: &str, bytes: usize| {
         format!(

@@ -1,4 +1,4 @@
-//! The page at `/`: one channel over every transport, for a person to look at.
+//! The page at `/console`, and at `/` where no site is: one channel over every transport, for a person to look at.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -9,8 +9,9 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 16] = [
+const FILES: [(&str, &str, &str); 17] = [
     ("/", HTML, include_str!("index.html")),
+    ("/console", HTML, include_str!("index.html")),
     ("/console/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/console/page.css", CSS, include_str!("page.css")),
     ("/console/readers.css", CSS, include_str!("readers.css")),

@@ -8,7 +8,7 @@ use crate::auth::Identity;
 use crate::hold;
 use crate::limits::Seats;
 use crate::limits::bucket::Allowance;
-use crate::listen::BodySource;
+use crate::listen::Peer;
 use crate::listen::http1::{Framing, Head};
 use crate::reading::{Conversing, text};
 use crate::session::opening::{self, Admitted};
@@ -25,7 +25,7 @@ use switchboard_wire::code::Problem;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-impl<C: BodySource> Front<C> {
+impl<C: Peer> Front<C> {
     /// Answers a request for `/session` or for a session's location.
     pub(super) async fn session(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
         let location = match head.path.strip_prefix(PATH) {

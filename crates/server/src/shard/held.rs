@@ -1,7 +1,7 @@
 //! A subscriber's connection, and what opens it.
 
-use super::guests::Guest;
 use super::carrier::Carrier;
+use super::guests::Guest;
 use super::sink::Sink;
 use crate::listen::Admission;
 use crate::session::Take;

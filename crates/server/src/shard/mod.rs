@@ -192,15 +192,15 @@ impl Shard {
         let live = self.add_reader(token, answer.selection, answer.place);
         let mut held = Held::new(carrier, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
         let opening = answer.head.len() - answer.head_length;
-        let sent = held.sink.send(&[answer.head.into()]);
+        // A stream among others may have to wait for room that these take up; a socket of its own has it.
+        let sent = held.sink.control(answer.head.into());
         self.slots.insert(Slot::Held(held));
         if let Some(guest) = answer.guest {
             self.guests.add(token, guest);
         }
         match sent {
-            // A fresh socket takes a head; one that does not is not worth waiting for.
-            Ok(0) | Err(_) => self.remove(token),
-            Ok(_) => {
+            Err(_) => self.remove(token),
+            Ok(()) => {
                 self.traffic().answered(answer.transport.into(), answer.head_length, opening);
                 if let Some(take) = take {
                     self.take_up(token, take);

@@ -6,10 +6,10 @@ use super::head::{self, Framing, Head};
 use super::response::{self, Extent};
 use crate::alarm::Alarm;
 use crate::config::Config;
-use crate::listen::http2::PREFACE;
-use crate::listen::{BodyError, BodySource, Pace};
+use crate::listen::http2::{PREFACE, Promise};
+use crate::listen::{Body, BodyError, BodySource, Pace, Peer, Pieces};
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Response, Version};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use std::future::poll_fn;
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -340,16 +340,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Answers the present request or refusal, and tells whether the connection goes on. `Content-Length`, `Date` and
     /// `Connection` are added; a response that says `Connection: close` closes. What is left of the request's body is
-    /// read and dropped if it is little, and else the connection closes, in such a way that the answer arrives.
-    pub async fn respond(&mut self, response: Response<Bytes>) -> io::Result<bool> {
+    /// read and dropped if it is little, and else the connection closes, in such a way that the answer arrives. A body
+    /// that fails before its end is an error, and the connection is to be dropped: so the peer sees that it lacks something.
+    pub async fn respond(&mut self, response: Response<impl Into<Body>>) -> io::Result<bool> {
         if self.stage != Stage::Asked {
             return Ok(false);
         }
         let (parts, body) = response.into_parts();
+        let body = body.into();
         let close = response::says_close(&parts) || self.must_close().await?;
         let extent = match response::is_bare(parts.status) {
             true => Extent::Unsaid,
-            false => Extent::Length(body.len() as u64),
+            false => Extent::Length(body.length()),
         };
         let connection = match (close, self.old) {
             (true, _) => Some("close"),
@@ -358,20 +360,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let mut head = Vec::new();
         response::write_head(&parts, extent, connection, &mut head);
-        let body = if self.headless || extent == Extent::Unsaid { Bytes::new() } else { body };
-        self.answered = (head.len(), body.len());
-        if body.len() <= TOGETHER {
-            head.extend_from_slice(&body);
-            self.write(&mut &head[..]).await?;
-        } else {
-            self.write(&mut Bytes::from(head).chain(body)).await?;
-        }
+        let body = if self.headless || extent == Extent::Unsaid { Bytes::new().into() } else { body };
+        self.answered = (head.len(), usize::try_from(body.length()).unwrap_or(usize::MAX));
+        self.write_answer(head, body).await?;
         if close || !self.skip_body().await {
             self.finish().await;
             return Ok(false);
         }
         self.stage = Stage::Ready;
         Ok(true)
+    }
+
+    async fn write_answer(&mut self, mut head: Vec<u8>, body: Body) -> io::Result<()> {
+        match body {
+            Body::Whole(body) if body.len() <= TOGETHER => {
+                head.extend_from_slice(&body);
+                self.write(&mut &head[..]).await
+            }
+            Body::Whole(body) => self.write(&mut Bytes::from(head).chain(body)).await,
+            Body::Pieces(mut pieces) => {
+                self.write(&mut &head[..]).await?;
+                while let Some(mut piece) = self.next_of(&mut pieces).await? {
+                    self.write(&mut piece).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The next piece of an answer. What yields none for too long is given up on, as a peer would be.
+    async fn next_of(&mut self, pieces: &mut Pieces) -> io::Result<Option<Bytes>> {
+        match self.alarm.within(self.settings.body, |cx| pieces.poll_piece(cx)).await {
+            Some(piece) => piece.transpose(),
+            None => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     /// Bytes of the last answer's head, and of its body.
@@ -483,6 +505,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BodySource for Connection<S> {
 
     fn expected(&self) -> u64 {
         self.body.expected()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer for Connection<S> {
+    /// HTTP/1.0 has no way to hear it (RFC 9110 section 15.2).
+    async fn inform(&mut self, status: StatusCode, fields: &HeaderMap) -> io::Result<()> {
+        if self.stage != Stage::Asked || self.old {
+            return Ok(());
+        }
+        let mut head = Vec::new();
+        response::write_interim(status, fields, &mut head);
+        self.write_all(&head).await
+    }
+
+    fn promise(&mut self, _: &str, _: HeaderMap) -> Option<Promise> {
+        None
     }
 }
 
