@@ -8,7 +8,7 @@ import { within } from "./wait.mjs";
 const VARIABLE = "CONFORMANCE_SERVER";
 
 /** The path of the program under test. */
-async function program() {
+export async function program() {
   const path = process.env[VARIABLE];
   const remedy =
     `\`cargo xtask clients\` sets it. By hand, in the project's top folder: ` +
