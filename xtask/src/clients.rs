@@ -24,6 +24,7 @@ pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("server", server)?;
     steps.run("client: typescript", typescript)?;
     steps.run("clients: curl", || node_tests("conformance/curl"))?;
+    steps.run("clients: nghttp", || node_tests("conformance/nghttp"))?;
     steps.run("clients: node", node)?;
     steps.run("clients: python", python)?;
     steps.run("clients: rust", rust)?;
@@ -52,7 +53,9 @@ fn typescript() -> Result<Outcome, Failure> {
     npm(FOLDER)?;
     let hint = "what failed is named above; clients/typescript/README.md tells how to run it by hand";
     run_in(FOLDER, &[(SERVER, &program())], "npm", &["test"], hint)?;
-    Ok(Outcome::Passed)
+    const RUNTIMES: &str = "clients/typescript/runtimes";
+    npm(RUNTIMES)?;
+    node_tests(RUNTIMES)
 }
 
 fn node() -> Result<Outcome, Failure> {

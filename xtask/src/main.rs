@@ -19,8 +19,8 @@ The project's own commands:
   cargo xtask test      everything a change must pass; what CI runs
   cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
   cargo xtask tidy      the project's own style rules
-  cargo xtask clients   our TypeScript client, and other people's clients, against the server: curl, Node, Python, Rust,
-                        Chromium; and what it describes itself as, held to what it does
+  cargo xtask clients   our TypeScript client, and other people's clients, against the server: curl, nghttp, Node, Python,
+                        Rust, Chromium; and what it describes itself as, held to what it does
   cargo xtask examples  builds the TypeScript client and serves the pages of examples/pages on http://127.0.0.1:8001
   cargo xtask instructions [accept]
                         counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)

@@ -15,6 +15,7 @@ struct Need {
 /// Versions are the lowest for which the clients under `conformance` are made.
 const NEEDS: &[Need] = &[
     Need { name: "curl", is_there: || is_installed("curl"), packages: &["curl"] },
+    Need { name: "nghttp", is_there: || is_installed("nghttp"), packages: &["nghttp2-client"] },
     Need { name: "valgrind", is_there: || is_installed("valgrind"), packages: &["valgrind"] },
     Need { name: "Node.js 20.18.1 or newer", is_there: node, packages: &["nodejs"] },
     Need { name: "npm", is_there: || is_installed("npm"), packages: &["npm"] },

@@ -35,7 +35,7 @@ export interface ClientOptions extends CoreOptions {
 /** What channels need of a client. */
 export interface Caller {
   engine(): Engine;
-  call<Result>(method: string, params: unknown, options: CallOptions): Promise<Result>;
+  call<Result>(method: string, params: object, options: CallOptions): Promise<Result>;
 }
 
 /**
@@ -107,8 +107,8 @@ export class Switchboard extends Emitter<ClientEvents> {
     return new Channel<Events>({ engine, call: (...call) => this.call(...call) }, name);
   }
 
-  /** Calls a method of the server or, if it has none of that name, of the application behind it. */
-  call<Result = any>(method: string, params?: unknown, options: CallOptions = {}): Promise<Result> {
+  /** Calls a method of the server or, if it has none of that name, of the application behind it. Params are an object or an array. */
+  call<Result = any>(method: string, params?: object, options: CallOptions = {}): Promise<Result> {
     const { signal, timeout = this.#options.timeout ?? TIMEOUT, repeat = false } = options;
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
@@ -132,7 +132,7 @@ export class Switchboard extends Emitter<ClientEvents> {
   }
 
   /** Says something to the application that is not answered. */
-  notify(method: string, params?: unknown): void {
+  notify(method: string, params?: object): void {
     this.#open().notify(method, params);
   }
 

@@ -7,7 +7,7 @@
 import { SwitchboardError } from "./errors.js";
 import { closingOf, type Said } from "./session/words.js";
 import type { Cut, Hearing, Link, Transport, TransportName, Up, Way } from "./transport.js";
-import type { Storage } from "./types.js";
+import type { StorageLike } from "./types.js";
 
 /** How long one has before the next is tried as well, in milliseconds, as all times here. */
 const HEAD_START = 1_000;
@@ -26,7 +26,7 @@ export interface SeveralOptions {
   /** When a better transport is tried for the first time, in milliseconds: 30,000 unless told, and longer each time. */
   upgrade?: number;
   /** Where the transport that worked is remembered: `localStorage` unless told, and `null` for nowhere. */
-  storage?: Storage | null;
+  storage?: StorageLike | null;
 }
 
 /** Makes one transport of several, the best first. It is for one client. */
@@ -43,7 +43,7 @@ export function several(transports: readonly Transport[], options: SeveralOption
 class Memory {
   readonly transports: readonly Transport[];
   readonly #upgrade: number;
-  readonly #storage: Storage | null | undefined;
+  readonly #storage: StorageLike | null | undefined;
   #first: TransportName | string | null | undefined;
   #strikes = 0;
   #upgrades = 0;
@@ -229,7 +229,8 @@ class Several implements Link {
     this.#running = this.#running.filter((other) => other !== runner);
     this.#cut = cut;
     // The others would be told the same.
-    if (cut.kind === "refused" || cut.kind === "gone" || runner.farewell) this.#stop();
+    const isSaid = cut.kind === "refused" || cut.kind === "gone" || (cut.kind === "lost" && cut.wait !== undefined);
+    if (isSaid || runner.farewell) this.#stop();
     if (runner.farewell && !this.#current) this.#hearing.message(runner.farewell);
     this.#next();
   }

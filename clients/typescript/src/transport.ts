@@ -3,7 +3,7 @@
 import type { SwitchboardError } from "./errors.js";
 import type { Session } from "./session/session.js";
 import type { Said } from "./session/words.js";
-import type { Clock } from "./types.js";
+import type { Clock, WebSocketLike } from "./types.js";
 
 export type TransportName = "websocket" | "sse" | "stream" | "poll";
 
@@ -55,7 +55,7 @@ export interface Way {
   readonly url: string;
   readonly fetch: typeof fetch;
   readonly credentials: RequestCredentials;
-  readonly WebSocket: (new (url: string, protocols?: string[]) => WebSocket) | undefined;
+  readonly WebSocket: WebSocketLike | undefined;
   readonly clock: Clock;
 }
 

@@ -201,7 +201,7 @@ export interface StateChange {
 }
 
 /** A notification of the application's. */
-export interface Notification {
+export interface ApplicationNotice {
   readonly method: string;
   readonly params: any;
 }
@@ -209,7 +209,7 @@ export interface Notification {
 /** What a client tells its listeners. */
 export type ClientEvents = {
   statechange: StateChange;
-  notification: Notification;
+  notification: ApplicationNotice;
   /** A session was opened. Of one that comes after another, the subscriptions go on by position. */
   session: { readonly id: string };
 };
@@ -231,10 +231,21 @@ export interface TokenRequest {
 /** Answers what the server calls. What it throws is the answer, if it is a {@link SwitchboardError}. */
 export type Handler<Params = any, Result = any> = (params: Params) => Result | Promise<Result>;
 
-/** A WebSocket, as the platform has it. */
-export type WebSocketLike = new (url: string, protocols?: string[]) => WebSocket;
+/** What is needed of a WebSocket: the platform's has it, and so has that of `ws`. */
+export interface SocketLike {
+  onopen: ((event: any) => any) | null;
+  onmessage: ((event: any) => any) | null;
+  onerror: ((event: any) => any) | null;
+  onclose: ((event: any) => any) | null;
+  readonly bufferedAmount: number;
+  send(data: string): void;
+  close(code?: number): void;
+}
 
-export interface Storage {
+export type WebSocketLike = new (url: string, protocols?: string[]) => SocketLike;
+
+/** What is needed of `localStorage`. */
+export interface StorageLike {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
 }

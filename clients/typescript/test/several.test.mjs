@@ -80,6 +80,20 @@ test("a refusal by the server counts for all of them", async () => {
   assert.deepEqual(tried(), ["websocket", "sse"]);
 });
 
+test("one that says when to come back is believed", async () => {
+  const { client, clock, transports, tried } = stage();
+  await settled();
+  transports[0].last.hearing.cut(unfit);
+  await settled();
+  transports[1].last.hearing.cut({ kind: "lost", error: new SwitchboardError("overloaded"), wait: 5_000 });
+  await settled();
+  assert.deepEqual([client.state, tried()], ["waiting", ["websocket", "sse"]]);
+  await clock.pass(5_000);
+  assert.equal(client.state, "waiting");
+  await clock.pass(250);
+  assert.equal(client.state, "connecting");
+});
+
 test("a transient refusal is waited out, and what the server says of it is told", async () => {
   const { client, transports } = stage();
   const seen = [];

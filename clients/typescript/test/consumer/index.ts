@@ -30,7 +30,9 @@ const options: Options = {
   },
   transports: ["sse", longPoll],
   engine: shared({ name: "chat" }),
-  storage: null,
+  storage: localStorage,
+  WebSocket,
+  fetch,
 };
 const client = new Switchboard(new URL("https://example.net"), options);
 new Core("https://example.net", { transport: webSocket });
