@@ -29,6 +29,7 @@ pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("clients: python", python)?;
     steps.run("clients: rust", rust)?;
     steps.run("clients: chromium", chromium)?;
+    steps.run("http1", http1)?;
     steps.run("proxies", proxies)?;
     steps.run("client: typescript in chromium", in_chromium)?;
     steps.run("documents", documents)
@@ -106,6 +107,19 @@ fn node_tests(folder: &str) -> Result<Outcome, Failure> {
 
 fn python() -> Result<Outcome, Failure> {
     python_tests("conformance/python", "conformance-python")
+}
+
+/// Requests that could be read in two ways, through proxies, and those that others test their parsers with.
+fn http1() -> Result<Outcome, Failure> {
+    const FOLDER: &str = "conformance/http1";
+    let corpus = target_directory().join("conformance-http1");
+    let download = "-m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --require-hashes";
+    let into = corpus.to_string_lossy().into_owned();
+    let arguments: Vec<&str> = download.split(' ').chain(["-r", "corpus.txt", "-d", &into]).collect();
+    run_in(FOLDER, &[], "python3", &arguments, "pip needs its index once; corpus.txt names the archive by its hash")?;
+    let variables = [(SERVER, &*program()), ("CONFORMANCE_CORPUS", &*corpus)];
+    run_in(FOLDER, &variables, "python3", &["-B", "-m", "unittest", "--verbose"], HINT)?;
+    Ok(Outcome::Passed)
 }
 
 /// The server's descriptions: read by others' readers, and held against what it does.

@@ -25,6 +25,7 @@ const NEEDS: &[Need] = &[
     Need { name: "nginx", is_there: || is_service("nginx", "/etc/nginx/nginx.conf"), packages: &["nginx"] },
     Need { name: "HAProxy", is_there: || is_service("haproxy", "/etc/haproxy/haproxy.cfg"), packages: &["haproxy"] },
     Need { name: "OpenSSL's command", is_there: || is_installed("openssl"), packages: &["openssl"] },
+    Need { name: "slowhttptest", is_there: || is_installed("slowhttptest"), packages: &["slowhttptest"] },
 ];
 
 fn node() -> bool {

@@ -36,6 +36,9 @@ pub struct Config {
     pub proxies: Proxies,
     /// How channels are kept.
     pub policy: Policy,
+    /// Bytes on their way in all: bodies and messages that have arrived in part, answers and events that have yet to be
+    /// taken. The first 16 KiB of each are not counted.
+    pub transit: usize,
     /// Who may do what.
     pub auth: auth::Settings,
     /// What answers what the server cannot.
@@ -168,6 +171,7 @@ impl Default for Config {
             },
             proxies: Proxies::default(),
             policy: Policy::default(),
+            transit: 256 << 20,
             auth: auth::Settings::default(),
             application: application::Backend::None,
             presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },

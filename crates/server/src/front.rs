@@ -228,7 +228,10 @@ impl<C: Peer> Front<C> {
             }
             How::Hold { transport, accepted } => {
                 let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
-                Ok(match hold::open(&self.node, head, &identity, &reading, *transport, accepted.as_ref(), dress) {
+                let turns = self.shard.borrow().turns();
+                let held =
+                    hold::open(&self.node, &turns, head, &identity, &reading, (*transport, accepted.as_ref()), dress);
+                Ok(match held.await {
                     Hold::Answer(mut answer) => {
                         let allowance = self.node.limits.publisher(&identity, Some(address));
                         self.seat(&mut answer, seats, allowance, address);

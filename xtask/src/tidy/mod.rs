@@ -1,6 +1,7 @@
 //! The project's own rules, each with the reason and what to do instead. Style that a machine can check is checked
 //! here rather than argued about in review.
 
+mod bounds;
 mod links;
 mod markdown;
 mod purity;
@@ -63,6 +64,7 @@ pub(crate) fn check(root: &Path) -> Result<Report, Failure> {
         }
     }
     tables::check(&files, &mut findings);
+    bounds::check(&files, &mut findings);
     links::check(&files, |path| root.join(path).exists(), &mut findings);
     twins::check(&files, &mut findings);
     findings.sort();

@@ -64,6 +64,7 @@ pub fn defaults() -> Written {
         history_age: said(Span(Duration::from_millis(history.age))),
         history_bytes: said(Size(history.bytes)),
         memory_bytes: said(Size(policy.bytes)),
+        memory_transit: said(Size(config.transit)),
         memory_channels: said(Count(policy.channels)),
         idempotency_keys: said(Count(policy.keys)),
         idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
@@ -177,6 +178,7 @@ fn apply_policy(written: &Written, config: &mut Config, problems: &mut Vec<Probl
         history.age, written.history_age, milliseconds;
         history.bytes, written.history_bytes, |size: Size| size.0;
         policy.bytes, written.memory_bytes, |size: Size| size.0;
+        config.transit, written.memory_transit, |size: Size| size.0;
         policy.channels, written.memory_channels, |count: Count| count.0;
         policy.keys, written.idempotency_keys, |count: Count| count.0;
         policy.key_age, written.idempotency_age, milliseconds;
@@ -327,6 +329,7 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("history.age", span(&written.history_age));
     check("history.bytes", size(&written.history_bytes));
     check("memory.bytes", size(&written.memory_bytes));
+    check("memory.transit", size(&written.memory_transit));
     check("memory.channels", count(&written.memory_channels));
     check("auth.jwks_refresh", span(&written.auth_jwks_refresh));
     check("auth.lifetime", span(&written.auth_lifetime));

@@ -259,6 +259,8 @@ settings! {
     history_age: Span = "history.age", "How old an event that is held may become.";
     history_bytes: Size = "history.bytes", "Bytes a channel holds.";
     memory_bytes: Size = "memory.bytes", "Bytes that all channels hold together; beyond it the oldest events go first.";
+    memory_transit: Size = "memory.transit",
+        "Bytes on their way: bodies and messages that have arrived in part, answers that have yet to be taken.";
     memory_channels: Count = "memory.channels", "Channels kept; beyond it the longest unused go first.";
     idempotency_keys: Count = "idempotency.keys", "Idempotency keys kept; beyond it a publish with a new key is refused.";
     idempotency_age: Span = "idempotency.age", "How long an idempotency key is kept.";

@@ -32,6 +32,9 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const SCRATCH: usize = 16 << 10;
 /// Bytes read at once of a body that is known to be long.
 const BULK: usize = 64 << 10;
+/// What a body or an answer takes up of time beyond its limit is made up for by bytes: so many a second. Without it a peer
+/// that sends or takes a byte now and then would never be done.
+const SLOWEST: u64 = 1024;
 /// Answers up to this many bytes are copied behind their head, so that both leave in one piece.
 const TOGETHER: usize = 16 << 10;
 
@@ -89,6 +92,8 @@ pub struct Connection<S> {
     is_first: bool,
     /// The body of the present request.
     body: BodyDecoder,
+    /// Since when the present event or body is waited for, and how much of it has come.
+    waited: Option<(Instant, u64)>,
     /// What is still to be written of `100 Continue`.
     due: &'static [u8],
     /// Whether the peer asked with HEAD.
@@ -136,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stage: Stage::Ready,
             is_first: true,
             body: BodyDecoder::new(Framing::None),
+            waited: None,
             due: &[],
             headless: false,
             old: false,
@@ -202,6 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stage = Stage::Asked;
         self.is_first = false;
         self.body = BodyDecoder::new(head.framing);
+        self.waited = None;
         self.due = if head.expect_continue && !self.body.is_done() { CONTINUE } else { &[] };
         self.headless = head.method == Method::HEAD;
         self.old = head.version == Version::HTTP_10;
@@ -255,26 +262,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.send_due().await?;
             let read = match pace {
-                Pace::Steady => match self.fill_by(Instant::now() + self.settings.body).await {
-                    Some(read) => read,
-                    None => {
-                        self.close = true;
-                        return Err(BodyError::Slow);
+                Pace::Steady => {
+                    let deadline = self.body_deadline();
+                    match self.fill_by(deadline).await {
+                        Some(read) => read,
+                        None => {
+                            self.close = true;
+                            return Err(BodyError::Slow);
+                        }
                     }
-                },
+                }
                 Pace::Unhurried => {
                     if self.buf.is_empty() {
                         // This may take long, so it keeps no buffer.
                         self.buf = BytesMut::new();
                     }
+                    self.waited = None;
                     self.fill().await
                 }
             };
+            if let (Some((_, come)), Ok(read)) = (&mut self.waited, &read) {
+                *come += *read as u64;
+            }
             if !matches!(read, Ok(1..)) {
                 self.close = true;
                 return Err(read.map_or_else(BodyError::Io, |_| BodyError::CutOff));
             }
         }
+    }
+
+    /// When the next byte of a body is no longer waited for.
+    fn body_deadline(&mut self) -> Instant {
+        let now = Instant::now();
+        let (since, come) = *self.waited.get_or_insert((now, 0));
+        let in_all = since + self.settings.body + Duration::from_millis(come * 1000 / SLOWEST);
+        in_all.min(now + self.settings.body)
     }
 
     /// Takes bytes off the buffer; the buffer with them if these are all, as the body of a small request is.
@@ -292,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn send_due(&mut self) -> io::Result<()> {
         while !self.due.is_empty() {
-            let written = self.write_some(self.due).await?;
+            let written = self.write_some(self.due, self.settings.body).await?;
             self.due = &self.due[written..];
         }
         Ok(())
@@ -463,18 +485,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.write(&mut bytes).await
     }
 
-    /// Writes it all, with a limit on the time without progress.
+    /// Writes it all, with a limit on the time without progress, and on that with little.
     async fn write(&mut self, bytes: &mut impl Buf) -> io::Result<()> {
+        let (mut since, mut taken) = (None, 0);
         while bytes.has_remaining() {
-            let written = self.write_some(bytes.chunk()).await?;
+            let mut limit = self.settings.body;
+            if taken > 0 {
+                // Most are taken at once, and need no clock.
+                let since: &mut Instant = since.get_or_insert_with(Instant::now);
+                let in_all = limit + Duration::from_millis(taken * 1000 / SLOWEST);
+                limit = limit.min(in_all.saturating_sub(since.elapsed()));
+            }
+            let written = self.write_some(bytes.chunk(), limit).await?;
             bytes.advance(written);
+            taken += written as u64;
         }
         self.io.flush().await
     }
 
     /// Writes once, something. Where the socket takes nothing for too long, that is an error.
-    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = self.alarm.within(self.settings.body, |cx| Pin::new(&mut self.io).poll_write(cx, bytes));
+    async fn write_some(&mut self, bytes: &[u8], limit: Duration) -> io::Result<usize> {
+        let write = self.alarm.within(limit, |cx| Pin::new(&mut self.io).poll_write(cx, bytes));
         match write.await {
             Some(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
             Some(written) => written,
@@ -497,6 +528,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> BodySource for Connection<S> {
     async fn piece(&mut self, pace: Pace) -> Result<Option<Bytes>, BodyError> {
         self.body_piece(pace).await
+    }
+
+    fn begin_anew(&mut self) {
+        self.waited = None;
     }
 
     async fn gone(&mut self) {
