@@ -6,6 +6,7 @@ use crate::listen;
 use crate::node::{Command, Node, ShardHandle};
 use crate::publisher::Publisher;
 use crate::shard::driver;
+use crate::site::{Refused, Site};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -33,6 +34,8 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
     /// Open mode refuses an address that others could reach.
     Public(SocketAddr),
+    /// The site cannot be served: why, in full.
+    Site(Vec<Refused>),
     /// The system refused something else.
     Io(io::Error),
 }
@@ -43,6 +46,10 @@ impl fmt::Display for StartError {
             StartError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             StartError::Public(address) => {
                 write!(f, "{address} can be reached by others, and without authentication everyone may do everything")
+            }
+            StartError::Site(refused) => {
+                let why: Vec<&str> = refused.iter().map(|refused| refused.why.as_str()).collect();
+                f.write_str(&why.join("; "))
             }
             StartError::Io(error) => write!(f, "the system refused to start the server: {error}"),
         }
@@ -79,6 +86,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     {
         return Err(StartError::Public(*public));
     }
+    let site = config.site.clone().map(Site::new).transpose().map_err(StartError::Site)?;
     let listeners: Vec<TcpListener> = config
         .listen
         .iter()
@@ -86,7 +94,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         .collect::<Result<_, _>>()?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(StartError::Io)?;
     let shards = config.shards.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let node = Arc::new(Node::new(config, shards).map_err(StartError::Io)?);
+    let node = Arc::new(Node::new(config, site, shards).map_err(StartError::Io)?);
     let threads = spawn(&node, listeners, shards).map_err(StartError::Io)?;
     Ok(Running { node, addresses, threads })
 }

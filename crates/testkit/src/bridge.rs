@@ -49,7 +49,9 @@ async fn carry(mut client: TcpStream, server: SocketAddr) -> io::Result<()> {
     client.set_nodelay(true)?;
     // Small frames that lie unread until a test gets to them are no attack.
     let mut client_of = h2::client::Builder::new();
-    let handshake = client_of.data_frame_budget(usize::MAX / 2).handshake(TcpStream::connect(server).await?);
+    let server = TcpStream::connect(server).await?;
+    server.set_nodelay(true)?;
+    let handshake = client_of.data_frame_budget(usize::MAX / 2).handshake(server);
     let (mut requests, connection) = handshake.await.map_err(io::Error::other)?;
     let driver = spawn_local(connection);
     let mut received = BytesMut::new();

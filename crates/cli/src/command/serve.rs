@@ -284,6 +284,7 @@ fn explain(error: &StartError) -> String {
     match error {
         StartError::Public(address) => config::public_address(*address),
         StartError::Listen(address, error) => explain_listen(*address, error),
+        StartError::Site(_) => error.to_string(),
         StartError::Io(error) => format!("the server could not start: {}", plain(error)),
     }
 }

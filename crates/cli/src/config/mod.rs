@@ -7,6 +7,7 @@ mod file;
 pub mod meant;
 mod presence;
 mod print;
+mod site;
 mod suggest;
 pub mod value;
 pub mod written;

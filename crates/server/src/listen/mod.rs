@@ -1,11 +1,15 @@
 //! How bytes arrive. Nothing in here knows what a request is for.
 
 mod accept;
+mod body;
 mod date;
 pub mod http1;
 pub(crate) mod http2;
+mod peer;
 pub(crate) mod proxy;
 mod source;
 
 pub(crate) use accept::{Accepted, Admission, Connections, USER_TIMEOUT, accept};
+pub use body::{Body, Frames, Pieces, Source};
+pub(crate) use peer::Peer;
 pub use source::{BodyError, BodySource, Pace};

@@ -10,7 +10,8 @@
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sessions`]: conversations, whose way down a connection may be;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
-//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread.
+//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread, and
+//!   [`turns`] on it for what takes long.
 
 mod batch;
 mod beat;
@@ -24,11 +25,13 @@ mod inbound;
 mod live;
 mod sessions;
 mod sink;
+mod turns;
 
 pub(crate) use carrier::Carrier;
 pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
 pub(crate) use sink::CONTROL_LIMIT;
+pub(crate) use turns::Turns;
 
 use crate::auth::Identity;
 use crate::listen::Admission;
@@ -81,6 +84,11 @@ pub(crate) struct Shard {
     sessions: Sessions,
     scratch: Box<[u8]>,
     inflaters: Inflaters,
+    turns: Rc<Turns>,
+    /// Messages taken in in this turn.
+    heard: usize,
+    /// The answers to the pings of the read at hand.
+    pongs: Vec<u8>,
     /// Tells connections apart that had the same token.
     serial: u32,
 }
@@ -128,6 +136,9 @@ impl Shard {
             sessions: Sessions::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
+            turns: Rc::default(),
+            heard: 0,
+            pongs: Vec::new(),
             serial: 0,
         }
     }
@@ -192,15 +203,15 @@ impl Shard {
         let live = self.add_reader(token, answer.selection, answer.place);
         let mut held = Held::new(carrier, answer.transport, answer.chunked, answer.gzip, admission, self.serial);
         let opening = answer.head.len() - answer.head_length;
-        let sent = held.sink.send(&[answer.head.into()]);
+        // A stream among others may have to wait for room that these take up; a socket of its own has it.
+        let sent = held.sink.control(answer.head.into());
         self.slots.insert(Slot::Held(held));
         if let Some(guest) = answer.guest {
             self.guests.add(token, guest);
         }
         match sent {
-            // A fresh socket takes a head; one that does not is not worth waiting for.
-            Ok(0) | Err(_) => self.remove(token),
-            Ok(_) => {
+            Err(_) => self.remove(token),
+            Ok(()) => {
                 self.traffic().answered(answer.transport.into(), answer.head_length, opening);
                 if let Some(take) = take {
                     self.take_up(token, take);
@@ -214,6 +225,11 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// The turns of those who do something long on its thread.
+    pub(crate) fn turns(&self) -> Rc<Turns> {
+        self.turns.clone()
     }
 
     /// Which of the node's shards it is.
