@@ -2,7 +2,9 @@
 
 pub mod churn;
 pub mod fanout;
+pub mod hostile;
 pub mod idle;
+pub mod million;
 pub mod publish;
 pub mod resume;
 pub mod saturate;

@@ -11,6 +11,7 @@
     reason = "a target fails by panicking: that is how a fuzzer is told"
 )]
 
+mod answers;
 mod bodies;
 pub mod choices;
 pub mod corpus;
@@ -30,6 +31,7 @@ mod queries;
 mod readers;
 mod slow_inflate;
 mod sse;
+mod tls;
 mod tokens;
 
 /// A target: its name, and what it does with an input.
@@ -37,6 +39,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("answers", answers::run),
     ("bodies", bodies::run),
     ("deflate", deflate::run),
     ("events", events::run),
@@ -53,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     ("queries", queries::run),
     ("readers", readers::run),
     ("sse", sse::run),
+    ("tls", tls::run),
     ("tokens", tokens::run),
 ];
 

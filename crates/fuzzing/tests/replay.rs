@@ -43,6 +43,7 @@ macro_rules! replay {
 }
 
 replay! {
+    answers
     bodies
     deflate
     events
@@ -59,6 +60,7 @@ replay! {
     queries
     readers
     sse
+    tls
     tokens
 }
 

@@ -3,7 +3,9 @@
 use crate::application;
 use crate::auth;
 use crate::proxies::Proxies;
+use crate::site;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use switchboard_hub::presence::Tracking;
 use switchboard_store::Policy;
@@ -14,6 +16,10 @@ use switchboard_wire::limits::SELECTION_MAX;
 pub struct Config {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// Sockets in the file system to listen on.
+    pub sockets: Vec<Socket>,
+    /// Addresses to listen on with TLS, and the certificate.
+    pub tls: Option<Tls>,
     /// Allows addresses other than loopback in open mode, where everyone may do everything.
     pub insecure: bool,
     /// Threads that hold connections; `None` is one for each CPU this process may use.
@@ -35,11 +41,49 @@ pub struct Config {
     pub proxies: Proxies,
     /// How channels are kept.
     pub policy: Policy,
+    /// Bytes on their way in all: bodies and messages that have arrived in part, answers and events that have yet to be
+    /// taken. The first 16 KiB of each are not counted.
+    pub transit: usize,
     /// Who may do what.
     pub auth: auth::Settings,
     /// What answers what the server cannot.
     pub application: application::Backend,
     pub presence: Presence,
+    /// Files that are served beside the channels.
+    pub site: Option<site::Settings>,
+}
+
+/// TLS towards clients.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Addresses on which it is spoken.
+    pub listen: Vec<SocketAddr>,
+    /// A file in PEM: the server's certificate, and those that lead from it to a root.
+    pub certificate: PathBuf,
+    /// A file in PEM: the certificate's key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    /// Says what is wrong with the certificate and its key, if anything is.
+    pub fn check(&self) -> Result<(), String> {
+        crate::listen::tls::check(&self.certificate, &self.key)
+    }
+}
+
+/// A socket in the file system. Who comes through it counts as from 127.0.0.1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Socket {
+    pub path: PathBuf,
+    /// Who may connect, as permissions of a file: 0o660.
+    pub mode: u32,
+}
+
+impl Config {
+    /// All addresses to listen on, those without TLS first.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().chain(self.tls.iter().flat_map(|tls| &tls.listen)).copied()
+    }
 }
 
 /// Who is on which channel.
@@ -129,6 +173,8 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8000))],
+            sockets: Vec::new(),
+            tls: None,
             insecure: false,
             shards: None,
             connections: None,
@@ -165,9 +211,11 @@ impl Default for Config {
             },
             proxies: Proxies::default(),
             policy: Policy::default(),
+            transit: 256 << 20,
             auth: auth::Settings::default(),
             application: application::Backend::None,
             presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },
+            site: None,
         }
     }
 }

@@ -7,10 +7,12 @@ use crate::config::Config;
 use crate::limits::Limits;
 use crate::listen::Connections;
 use crate::listen::http1::Settings;
+use crate::listen::tls::Tls;
 use crate::metrics::Figures;
 use crate::origin::Pages;
 use crate::presence::Presence;
 use crate::session::{self, Ask};
+use crate::site::Site;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -42,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) presence: Presence,
     pub(crate) application: Link,
     pub(crate) occupancy: Occupancy,
+    pub(crate) site: Option<Site>,
     /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
     pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
@@ -50,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) http1: Arc<Settings>,
     /// The same for those beyond the limit, who live off the reserve: they are to say quickly what they are refused.
     pub(crate) refusing: Arc<Settings>,
+    /// Where TLS is spoken.
+    pub(crate) tls: Option<Tls>,
     /// Turns true, once, when the server begins to stop.
     pub(crate) draining: watch::Sender<bool>,
     shards: OnceLock<Vec<ShardHandle>>,
@@ -84,9 +89,11 @@ pub(crate) enum Command {
 }
 
 impl Node {
-    pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
+    pub(crate) fn new(config: Config, site: Option<Site>, shards: usize) -> std::io::Result<Node> {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
-        let connections = Arc::new(Connections::new(config.connections));
+        let connections =
+            Arc::new(Connections::new(config.connections, site.as_ref().map_or(0, |site| site.transfers().1)));
+        let reached = config.addresses().any(|address| !address.ip().to_canonical().is_loopback());
         let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
@@ -96,15 +103,22 @@ impl Node {
             connections,
             occupancy: Occupancy::new(&application),
             application,
+            site,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
-            reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
+            reached,
             http1: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
+            tls: None,
             draining: watch::Sender::new(false),
             shards: OnceLock::new(),
             config,
         })
+    }
+
+    /// The same, with TLS where it is to be spoken.
+    pub(crate) fn with_tls(self, tls: Option<Tls>) -> Node {
+        Node { tls, ..self }
     }
 
     /// Makes the shards known, and rings their bells at every append.

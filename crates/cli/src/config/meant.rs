@@ -1,8 +1,9 @@
 //! Settings as meant: checked against each other and resolved into what the server takes.
 
-use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
+use super::listening::SOCKET_MODE;
+use super::value::{At, Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
-use super::{access, application, presence};
+use super::{access, application, listening, presence, site};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -31,7 +32,11 @@ pub fn defaults() -> Written {
     let Config { limits, timeouts, policy, auth, .. } = config;
     let history = retention(&policy);
     Written {
-        listen: said(Listen(config.listen)),
+        listen: said(Listen(config.listen.into_iter().map(At::Address).collect())),
+        socket_mode: said(Text(SOCKET_MODE.to_owned())),
+        tls_listen: said(Listen(Vec::new())),
+        tls_certificate: said(Text(String::new())),
+        tls_key: said(Text(String::new())),
         insecure: said(config.insecure),
         shards: said(config.shards.map(Count)),
         connections: said(config.connections.map(Count)),
@@ -64,6 +69,7 @@ pub fn defaults() -> Written {
         history_age: said(Span(Duration::from_millis(history.age))),
         history_bytes: said(Size(history.bytes)),
         memory_bytes: said(Size(policy.bytes)),
+        memory_transit: said(Size(config.transit)),
         memory_channels: said(Count(policy.channels)),
         idempotency_keys: said(Count(policy.keys)),
         idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
@@ -116,7 +122,8 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     access::apply(written, &mut config.auth, &mut problems);
     presence::apply(written, &mut config.presence, &mut problems);
     config.application = application::resolve(written, &mut problems);
-    check_addresses(written, &config, &mut problems);
+    config.site = site::resolve(written, &mut problems);
+    listening::apply(written, &mut config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -136,7 +143,6 @@ macro_rules! put {
 
 fn apply(written: &Written, config: &mut Config) {
     put! {
-        config.listen, written.listen, |listen: Listen| listen.0;
         config.insecure, written.insecure, |insecure| insecure;
         config.shards, written.shards, |shards: Option<Count>| shards.map(|count| count.0);
         config.connections, written.connections, |most: Option<Count>| most.map(|count| count.0);
@@ -176,6 +182,7 @@ fn apply_policy(written: &Written, config: &mut Config, problems: &mut Vec<Probl
         history.age, written.history_age, milliseconds;
         history.bytes, written.history_bytes, |size: Size| size.0;
         policy.bytes, written.memory_bytes, |size: Size| size.0;
+        config.transit, written.memory_transit, |size: Size| size.0;
         policy.channels, written.memory_channels, |count: Count| count.0;
         policy.keys, written.idempotency_keys, |count: Count| count.0;
         policy.key_age, written.idempotency_age, milliseconds;
@@ -326,6 +333,7 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("history.age", span(&written.history_age));
     check("history.bytes", size(&written.history_bytes));
     check("memory.bytes", size(&written.memory_bytes));
+    check("memory.transit", size(&written.memory_transit));
     check("memory.channels", count(&written.memory_channels));
     check("auth.jwks_refresh", span(&written.auth_jwks_refresh));
     check("auth.lifetime", span(&written.auth_lifetime));
@@ -335,23 +343,13 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("application.notices", count(&written.application_notices));
     check("application.failures", count(&written.application_failures));
     check("application.pause", span(&written.application_pause));
+    check("site.transfers", count(&written.site_transfers));
     for rule in &written.rules {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
         check("bytes", size(&rule.bytes));
         check("publishes", count(&rule.publishes));
         check("message", size(&rule.message));
-    }
-}
-
-/// Open mode listens on loopback addresses alone, unless told.
-fn check_addresses(written: &Written, config: &Config, problems: &mut Vec<Problem>) {
-    if config.insecure || access::is_configured(written) {
-        return;
-    }
-    let origin = written.listen.as_ref().map_or(Origin::Default, |said| said.origin.clone());
-    for address in config.listen.iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
-        problems.push(Problem::at(&origin, super::public_address(*address)));
     }
 }
 
@@ -383,6 +381,7 @@ const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
 
 fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
     let mut out = access::warnings(written);
+    out.extend(site::warning(written, config.site.as_ref()));
     let message = config.limits.message;
     let alone = |key: &str, bytes: usize| {
         format!(

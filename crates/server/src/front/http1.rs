@@ -2,23 +2,23 @@
 
 use super::{Client, Front, Outcome};
 use crate::listen::http1::{Connection, Next};
+use crate::listen::{Body, Stream};
 use crate::shard::Answer;
-use http::HeaderValue;
 use http::header::CONNECTION;
+use http::{HeaderValue, Response};
 use std::pin::pin;
-use tokio::net::TcpStream;
 
 /// What became of a connection.
 pub(super) enum Ended {
     /// It is to be dropped.
     Done,
     /// It becomes a stream.
-    Held(Box<Answer>, Connection<TcpStream>),
+    Held(Box<Answer>, Connection<Stream>),
     /// Its client speaks HTTP/2.
-    Http2(Connection<TcpStream>, Client),
+    Http2(Connection<Stream>, Client),
 }
 
-impl Front<Connection<TcpStream>> {
+impl Front<Connection<Stream>> {
     /// Answers requests until one is to be held open, or there are no more.
     pub(super) async fn run(mut self) -> Ended {
         let mut draining = self.node.draining.subscribe();
@@ -31,16 +31,17 @@ impl Front<Connection<TcpStream>> {
                 next = self.connection.next_request() => next,
                 _ = &mut drained => return Ended::Done,
             };
-            let mut response = match next {
+            let mut response: Response<Body> = match next {
                 Next::Closed | Next::Idle => return Ended::Done,
                 Next::Http2 => return Ended::Http2(self.connection, self.client),
-                Next::Refused(problem) => self.problem(&problem),
+                Next::Refused(problem) => self.problem(&problem).map(Body::from),
                 Next::Request(head) => {
                     if std::mem::take(&mut is_first) {
                         self.notice_proxy(&head);
                     }
                     match self.handle(head).await {
-                        Outcome::Respond(response) => response,
+                        Outcome::Respond(response) => response.map(Body::from),
+                        Outcome::File(response) => response,
                         Outcome::Hold(answer) => return Ended::Held(answer, self.connection),
                         Outcome::Gone => return Ended::Done,
                     }

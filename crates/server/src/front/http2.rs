@@ -3,7 +3,7 @@
 use super::connection::hand_over;
 use super::{Client, Front, Outcome};
 use crate::listen::http1::{Head, Settings};
-use crate::listen::http2::{self, Exchange, Intake, Limits};
+use crate::listen::http2::{self, Exchange, Limits, Promises};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, SharedShard};
 use bytes::Bytes;
@@ -14,17 +14,13 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
-
-/// Bytes of answers that a connection has not taken: while there are more, its further requests wait. An answer that no
-/// progress is made with is given up after the limit of bodies.
-const UNTAKEN: usize = 4 << 20;
 
 /// Serves a connection until both sides are done with it. Its streams that are held stay with their shards meanwhile.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -47,8 +43,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         address: client.address,
         refused,
         running: Rc::default(),
-        intake: Rc::default(),
-        untaken: Rc::default(),
+        promises: Promises::default(),
         is_first: Cell::new(true),
     };
     // The place of an address is the connection's, however many streams it has.
@@ -66,8 +61,7 @@ struct Requests {
     refused: Option<Code>,
     /// Requests that are being answered.
     running: Rc<Cell<u32>>,
-    intake: Rc<Intake>,
-    untaken: Rc<Untaken>,
+    promises: Promises,
     is_first: Cell<bool>,
 }
 
@@ -116,7 +110,7 @@ impl Requests {
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
         let place = Place::take(&self.running);
-        let (head, exchange) = Exchange::new(request, respond, self.settings.clone(), &self.intake);
+        let (head, exchange) = Exchange::new(request, respond, self.settings.clone(), self.promises.clone());
         let front = Front {
             connection: exchange,
             node: self.node.clone(),
@@ -124,14 +118,14 @@ impl Requests {
             refused: self.refused,
             client: Client { address: self.address, seat: None },
             reading: None,
+            promised: Vec::new(),
         };
         if let (Ok(head), true) = (&head, self.is_first.take()) {
             front.notice_proxy(head);
         }
-        let (bell, untaken) = (self.bell.clone(), self.untaken.clone());
+        let bell = self.bell.clone();
         tokio::task::spawn_local(async move {
-            untaken.room().await;
-            front.answer_one(head, &untaken, &bell).await;
+            front.answer_one(head, &bell).await;
             drop(place);
         });
     }
@@ -139,18 +133,24 @@ impl Requests {
 
 impl Front<Exchange> {
     /// Answers the request, or lets a shard hold its answer open.
-    async fn answer_one(mut self, head: Result<Head, Problem>, untaken: &Untaken, bell: &Notify) {
+    async fn answer_one(mut self, head: Result<Head, Problem>, bell: &Notify) {
         let outcome = match head {
             Ok(head) => self.handle(head).await,
             Err(problem) => Outcome::Respond(self.problem(&problem)),
         };
         match outcome {
             Outcome::Gone => {}
-            Outcome::Respond(response) => {
-                let _waits = untaken.add(response.body().len());
-                match self.connection.respond(response).await {
-                    Ok(sizes) => self.count_read(sizes),
-                    Err(error) => tracing::debug!(%error, "an answer was not taken"),
+            Outcome::Respond(response) => match self.connection.respond(response).await {
+                Ok(sizes) => self.count_read(sizes),
+                Err(error) => tracing::debug!(%error, "an answer was not taken"),
+            },
+            Outcome::File(response) => {
+                if let Err(error) = self.connection.respond(response).await {
+                    return tracing::debug!(%error, "a file was not taken");
+                }
+                for promised in self.promised {
+                    let node = self.node.clone();
+                    tokio::task::spawn_local(async move { promised.keep(&node).await });
                 }
             }
             Outcome::Hold(mut answer) => {
@@ -179,39 +179,5 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
-    }
-}
-
-/// What one connection has been answered and has not taken.
-#[derive(Default)]
-struct Untaken {
-    bytes: Cell<usize>,
-    less: Notify,
-}
-
-impl Untaken {
-    /// Returns once there is room for another answer.
-    async fn room(&self) {
-        while self.bytes.get() > UNTAKEN {
-            self.less.notified().await;
-        }
-    }
-
-    fn add(&self, bytes: usize) -> Waiting<'_> {
-        self.bytes.set(self.bytes.get() + bytes);
-        Waiting { untaken: self, bytes }
-    }
-}
-
-/// An answer that waits to be taken, until dropped.
-struct Waiting<'a> {
-    untaken: &'a Untaken,
-    bytes: usize,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.untaken.bytes.set(self.untaken.bytes.get() - self.bytes);
-        self.untaken.less.notify_waiters();
     }
 }

@@ -1,8 +1,9 @@
 //! A subscriber's connection, and what opens it.
 
-use super::guests::Guest;
 use super::carrier::Carrier;
+use super::guests::Guest;
 use super::sink::Sink;
+use crate::limits::transit::Load;
 use crate::listen::Admission;
 use crate::session::Take;
 use crate::transport::{Ending, Transport};
@@ -43,7 +44,7 @@ pub(crate) struct Answer {
 pub(crate) struct Held {
     pub(crate) sink: Sink,
     /// A WebSocket's message reader, while a message or frame has only partly arrived.
-    pub(crate) inbox: Option<Box<Reader>>,
+    pub(crate) inbox: Option<Box<Inbox>>,
     pub(crate) serial: u32,
     pub(crate) transport: Transport,
     /// In the queue of those that may take more.
@@ -66,6 +67,13 @@ pub(crate) struct Held {
     pub(crate) hang_up: bool,
     /// Its place among the connections, where it is one.
     _admission: Option<Admission>,
+}
+
+/// What has arrived of a message that is not whole.
+pub(crate) struct Inbox {
+    pub(crate) reader: Reader,
+    /// What that takes.
+    pub(crate) load: Load,
 }
 
 impl Held {

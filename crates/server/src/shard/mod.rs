@@ -10,7 +10,8 @@
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sessions`]: conversations, whose way down a connection may be;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
-//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread.
+//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread, and
+//!   [`turns`] on it for what takes long.
 
 mod batch;
 mod beat;
@@ -24,15 +25,18 @@ mod inbound;
 mod live;
 mod sessions;
 mod sink;
+mod turns;
 
 pub(crate) use carrier::Carrier;
 pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
 pub(crate) use sink::CONTROL_LIMIT;
+pub(crate) use turns::Turns;
 
 use crate::auth::Identity;
 use crate::listen::Admission;
 use crate::listen::http2::Signals;
+use crate::listen::tls::Gate;
 use crate::node::Node;
 use crate::traffic::Traffic;
 use batch::Batch;
@@ -81,6 +85,13 @@ pub(crate) struct Shard {
     sessions: Sessions,
     scratch: Box<[u8]>,
     inflaters: Inflaters,
+    /// How much of a turn handshakes may take.
+    gate: Rc<Gate>,
+    turns: Rc<Turns>,
+    /// Messages taken in in this turn.
+    heard: usize,
+    /// The answers to the pings of the read at hand.
+    pongs: Vec<u8>,
     /// Tells connections apart that had the same token.
     serial: u32,
 }
@@ -116,6 +127,7 @@ impl Shard {
             node,
             index,
             registry,
+            gate: Rc::new(Gate::new(bell.clone())),
             signals: Signals::new(bell),
             slots: Slab::new(),
             readers,
@@ -128,12 +140,16 @@ impl Shard {
             sessions: Sessions::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
+            turns: Rc::default(),
+            heard: 0,
+            pongs: Vec::new(),
             serial: 0,
         }
     }
 
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
+        self.gate.open();
         self.take_signals();
         self.read_on();
         let more_live = self.deliver_live(now);
@@ -146,7 +162,7 @@ impl Shard {
         }
         self.close_overdue(now);
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        more_live || !self.laggards.is_empty() || !self.unread.is_empty()
+        more_live || !self.laggards.is_empty() || !self.unread.is_empty() || self.gate.is_waited_at()
     }
 
     /// When the shard wants a turn though nothing happened.
@@ -214,6 +230,15 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn gate(&self) -> Rc<Gate> {
+        self.gate.clone()
+    }
+
+    /// The turns of those who do something long on its thread.
+    pub(crate) fn turns(&self) -> Rc<Turns> {
+        self.turns.clone()
     }
 
     /// Which of the node's shards it is.

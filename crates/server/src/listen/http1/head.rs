@@ -150,7 +150,11 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]
 }
 
 /// RFC 9112 section 3.2: HTTP/1.1 has exactly one `Host`, even where the target names the host.
-pub(in crate::listen) fn host_of(headers: &HeaderMap, version: Version, authority: Option<&str>) -> Result<Option<String>, Problem> {
+pub(in crate::listen) fn host_of(
+    headers: &HeaderMap,
+    version: Version,
+    authority: Option<&str>,
+) -> Result<Option<String>, Problem> {
     let mut values = all(headers, HOST);
     let first = values.next();
     if values.next().is_some() {

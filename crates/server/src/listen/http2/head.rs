@@ -64,9 +64,7 @@ fn host(headers: &HeaderMap, authority: Option<&str>) -> Result<Option<String>, 
     match authority {
         None if named.is_none() => Err(Code::BadRequest.because("the request names no host")),
         None => Ok(named),
-        Some(authority) if !target::is_host(authority) => {
-            Err(Code::BadRequest.because("`:authority` is malformed"))
-        }
+        Some(authority) if !target::is_host(authority) => Err(Code::BadRequest.because("`:authority` is malformed")),
         Some(authority) if named.as_ref().is_some_and(|named| !named.eq_ignore_ascii_case(authority)) => {
             Err(Code::BadRequest.because(format!("`:authority` and `{HOST}` name two hosts")))
         }
