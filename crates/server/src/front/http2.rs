@@ -73,7 +73,9 @@ impl Requests {
         let mut leaving = false;
         let mut idle_since = Instant::now();
         loop {
-            let idle = tokio::time::sleep_until(idle_since + self.settings.idle);
+            // A client that is told to go and does not answer is left once nothing of its is open.
+            let patience = if leaving { self.node.config.timeouts.close } else { self.settings.idle };
+            let idle = tokio::time::sleep_until(idle_since + patience);
             tokio::select! {
                 request = connection.accept() => match request {
                     Some(Ok((request, respond))) => self.answer(request, respond),
@@ -84,20 +86,21 @@ impl Requests {
                 // What is in progress is answered, and every stream that is held says its last words, before the client
                 // is left; what it asks behind that it asks elsewhere.
                 _ = &mut drained, if !leaving => {
-                    leaving = true;
+                    (leaving, idle_since) = (true, Instant::now());
                     connection.graceful_shutdown();
                 }
-                () = idle, if !leaving => {
-                    if connection.has_streams() {
-                        idle_since = Instant::now();
-                    } else {
-                        leaving = true;
+                () = idle => {
+                    idle_since = Instant::now();
+                    if !connection.has_streams() {
+                        if std::mem::replace(&mut leaving, true) {
+                            return;
+                        }
                         connection.graceful_shutdown();
                     }
                 }
             }
             if self.refused.is_some() && !leaving {
-                leaving = true;
+                (leaving, idle_since) = (true, Instant::now());
                 connection.graceful_shutdown();
             }
         }
