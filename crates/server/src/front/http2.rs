@@ -41,6 +41,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         bell: bell.clone(),
         settings,
         address: client.address,
+        secure: client.secure,
         refused,
         running: Rc::default(),
         promises: Promises::default(),
@@ -58,6 +59,7 @@ struct Requests {
     bell: Arc<Notify>,
     settings: Arc<Settings>,
     address: IpAddr,
+    secure: bool,
     refused: Option<Code>,
     /// Requests that are being answered.
     running: Rc<Cell<u32>>,
@@ -116,7 +118,7 @@ impl Requests {
             node: self.node.clone(),
             shard: self.shard.clone(),
             refused: self.refused,
-            client: Client { address: self.address, seat: None },
+            client: Client { address: self.address, secure: self.secure, seat: None },
             reading: None,
             promised: Vec::new(),
         };
