@@ -15,6 +15,8 @@ struct Need {
 /// Versions are the lowest for which the clients under `conformance` are made.
 const NEEDS: &[Need] = &[
     Need { name: "curl", is_there: || is_installed("curl"), packages: &["curl"] },
+    Need { name: "openssl", is_there: || is_installed("openssl"), packages: &["openssl"] },
+    Need { name: "sslscan", is_there: || is_installed("sslscan"), packages: &["sslscan"] },
     Need { name: "nghttp", is_there: || is_installed("nghttp"), packages: &["nghttp2-client"] },
     Need { name: "valgrind", is_there: || is_installed("valgrind"), packages: &["valgrind"] },
     Need { name: "Node.js 20.18.1 or newer", is_there: node, packages: &["nodejs"] },

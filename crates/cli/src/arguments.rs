@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use switchboard_client::url::Server;
 
 /// The server that client commands use unless told.
@@ -55,6 +56,10 @@ pub struct ServerFlag {
     /// The server [default: $SWITCHBOARD_URL, else http://127.0.0.1:8000]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// Certificates in PEM that the one of an https:// server may lead to, besides those that are built in [default:
+    /// $SWITCHBOARD_CA]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     #[command(flatten)]
     credential: CredentialFlags,
 }
@@ -62,13 +67,16 @@ pub struct ServerFlag {
 impl ServerFlag {
     /// The flag, else the environment, else this machine.
     pub fn resolve(&self) -> Result<Server, Failure> {
-        let environment = std::env::var(crate::config::environment::URL).ok().filter(|text| !text.is_empty());
+        use crate::config::environment::{CA, URL};
+        let environment = std::env::var(URL).ok().filter(|text| !text.is_empty());
+        let ca = std::env::var_os(CA).filter(|path| !path.is_empty()).map(PathBuf::from);
         let (said, from) = match (&self.server, &environment) {
             (Some(flag), _) => (flag.as_str(), "--server"),
-            (None, Some(variable)) => (variable.as_str(), crate::config::environment::URL),
+            (None, Some(variable)) => (variable.as_str(), URL),
             (None, None) => (DEFAULT, "default"),
         };
         let mut server = Server::parse(said).map_err(|why| Failure::Usage(format!("{from}: {why}")))?;
+        server.ca = self.ca.clone().or(ca);
         server.credential = self.credential.resolve()?;
         Ok(server)
     }
@@ -157,10 +165,13 @@ mod tests {
                     "print-config",
                 ],
             ),
-            ("publish", &["event", "type", "json", "file", "end", "key", "lines", "server", "token", "token-file"]),
-            ("tail", &["since", "transport", "format", "data", "limit", "server", "token", "token-file"]),
-            ("channels", &["json", "server", "token", "token-file"]),
-            ("call", &["timeout", "server", "token", "token-file"]),
+            (
+                "publish",
+                &["event", "type", "json", "file", "end", "key", "lines", "server", "ca", "token", "token-file"],
+            ),
+            ("tail", &["since", "transport", "format", "data", "limit", "server", "ca", "token", "token-file"]),
+            ("channels", &["json", "server", "ca", "token", "token-file"]),
+            ("call", &["timeout", "server", "ca", "token", "token-file"]),
             (
                 "token",
                 &[
@@ -183,7 +194,18 @@ mod tests {
             ("may", &["config"]),
             (
                 "bench",
-                &["transport", "subscribers", "channels", "rate", "seconds", "size", "server", "token", "token-file"],
+                &[
+                    "transport",
+                    "subscribers",
+                    "channels",
+                    "rate",
+                    "seconds",
+                    "size",
+                    "server",
+                    "ca",
+                    "token",
+                    "token-file",
+                ],
             ),
             ("completions", &[]),
         ];

@@ -42,14 +42,17 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Opens a session at `http://HOST:PORT`. It fails if no server can be reached there, by none of the transports, or the
+    /// Opens a session at `http://HOST:PORT` or `https://HOST:PORT`. It fails if no server can be reached there, by none of the transports, or the
     /// server does not let the client in. Once there was a session the client comes back by itself.
     pub async fn connect(url: &str, options: Options) -> Result<Client, Error> {
         Client::connect_to(Server::parse(url).map_err(Error::Invalid)?, options).await
     }
 
     /// The same, at a server that is known, with what is shown there unless the options have a token.
-    pub async fn connect_to(server: Server, options: Options) -> Result<Client, Error> {
+    pub async fn connect_to(mut server: Server, options: Options) -> Result<Client, Error> {
+        if options.ca.is_some() {
+            server.ca.clone_from(&options.ca);
+        }
         let (commands, taken) = mpsc::channel(64);
         let (control, controlled) = mpsc::unbounded_channel();
         let (ready, is_ready) = oneshot::channel();

@@ -1,5 +1,6 @@
 //! A small HTTP/1.1 client: no pool, no redirects.
 
+use crate::tls::{self, Socket};
 use crate::url::Server;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Request, Response, header};
@@ -100,19 +101,27 @@ fn dress<B>(server: &Server, mut request: Request<B>) -> Result<Request<B>, Lost
     Ok(request)
 }
 
-async fn reach(server: &Server) -> Result<TcpStream, Lost> {
-    match timeout(CONNECT, TcpStream::connect((server.host.as_str(), server.port))).await {
-        Ok(Ok(stream)) => {
-            // Small requests and pings gain by it; if it cannot be set they are only slower.
-            let _ = stream.set_nodelay(true);
-            Ok(stream)
-        }
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+async fn reach(server: &Server) -> Result<Socket, Lost> {
+    timeout(CONNECT, attempt(server))
+        .await
+        .unwrap_or_else(|_| Err(Lost::unconnected(format!("{server} did not answer within {} s", CONNECT.as_secs()))))
+}
+
+async fn attempt(server: &Server) -> Result<Socket, Lost> {
+    let unreached = |why: &str| Lost::unconnected(format!("{server} cannot be reached: {why}"));
+    let socket = match TcpStream::connect((server.host.as_str(), server.port)).await {
+        Ok(socket) => socket,
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             let sentence = format!("nothing listens at {server}");
-            Err(Lost { connected: false, refused: true, sentence })
+            return Err(Lost { connected: false, refused: true, sentence });
         }
-        Ok(Err(error)) => Err(Lost::unconnected(format!("{server} cannot be reached: {}", plain(&error)))),
-        Err(_) => Err(Lost::unconnected(format!("{server} did not answer within {} s", CONNECT.as_secs()))),
+        Err(error) => return Err(unreached(&plain(&error))),
+    };
+    // Small requests and pings gain by it; if it cannot be set they are only slower.
+    let _ = socket.set_nodelay(true);
+    match server.secure {
+        false => Ok(Box::new(socket)),
+        true => tls::agree(socket, &server.host, server.ca.as_deref()).await.map_err(|why| unreached(&why)),
     }
 }
 

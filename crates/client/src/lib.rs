@@ -42,6 +42,7 @@ pub mod http;
 mod options;
 pub mod session;
 mod subscription;
+mod tls;
 mod transport;
 pub mod url;
 pub mod websocket;

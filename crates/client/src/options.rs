@@ -2,6 +2,7 @@
 
 use crate::transport::{Task, Transport};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ pub struct Options {
     pub(crate) transports: Vec<Transport>,
     pub(crate) call_timeout: Duration,
     pub(crate) queue: usize,
+    pub(crate) ca: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             transports: vec![Transport::WebSocket, Transport::Sse, Transport::Stream, Transport::Poll],
             call_timeout: Duration::from_secs(30),
             queue: 256,
+            ca: None,
         }
     }
 }
@@ -74,6 +77,14 @@ impl Options {
     {
         self.token = Some(Arc::new(move || Box::pin(source())));
         self.renews = true;
+        self
+    }
+
+    /// Trusts the roots of this file, in PEM, besides those that are built in: for `https://` where the certificate is from
+    /// an issuer of one's own. It is read for each connection.
+    #[must_use]
+    pub fn ca(mut self, file: impl Into<PathBuf>) -> Options {
+        self.ca = Some(file.into());
         self
     }
 

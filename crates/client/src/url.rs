@@ -2,13 +2,18 @@
 
 use crate::credential::Credential;
 use std::fmt;
+use std::path::PathBuf;
 
-/// `http://HOST:PORT`, perhaps with a path that a proxy puts in front.
+/// `http://HOST:PORT` or `https://HOST:PORT`, perhaps with a path that a proxy puts in front.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
     /// Without the brackets of an IPv6 address.
     pub host: String,
     pub port: u16,
+    /// Whether TLS is spoken there.
+    pub secure: bool,
+    /// A file of roots in PEM that its certificate may lead to, besides those that are built in.
+    pub ca: Option<PathBuf>,
     /// Empty, or begins with a slash and ends without one.
     prefix: String,
     /// What is shown there.
@@ -16,17 +21,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads a URL; without a scheme it is `http://`.
+    /// Reads a URL; without a scheme it is `http://`. That of a WebSocket is taken for the one it goes with.
     pub fn parse(text: &str) -> Result<Server, String> {
         let bad = |why: &str| format!("`{text}` is not a server: {why}");
-        let rest = match text.split_once("://") {
-            Some(("http", rest)) => rest,
-            Some(("https", _)) => {
-                return Err(bad("this version speaks http:// only, not yet https://; reach it over a tunnel or from \
-                                behind the proxy that ends TLS"));
-            }
-            Some((scheme, _)) => return Err(bad(&format!("`{scheme}://` is not http://"))),
-            None => text,
+        let (secure, rest) = match text.split_once("://") {
+            Some(("http" | "ws", rest)) => (false, rest),
+            Some(("https" | "wss", rest)) => (true, rest),
+            Some((scheme, _)) => return Err(bad(&format!("`{scheme}://` is neither http:// nor https://"))),
+            None => (false, text),
         };
         if rest.contains(['?', '#']) {
             return Err(bad("leave out what follows `?` or `#`"));
@@ -44,19 +46,20 @@ impl Server {
             None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
         };
         let port = match port {
-            None => 80,
+            None => default_port(secure),
             Some(port) => port.parse().map_err(|_| bad(&format!("`{port}` is not a port")))?,
         };
         if host.is_empty() {
             return Err(bad("write it such as http://127.0.0.1:8000"));
         }
-        Ok(Server { host: host.to_owned(), port, prefix: path.trim_end_matches('/').to_owned(), credential: None })
+        let prefix = path.trim_end_matches('/').to_owned();
+        Ok(Server { host: host.to_owned(), port, secure, ca: None, prefix, credential: None })
     }
 
     /// The value of `Host`.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        if self.port == default_port(self.secure) { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The request target of a path that begins with a slash.
@@ -67,8 +70,13 @@ impl Server {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.prefix)
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
     }
+}
+
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
 }
 
 /// `/channels/…` of a channel, percent-encoded.
@@ -113,12 +121,15 @@ mod tests {
             ("http://example.com/", "http://example.com"),
             ("http://[::1]:8000/a/b/", "http://[::1]:8000/a/b"),
             ("http://[::1]", "http://[::1]"),
+            ("https://example.com:443/a", "https://example.com/a"),
+            ("https://example.com:80", "https://example.com:80"),
+            ("wss://[::1]:8443", "https://[::1]:8443"),
+            ("ws://example.com", "http://example.com"),
         ] {
             assert_eq!(Server::parse(text).unwrap().to_string(), shown);
         }
         for (text, hint) in [
-            ("https://x", "not yet https://"),
-            ("ftp://x", "not http://"),
+            ("ftp://x", "neither http:// nor https://"),
             ("http://", "such as"),
             ("http://a:b", "not a port"),
             ("http://a:b@c", "passwords"),

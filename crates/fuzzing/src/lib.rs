@@ -31,6 +31,7 @@ mod queries;
 mod readers;
 mod slow_inflate;
 mod sse;
+mod tls;
 mod tokens;
 
 /// A target: its name, and what it does with an input.
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     ("queries", queries::run),
     ("readers", readers::run),
     ("sse", sse::run),
+    ("tls", tls::run),
     ("tokens", tokens::run),
 ];
 

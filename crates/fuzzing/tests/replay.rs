@@ -60,6 +60,7 @@ replay! {
     queries
     readers
     sse
+    tls
     tokens
 }
 

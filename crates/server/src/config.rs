@@ -5,6 +5,7 @@ use crate::auth;
 use crate::proxies::Proxies;
 use crate::site;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use switchboard_hub::presence::Tracking;
 use switchboard_store::Policy;
@@ -15,6 +16,10 @@ use switchboard_wire::limits::SELECTION_MAX;
 pub struct Config {
     /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// Sockets in the file system to listen on.
+    pub sockets: Vec<Socket>,
+    /// Addresses to listen on with TLS, and the certificate.
+    pub tls: Option<Tls>,
     /// Allows addresses other than loopback in open mode, where everyone may do everything.
     pub insecure: bool,
     /// Threads that hold connections; `None` is one for each CPU this process may use.
@@ -46,6 +51,39 @@ pub struct Config {
     pub presence: Presence,
     /// Files that are served beside the channels.
     pub site: Option<site::Settings>,
+}
+
+/// TLS towards clients.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Addresses on which it is spoken.
+    pub listen: Vec<SocketAddr>,
+    /// A file in PEM: the server's certificate, and those that lead from it to a root.
+    pub certificate: PathBuf,
+    /// A file in PEM: the certificate's key.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    /// Says what is wrong with the certificate and its key, if anything is.
+    pub fn check(&self) -> Result<(), String> {
+        crate::listen::tls::check(&self.certificate, &self.key)
+    }
+}
+
+/// A socket in the file system. Who comes through it counts as from 127.0.0.1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Socket {
+    pub path: PathBuf,
+    /// Who may connect, as permissions of a file: 0o660.
+    pub mode: u32,
+}
+
+impl Config {
+    /// All addresses to listen on, those without TLS first.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().chain(self.tls.iter().flat_map(|tls| &tls.listen)).copied()
+    }
 }
 
 /// Who is on which channel.
@@ -135,6 +173,8 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 8000))],
+            sockets: Vec::new(),
+            tls: None,
             insecure: false,
             shards: None,
             connections: None,

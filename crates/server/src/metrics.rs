@@ -4,6 +4,7 @@
 //! sums are made when they are asked for.
 
 use crate::application::WAITING;
+use crate::listen::tls::Failure;
 use crate::node::Node;
 use crate::presence::DUE_MAX;
 use crate::shard::CONTROL_LIMIT;
@@ -21,6 +22,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 use switchboard_store::{Limits, Stats};
 
 /// The two formats: what Prometheus has always read, and OpenMetrics for whoever asks for it.
@@ -39,6 +41,28 @@ pub(crate) struct Figures {
     pub(crate) paced: AtomicU64,
     pub(crate) problems: AtomicU64,
     pub(crate) denied: AtomicU64,
+    pub(crate) handshakes: Handshakes,
+}
+
+/// Of TLS.
+#[derive(Default)]
+pub(crate) struct Handshakes {
+    pub(crate) done: AtomicU64,
+    failed: [AtomicU64; Failure::ALL.len()],
+    /// What their arithmetic took, in nanoseconds.
+    nanoseconds: AtomicU64,
+}
+
+impl Handshakes {
+    pub(crate) fn failed(&self, why: Failure) {
+        if let Some(index) = Failure::ALL.iter().position(|failure| *failure == why) {
+            self.failed[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn took(&self, time: Duration) {
+        self.nanoseconds.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
 }
 
 /// What one shard counts. Padded to cache lines of its own.
@@ -78,6 +102,7 @@ impl Figures {
             paced: AtomicU64::new(0),
             problems: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            handshakes: Handshakes::default(),
         }
     }
 
@@ -238,6 +263,7 @@ impl Collector for Snapshot {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
+        self.encode_handshakes(&mut encoder)?;
         for (name, help, field) in COUNTED {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for way in Way::ALL {
@@ -246,6 +272,27 @@ impl Collector for Snapshot {
             }
         }
         Ok(())
+    }
+}
+
+impl Snapshot {
+    fn encode_handshakes(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let handshakes = &self.0.figures.handshakes;
+        let mut family = encoder.encode_descriptor(
+            "tls_handshakes",
+            "TLS handshakes, by what came of them",
+            None,
+            MetricType::Counter,
+        )?;
+        let failed = Failure::ALL.iter().zip(&handshakes.failed).map(|(failure, count)| (failure.label(), count));
+        for (result, count) in std::iter::once(("done", &handshakes.done)).chain(failed) {
+            let counter = ConstCounter::new(count.load(Ordering::Relaxed));
+            counter.encode(family.encode_family(&[("result", result)])?)?;
+        }
+        let seconds = handshakes.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9;
+        let counter = ConstCounter::new(seconds);
+        let help = "Time of the processor that TLS handshakes took";
+        counter.encode(encoder.encode_descriptor("tls_handshake_seconds", help, None, counter.metric_type())?)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::limits::Limits;
 use crate::listen::Connections;
 use crate::listen::http1::Settings;
+use crate::listen::tls::Tls;
 use crate::metrics::Figures;
 use crate::origin::Pages;
 use crate::presence::Presence;
@@ -52,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) http1: Arc<Settings>,
     /// The same for those beyond the limit, who live off the reserve: they are to say quickly what they are refused.
     pub(crate) refusing: Arc<Settings>,
+    /// Where TLS is spoken.
+    pub(crate) tls: Option<Tls>,
     /// Turns true, once, when the server begins to stop.
     pub(crate) draining: watch::Sender<bool>,
     shards: OnceLock<Vec<ShardHandle>>,
@@ -90,6 +93,7 @@ impl Node {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
         let connections =
             Arc::new(Connections::new(config.connections, site.as_ref().map_or(0, |site| site.transfers().1)));
+        let reached = config.addresses().any(|address| !address.ip().to_canonical().is_loopback());
         let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
             figures: Arc::new(Figures::new(shards)),
@@ -102,13 +106,19 @@ impl Node {
             site,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
-            reached: config.listen.iter().any(|address| !address.ip().to_canonical().is_loopback()),
+            reached,
             http1: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
+            tls: None,
             draining: watch::Sender::new(false),
             shards: OnceLock::new(),
             config,
         })
+    }
+
+    /// The same, with TLS where it is to be spoken.
+    pub(crate) fn with_tls(self, tls: Option<Tls>) -> Node {
+        Node { tls, ..self }
     }
 
     /// Makes the shards known, and rings their bells at every append.

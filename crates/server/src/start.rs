@@ -1,13 +1,16 @@
 //! Starting and stopping.
 
 use crate::auth::{self, Settings};
-use crate::config::Config;
-use crate::listen;
+use crate::config::{self, Config, Socket};
+use crate::listen::tls::Tls;
+use crate::listen::{self, Listener, UnixSocket};
 use crate::node::{Command, Node, ShardHandle};
 use crate::publisher::Publisher;
 use crate::shard::driver;
 use crate::site::{Refused, Site};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -24,6 +27,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Running {
     node: Arc<Node>,
     addresses: Vec<SocketAddr>,
+    secure: Vec<SocketAddr>,
+    sockets: Vec<UnixSocket>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -32,6 +37,10 @@ pub struct Running {
 pub enum StartError {
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// The socket in the file system cannot be listened on.
+    Socket(PathBuf, io::Error),
+    /// The certificate or its key is no good.
+    Certificate(String),
     /// Open mode refuses an address that others could reach.
     Public(SocketAddr),
     /// The site cannot be served: why, in full.
@@ -44,6 +53,8 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            StartError::Socket(path, error) => write!(f, "cannot listen on {}: {error}", path.display()),
+            StartError::Certificate(why) => write!(f, "TLS cannot be spoken: {why}"),
             StartError::Public(address) => {
                 write!(f, "{address} can be reached by others, and without authentication everyone may do everything")
             }
@@ -80,23 +91,60 @@ impl std::error::Error for ReloadError {}
 
 /// Starts a server. It listens when this returns.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    if let Some(public) = config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback())
+    if let Some(public) = config.addresses().find(|address| !address.ip().to_canonical().is_loopback())
         && !config.insecure
         && config.auth.is_open()
     {
-        return Err(StartError::Public(*public));
+        return Err(StartError::Public(public));
     }
     let site = config.site.clone().map(Site::new).transpose().map_err(StartError::Site)?;
-    let listeners: Vec<TcpListener> = config
-        .listen
-        .iter()
-        .map(|address| listen_on(*address).map_err(|error| StartError::Listen(*address, error)))
-        .collect::<Result<_, _>>()?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(StartError::Io)?;
+    let tls = config.tls.as_ref().map(|tls| Tls::start(&tls.certificate, &tls.key)).transpose();
+    let tls = tls.map_err(StartError::Certificate)?;
+    let plain = listen_all(&config.listen)?;
+    let secure = config.tls.as_ref().map_or(Ok(Vec::new()), |tls| listen_all(&tls.listen))?;
+    let (unix, sockets): (Vec<_>, Vec<_>) = listen_on_sockets(&config.sockets)?.into_iter().unzip();
+    let (addresses, secured) = (addresses(&plain)?, addresses(&secure)?);
+    let listeners = Listeners { plain, secure, unix };
     let shards = config.shards.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let node = Arc::new(Node::new(config, site, shards).map_err(StartError::Io)?);
+    let node = Arc::new(Node::new(config, site, shards).map_err(StartError::Io)?.with_tls(tls));
     let threads = spawn(&node, listeners, shards).map_err(StartError::Io)?;
-    Ok(Running { node, addresses, threads })
+    Ok(Running { node, addresses, secure: secured, sockets, threads })
+}
+
+/// Everything that is listened on, before there is a runtime.
+struct Listeners {
+    plain: Vec<TcpListener>,
+    secure: Vec<TcpListener>,
+    unix: Vec<UnixListener>,
+}
+
+impl Listeners {
+    /// For the runtime that this is called in.
+    fn open(self) -> impl Iterator<Item = io::Result<Listener>> {
+        let plain =
+            self.plain.into_iter().map(|listener| tokio::net::TcpListener::from_std(listener).map(Listener::Plain));
+        let secure =
+            self.secure.into_iter().map(|listener| tokio::net::TcpListener::from_std(listener).map(Listener::Tls));
+        let unix =
+            self.unix.into_iter().map(|listener| tokio::net::UnixListener::from_std(listener).map(Listener::Unix));
+        plain.chain(secure).chain(unix)
+    }
+}
+
+fn listen_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let listen = |address: &SocketAddr| listen_on(*address).map_err(|error| StartError::Listen(*address, error));
+    addresses.iter().map(listen).collect()
+}
+
+fn listen_on_sockets(sockets: &[Socket]) -> Result<Vec<(UnixListener, UnixSocket)>, StartError> {
+    let listen = |socket: &Socket| {
+        UnixSocket::listen(socket, BACKLOG).map_err(|error| StartError::Socket(socket.path.clone(), error))
+    };
+    sockets.iter().map(listen).collect()
+}
+
+fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
+    listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(StartError::Io)
 }
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
@@ -111,7 +159,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn spawn(node: &Arc<Node>, listeners: Vec<TcpListener>, shards: usize) -> io::Result<Vec<JoinHandle<()>>> {
+fn spawn(node: &Arc<Node>, listeners: Listeners, shards: usize) -> io::Result<Vec<JoinHandle<()>>> {
     let mut handles = Vec::new();
     let mut inboxes = Vec::new();
     for _ in 0..shards {
@@ -132,15 +180,14 @@ fn spawn(node: &Arc<Node>, listeners: Vec<TcpListener>, shards: usize) -> io::Re
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let accepting = thread::Builder::new().name("accept".into()).spawn(move || {
         let tasks = LocalSet::new();
-        for listener in listeners {
-            let node = node.clone();
-            tasks.spawn_local(async move {
-                match tokio::net::TcpListener::from_std(listener) {
-                    Ok(listener) => listen::accept(listener, node).await,
-                    Err(error) => tracing::error!(%error, "a listener cannot be used"),
-                }
-            });
+        let entered = runtime.enter();
+        for listener in listeners.open() {
+            match listener {
+                Ok(listener) => drop(tasks.spawn_local(listen::accept(listener, node.clone()))),
+                Err(error) => tracing::error!(%error, "a listener cannot be used"),
+            }
         }
+        drop(entered);
         let ticking = tick(&node);
         runtime.block_on(tasks.run_until(ticking));
         // What still listens stops with the listeners, which go with the tasks.
@@ -156,6 +203,7 @@ async fn tick(node: &Node) {
     loop {
         tokio::select! {
             _ = interval.tick() => {
+                look_for_certificate(node);
                 node.log.tick(node.now());
                 node.auth.tick(node.now());
                 node.limits.tick(node.now());
@@ -167,6 +215,15 @@ async fn tick(node: &Node) {
     }
 }
 
+/// Takes a certificate into use whose files have changed.
+fn look_for_certificate(node: &Node) {
+    let Some(tls) = node.tls.as_ref().filter(|tls| tls.has_news()) else { return };
+    match tls.reload(None) {
+        Ok(()) => tracing::info!("the certificate has changed: new connections are shown the new one"),
+        Err(why) => tracing::error!("the certificate has changed and is not taken into use, the old one stays: {why}"),
+    }
+}
+
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("addresses", &self.addresses).finish_non_exhaustive()
@@ -174,9 +231,29 @@ impl fmt::Debug for Running {
 }
 
 impl Running {
-    /// The addresses listened on, in the order they were asked for, with the ports that were chosen.
+    /// The addresses listened on without TLS, in the order they were asked for, with the ports that were chosen.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Those of them on which TLS is spoken, which [`Running::addresses`] has not.
+    pub fn secure_addresses(&self) -> &[SocketAddr] {
+        &self.secure
+    }
+
+    /// The sockets in the file system that are listened on.
+    pub fn sockets(&self) -> impl Iterator<Item = &Path> {
+        self.sockets.iter().map(UnixSocket::path)
+    }
+
+    /// Reads the certificate and its key anew, from the files that are named now, without dropping a connection. Where
+    /// anything is wrong with them, which is told, the old ones stay. By itself the server does so when it sees that the
+    /// files have changed.
+    pub fn reload_certificate(&self, tls: &config::Tls) -> Result<(), String> {
+        match &self.node.tls {
+            Some(served) => served.reload(Some((&tls.certificate, &tls.key))),
+            None => Err("TLS begins with a restart alone".into()),
+        }
     }
 
     /// Publishes from within the program.
@@ -212,6 +289,7 @@ impl Running {
     fn stop(&mut self) {
         let begun = Instant::now();
         self.node.draining.send_replace(true);
+        self.sockets.clear();
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so.
             let _ = thread.join();

@@ -58,6 +58,14 @@ impl Authority {
         &self.pem
     }
 
+    /// A certificate for hosts and its key, in PEM.
+    pub fn issue(&self, hosts: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A certificate for a host, and all that a server needs to show it.
     pub fn certify(&self, host: &str, term: Term) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();

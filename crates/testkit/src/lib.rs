@@ -27,6 +27,7 @@ pub mod prometheus;
 pub mod reach;
 pub mod server;
 pub mod sse;
+pub mod tls;
 pub mod wait;
 pub mod websocket;
 

@@ -1,7 +1,10 @@
 //! A server to test: in this process, or the real program in one of its own.
 
-use crate::{Conn, Field, Lines, PATIENCE, Response, Sse, Streamed, WebSocket, bridge, eventually};
+use crate::issuer::Authority;
+use crate::tls::{Files, VERSIONS};
+use crate::{Conn, Field, Lines, PATIENCE, Response, Sse, Streamed, WebSocket, bridge, eventually, tls};
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::SupportedProtocolVersion;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,6 +38,8 @@ fn reached(address: SocketAddr) -> SocketAddr {
 pub struct Server {
     address: SocketAddr,
     life: Life,
+    /// Its certificate, where it is reached over TLS.
+    _files: Option<Files>,
 }
 
 #[derive(Debug)]
@@ -59,9 +64,36 @@ impl Server {
     /// A server in this process.
     #[track_caller]
     pub fn start(config: Config) -> Server {
+        if std::env::var_os("TESTKIT_TLS").is_some() && config.tls.is_none() && config.listen.len() == 1 {
+            return Server::secure(config, &VERSIONS);
+        }
         let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
-        let address = reached(*running.addresses().first().expect("the server listens"));
-        Server { address, life: Life::Thread(Some(running)) }
+        let first = running.addresses().first().or(running.secure_addresses().first());
+        let address = reached(*first.expect("the server listens"));
+        Server { address, life: Life::Thread(Some(running)), _files: None }
+    }
+
+    /// A server in this process that is spoken to in these versions of TLS alone. Its address is that of a bridge, so that
+    /// every client here reaches it; with `TESTKIT_TLS` in the environment every server in this process is such a one.
+    #[track_caller]
+    pub fn secure(mut config: Config, versions: &[&'static SupportedProtocolVersion]) -> Server {
+        let authority = Authority::new("an authority of tests");
+        let files = Files::new(&authority);
+        config.listen.clear();
+        config.tls = Some(files.config());
+        let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
+        let secure = *running.secure_addresses().first().expect("the server speaks TLS");
+        let bridge = tls::Bridge::to(secure, tls::client(&authority, versions));
+        Server { address: reached(bridge.address()), life: Life::Thread(Some(running)), _files: Some(files) }
+    }
+
+    /// The server, if it is in this process.
+    #[track_caller]
+    pub fn running(&self) -> &Running {
+        match &self.life {
+            Life::Thread(Some(running)) => running,
+            _ => panic!("the server is in a process of its own"),
+        }
     }
 
     /// The real program, in a process of its own: `args` follow the name of the program.
@@ -89,7 +121,7 @@ impl Server {
             let text = said.lock().expect("no listener panics").clone();
             if let Some(address) = address_in(&text) {
                 let address = reached(address);
-                return Server { address, life: Life::Process { child, said } };
+                return Server { address, life: Life::Process { child, said }, _files: None };
             }
             let gone = child.try_wait().expect("a child can be asked for");
             assert!(gone.is_none() && Instant::now() < end, "the program did not say where it listens: {text}");

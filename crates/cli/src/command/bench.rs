@@ -69,6 +69,11 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let server = arguments.server.resolve()?;
+    if server.secure {
+        return Err(Failure::Usage(format!(
+            "{server}: the load is generated without TLS; name the server's http:// address"
+        )));
+    }
     if !(arguments.rate > 0.0 && arguments.seconds > 0.0) {
         return Err(Failure::Usage("--rate and --seconds are above zero".into()));
     }

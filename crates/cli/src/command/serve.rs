@@ -8,7 +8,7 @@ use config::value::Format;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use switchboard::{Running, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use written::{Origin, Problem, SETTINGS, Written};
@@ -21,7 +21,8 @@ Every setting is also a key of the file and a variable of the environment: `hear
 file. --print-config lists them all, with what holds and why; what it prints is a file that --config reads.
 
 SIGHUP has the configuration read again, and what it says of access taken over: keys, origins, rules, and what channels \
-take. No connection is dropped, but for streams that are no longer allowed. All else takes a restart.
+take; and the certificate, which is also read again when its files are seen to have changed. No connection is dropped, but \
+for streams that are no longer allowed. All else takes a restart.
 
 SIGTERM and Ctrl-C stop the server within --drain: every client is told and connects again elsewhere or later. A second \
 one stops it at once. Exit codes: 0 stopped as told, 1 could not start, 2 wrong flags or configuration, 130 stopped at \
@@ -37,7 +38,7 @@ Examples:
 #[derive(Debug, Default, Args)]
 #[command(after_help = MORE)]
 pub struct Arguments {
-    /// Address to listen on; give it again for more [default: 127.0.0.1:8000]
+    /// Address to listen on, or unix:PATH; give it again for more [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Vec<String>,
     /// Read settings from a TOML file; none is read unless named
@@ -154,7 +155,7 @@ fn serve(arguments: &Arguments, meant: Meant) -> Result<(), Failure> {
     let signals = runtime.block_on(async { Signals::listen() });
     let mut signals = signals.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
     let running = switchboard::start(meant.server).map_err(|error| Failure::Refused(explain(&error)))?;
-    announce(running.addresses(), open_to_all, meant.log);
+    announce(&Places::of(&running), open_to_all, meant.log);
     runtime.block_on(async {
         while let Told::Reload = signals.next().await {
             reload(arguments, &running);
@@ -170,12 +171,21 @@ fn serve(arguments: &Arguments, meant: Meant) -> Result<(), Failure> {
 /// Reads the configuration again, and takes over what it says of access. Nothing changes where anything is wrong with it.
 fn reload(arguments: &Arguments, running: &Running) {
     let (_, meant) = config::read(arguments.written(), std::env::vars_os(), arguments.config.as_deref());
-    let outcome = meant
-        .map_err(|problems| list(&problems))
-        .and_then(|meant| running.reload(meant.server.auth).map_err(|error| error.to_string()));
-    match outcome {
+    let meant = match meant {
+        Ok(meant) => meant.server,
+        Err(problems) => {
+            let why = list(&problems);
+            return tracing::error!(target: "switchboard", "who may do what stays as it was, and so does the certificate: {why}");
+        }
+    };
+    match running.reload(meant.auth) {
         Ok(()) => tracing::info!(target: "switchboard", "who may do what was read again"),
         Err(why) => tracing::error!(target: "switchboard", "who may do what stays as it was: {why}"),
+    }
+    let Some(tls) = meant.tls else { return };
+    match running.reload_certificate(&tls) {
+        Ok(()) => tracing::info!(target: "switchboard", "the certificate was read again"),
+        Err(why) => tracing::error!(target: "switchboard", "the certificate stays as it was: {why}"),
     }
 }
 
@@ -228,13 +238,49 @@ impl Signals {
     }
 }
 
+/// Where a server listens, as URLs are begun.
+struct Places {
+    plain: Vec<SocketAddr>,
+    secure: Vec<SocketAddr>,
+    sockets: Vec<PathBuf>,
+}
+
+impl Places {
+    fn of(running: &Running) -> Places {
+        Places {
+            plain: running.addresses().to_vec(),
+            secure: running.secure_addresses().to_vec(),
+            sockets: running.sockets().map(Path::to_owned).collect(),
+        }
+    }
+
+    /// What to give `curl`, and the URL that the rest of a URL follows.
+    fn first(&self) -> Option<(String, String)> {
+        let plain = self.plain.first().map(|address| (String::new(), format!("http://{}", reachable(*address))));
+        let secure = || self.secure.first().map(|address| (String::new(), format!("https://{}", reachable(*address))));
+        let socket = || {
+            let path = self.sockets.first()?;
+            Some((format!(" --unix-socket {}", path.display()), "http://localhost".to_owned()))
+        };
+        plain.or_else(secure).or_else(socket)
+    }
+}
+
 /// Says where the server is and what to type next. That nobody reads it is no reason to stop.
-fn announce(addresses: &[SocketAddr], open_to_all: bool, format: Format) {
-    let open_to_all = open_to_all && addresses.iter().any(|address| !address.ip().to_canonical().is_loopback());
+fn announce(places: &Places, open_to_all: bool, format: Format) {
+    let reached = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
+    let open_to_all = open_to_all && places.plain.iter().chain(&places.secure).any(reached);
     match format {
         Format::Json => {
-            for address in addresses {
-                tracing::info!(target: "switchboard", %address, version = env!("CARGO_PKG_VERSION"), "listening");
+            let version = env!("CARGO_PKG_VERSION");
+            for address in &places.plain {
+                tracing::info!(target: "switchboard", %address, version, "listening");
+            }
+            for address in &places.secure {
+                tracing::info!(target: "switchboard", %address, tls = true, version, "listening");
+            }
+            for path in &places.sockets {
+                tracing::info!(target: "switchboard", address = format!("unix:{}", path.display()), version, "listening");
             }
             if open_to_all {
                 tracing::warn!(target: "switchboard", "{OPEN_TO_ALL}");
@@ -242,7 +288,7 @@ fn announce(addresses: &[SocketAddr], open_to_all: bool, format: Format) {
         }
         Format::Text => {
             let mut out = std::io::stdout().lock();
-            let _ = out.write_all(greeting(addresses).as_bytes()).and_then(|()| out.flush());
+            let _ = out.write_all(greeting(places).as_bytes()).and_then(|()| out.flush());
             if open_to_all {
                 note(OPEN_TO_ALL);
             }
@@ -252,19 +298,27 @@ fn announce(addresses: &[SocketAddr], open_to_all: bool, format: Format) {
 
 const OPEN_TO_ALL: &str = "--insecure: everyone who reaches this server, and every web page open in a browser that reaches it, may read, publish and delete";
 
-fn greeting(addresses: &[SocketAddr]) -> String {
+fn greeting(places: &Places) -> String {
     let mut out = format!("switchboard {}\n", env!("CARGO_PKG_VERSION"));
-    for address in addresses {
+    for address in &places.plain {
         let _ = writeln!(out, "listening on http://{address}");
     }
-    if let Some(address) = addresses.first() {
-        let url = format!("http://{}", reachable(*address));
+    for address in &places.secure {
+        let _ = writeln!(out, "listening on https://{address}");
+    }
+    for path in &places.sockets {
+        let _ = writeln!(out, "listening on unix:{}", path.display());
+    }
+    if let Some((option, url)) = places.first() {
         let _ = write!(
             out,
-            "\n  subscribe  curl -N -H 'Accept: text/event-stream' {url}/channels/hello\
-             \n  publish    curl -d 'Hello!' {url}/channels/hello\
-             \n  look       {url}/\n\nCtrl-C stops it.\n"
+            "\n  subscribe  curl{option} -N -H 'Accept: text/event-stream' {url}/channels/hello\
+             \n  publish    curl{option} -d 'Hello!' {url}/channels/hello\n"
         );
+        if option.is_empty() {
+            let _ = writeln!(out, "  look       {url}/");
+        }
+        out.push_str("\nCtrl-C stops it.\n");
     }
     out
 }
@@ -284,6 +338,8 @@ fn explain(error: &StartError) -> String {
     match error {
         StartError::Public(address) => config::public_address(*address),
         StartError::Listen(address, error) => explain_listen(*address, error),
+        StartError::Socket(path, error) => explain_socket(path, error),
+        StartError::Certificate(why) => format!("TLS cannot be spoken: {why}"),
         StartError::Site(_) => error.to_string(),
         StartError::Io(error) => format!("the server could not start: {}", plain(error)),
     }
@@ -317,6 +373,18 @@ fn explain_listen(address: SocketAddr, error: &std::io::Error) -> String {
             format!("{ip} is not an address of this machine\n  to see which it has:     ip -brief address")
         }
         _ => format!("{address} cannot be listened on: {}", plain(error)),
+    }
+}
+
+fn explain_socket(path: &Path, error: &std::io::Error) -> String {
+    let shown = path.display();
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => format!(
+            "{shown} is in use: somebody listens there, perhaps another switchboard\n  to see who:              ss -lxp 'src = {shown}'"
+        ),
+        std::io::ErrorKind::AlreadyExists => format!("{shown} is a file and no socket: it stays, and is in the way"),
+        std::io::ErrorKind::NotFound => format!("{shown} is in a directory that does not exist"),
+        _ => format!("{shown} cannot be listened on: {}", plain(error)),
     }
 }
 
@@ -362,19 +430,31 @@ mod tests {
         assert!(list.starts_with("2 problems with the configuration:\n  --drain: `10` has no unit"), "{list}");
     }
 
+    fn at(plain: &str) -> Places {
+        Places { plain: vec![plain.parse().unwrap()], secure: Vec::new(), sockets: Vec::new() }
+    }
+
     #[test]
     fn the_greeting_is_ready_to_paste() {
-        let text = greeting(&["127.0.0.1:8000".parse().unwrap()]);
+        let text = greeting(&Places { secure: vec!["127.0.0.1:8443".parse().unwrap()], ..at("127.0.0.1:8000") });
         for line in [
             "listening on http://127.0.0.1:8000",
+            "listening on https://127.0.0.1:8443",
             "  subscribe  curl -N -H 'Accept: text/event-stream' http://127.0.0.1:8000/channels/hello",
             "  publish    curl -d 'Hello!' http://127.0.0.1:8000/channels/hello",
             "  look       http://127.0.0.1:8000/",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
-        assert!(greeting(&["0.0.0.0:80".parse().unwrap()]).contains("http://127.0.0.1:80/channels/hello"));
-        assert!(greeting(&["[::]:80".parse().unwrap()]).contains("http://[::1]:80/channels/hello"));
+        assert!(greeting(&at("0.0.0.0:80")).contains("http://127.0.0.1:80/channels/hello"));
+        assert!(greeting(&at("[::]:80")).contains("http://[::1]:80/channels/hello"));
+        let socket = Places { plain: Vec::new(), secure: Vec::new(), sockets: vec!["/run/a.sock".into()] };
+        let text = greeting(&socket);
+        assert!(text.contains("\nlistening on unix:/run/a.sock\n"), "{text}");
+        assert!(
+            text.contains("curl --unix-socket /run/a.sock -d 'Hello!' http://localhost/channels/hello\n"),
+            "{text}"
+        );
     }
 
     #[test]

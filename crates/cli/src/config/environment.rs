@@ -9,6 +9,8 @@ use std::ffi::OsString;
 pub const URL: &str = "SWITCHBOARD_URL";
 /// What the client commands show there. The same holds.
 pub const TOKEN: &str = "SWITCHBOARD_TOKEN";
+/// The roots that they trust besides. The same again.
+pub const CA: &str = "SWITCHBOARD_CA";
 
 const PREFIX: &str = "SWITCHBOARD_";
 
@@ -23,7 +25,7 @@ pub fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> (Writt
         .filter(|(name, value)| {
             name.starts_with(PREFIX)
                 && !value.is_empty()
-                && !matches!(name.as_str(), URL | TOKEN)
+                && !matches!(name.as_str(), URL | TOKEN | CA)
                 && !is_service_link(name)
         })
         .collect();
@@ -95,6 +97,7 @@ mod tests {
             ("SWITCHBOARD_HEARTBEAT", ""),
             ("SWITCHBOARD_URL", "http://x"),
             ("SWITCHBOARD_TOKEN", "swk_x"),
+            ("SWITCHBOARD_CA", "ca.pem"),
             ("PATH", "/bin"),
         ]);
         assert_eq!(problems, Vec::<String>::new());

@@ -1,8 +1,9 @@
 //! Settings as meant: checked against each other and resolved into what the server takes.
 
-use super::value::{Count, Format, Level, Listen, Size, Span, Text, Texts};
+use super::listening::SOCKET_MODE;
+use super::value::{At, Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
-use super::{access, application, presence, site};
+use super::{access, application, listening, presence, site};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -31,7 +32,11 @@ pub fn defaults() -> Written {
     let Config { limits, timeouts, policy, auth, .. } = config;
     let history = retention(&policy);
     Written {
-        listen: said(Listen(config.listen)),
+        listen: said(Listen(config.listen.into_iter().map(At::Address).collect())),
+        socket_mode: said(Text(SOCKET_MODE.to_owned())),
+        tls_listen: said(Listen(Vec::new())),
+        tls_certificate: said(Text(String::new())),
+        tls_key: said(Text(String::new())),
         insecure: said(config.insecure),
         shards: said(config.shards.map(Count)),
         connections: said(config.connections.map(Count)),
@@ -118,7 +123,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     presence::apply(written, &mut config.presence, &mut problems);
     config.application = application::resolve(written, &mut problems);
     config.site = site::resolve(written, &mut problems);
-    check_addresses(written, &config, &mut problems);
+    listening::apply(written, &mut config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
@@ -138,7 +143,6 @@ macro_rules! put {
 
 fn apply(written: &Written, config: &mut Config) {
     put! {
-        config.listen, written.listen, |listen: Listen| listen.0;
         config.insecure, written.insecure, |insecure| insecure;
         config.shards, written.shards, |shards: Option<Count>| shards.map(|count| count.0);
         config.connections, written.connections, |most: Option<Count>| most.map(|count| count.0);
@@ -346,17 +350,6 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
         check("bytes", size(&rule.bytes));
         check("publishes", count(&rule.publishes));
         check("message", size(&rule.message));
-    }
-}
-
-/// Open mode listens on loopback addresses alone, unless told.
-fn check_addresses(written: &Written, config: &Config, problems: &mut Vec<Problem>) {
-    if config.insecure || access::is_configured(written) {
-        return;
-    }
-    let origin = written.listen.as_ref().map_or(Origin::Default, |said| said.origin.clone());
-    for address in config.listen.iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
-        problems.push(Problem::at(&origin, super::public_address(*address)));
     }
 }
 

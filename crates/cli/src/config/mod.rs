@@ -4,6 +4,7 @@ pub mod access;
 mod application;
 pub mod environment;
 mod file;
+mod listening;
 pub mod meant;
 mod presence;
 mod print;

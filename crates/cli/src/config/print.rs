@@ -193,7 +193,9 @@ mod tests {
             for (i, text) in &texts {
                 let _ = (SETTINGS[*i].read_text)(&mut written, text, Origin::Environment("X".to_owned()));
             }
-            // None of the texts is an origin, a URL, a secret, a file or a proxy, and few are names of cookies.
+            (written.tls_listen, written.tls_certificate, written.tls_key) = (None, None, None);
+            written.socket_mode = None;
+            // None of the texts is a certificate, the mode of a file, an origin, a URL, a secret, a file or a proxy, and few are names of cookies.
             (written.proxies_addresses, written.proxies_header, written.proxies_protocol) = (None, None, None);
             (written.auth_origins, written.auth_cookie, written.auth_jwks) = (None, None, None);
             (written.auth_jwks_ca, written.application_ca, written.application_fields) = (None, None, None);

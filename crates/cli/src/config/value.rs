@@ -2,6 +2,7 @@
 
 use crate::units;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -55,14 +56,54 @@ pub fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// Addresses to listen on.
+/// A place to listen at.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listen(pub Vec<SocketAddr>);
+pub enum At {
+    Address(SocketAddr),
+    /// A socket in the file system.
+    Path(PathBuf),
+}
+
+impl At {
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            At::Address(address) => Some(*address),
+            At::Path(_) => None,
+        }
+    }
+
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            At::Address(_) => None,
+            At::Path(path) => Some(path),
+        }
+    }
+
+    fn read(text: &str) -> Result<At, String> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err(format!("`{text}` has no path: write `unix:/run/switchboard.sock`")),
+            Some(path) => Ok(At::Path(path.into())),
+            None if text.starts_with('/') => Err(format!("`{text}` is a path: write `unix:{text}`")),
+            None => address(text).map(At::Address),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            At::Address(address) => address.to_string(),
+            At::Path(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+/// Places to listen at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen(pub Vec<At>);
 
 impl Value for Listen {
     /// Several are separated by commas.
     fn from_text(text: &str) -> Result<Listen, String> {
-        text.split(',').map(|text| address(text.trim())).collect::<Result<_, _>>().map(Listen)
+        text.split(',').map(|text| At::read(text.trim())).collect::<Result<_, _>>().map(Listen)
     }
 
     fn from_toml(value: &DeValue<'_>) -> Result<Listen, String> {
@@ -70,22 +111,17 @@ impl Value for Listen {
             DeValue::String(text) => Listen::from_text(text),
             DeValue::Array(items) => {
                 let one = |item: &DeValue<'_>| {
-                    item.as_str().ok_or_else(|| "expected addresses, each a string".to_owned()).and_then(address)
+                    item.as_str().ok_or_else(|| "expected addresses, each a string".to_owned()).and_then(At::read)
                 };
-                let addresses: Vec<SocketAddr> =
-                    items.iter().map(|item| one(item.get_ref())).collect::<Result<_, _>>()?;
-                if addresses.is_empty() {
-                    return Err("the list of addresses is empty, so nobody could connect".to_owned());
-                }
-                Ok(Listen(addresses))
+                items.iter().map(|item| one(item.get_ref())).collect::<Result<_, _>>().map(Listen)
             }
             other => Err(format!("expected \"ADDR:PORT\" or an array of them, not {}", kind(other))),
         }
     }
 
     fn to_toml(&self) -> String {
-        let addresses: Vec<String> = self.0.iter().map(|address| quoted(&address.to_string())).collect();
-        match addresses.as_slice() {
+        let places: Vec<String> = self.0.iter().map(|at| quoted(&at.show())).collect();
+        match places.as_slice() {
             [one] => one.clone(),
             several => format!("[{}]", several.join(", ")),
         }
@@ -352,6 +388,10 @@ mod tests {
             ("", "write ADDR:PORT"),
         ] {
             assert!(address(text).unwrap_err().contains(hint), "{text}: {:?}", address(text));
+        }
+        assert_eq!(At::read("unix:/run/a.sock"), Ok(At::Path("/run/a.sock".into())));
+        for (text, hint) in [("unix:", "no path"), ("/run/a.sock", "`unix:/run/a.sock`")] {
+            assert!(At::read(text).unwrap_err().contains(hint), "{text}");
         }
     }
 

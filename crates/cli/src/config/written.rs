@@ -209,8 +209,10 @@ macro_rules! settings {
 }
 
 settings! {
-    listen: Listen = "listen", "Addresses to listen on, each ADDR:PORT; port 0 takes any free one.";
+    listen: Listen = "listen",
+        "Addresses to listen on, each ADDR:PORT, or unix:PATH for a socket in the file system; port 0 takes any free one.";
     insecure: bool = "insecure", "Listen on public addresses although everyone who reaches them may do everything.";
+    socket_mode: Text = "socket_mode", "Who may connect to such a socket, as chmod takes it.";
     shards: Option<Count> = "shards", "Threads that hold connections; \"auto\" is one for each CPU.";
     connections: Option<Count> = "connections",
         "Connections held at most; \"auto\" is the limit of open files less a reserve of 64.";
@@ -221,6 +223,10 @@ settings! {
     log: Format = "log", "How the log is written: \"text\" for people, \"json\" for machines.";
     log_level: Level = "log_level",
         "What is logged: off, error, warn, info, debug or trace; or by part, such as \"info,switchboard=debug\".";
+    tls_listen: Listen = "tls.listen", "Addresses to listen on with TLS; none where this is empty.";
+    tls_certificate: Text = "tls.certificate",
+        "A file in PEM: the server's certificate, followed by those that lead from it to a root.";
+    tls_key: Text = "tls.key", "A file in PEM: the certificate's key.";
     limits_message: Size = "limits.message", "The data of one event, and one WebSocket message, in bytes.";
     limits_fragments: Count = "limits.fragments", "Frames that one WebSocket message may be cut into.";
     limits_head: Size = "limits.head", "Request line and header fields together, in bytes.";

@@ -4,17 +4,18 @@ use super::http1::Ended;
 use super::{Client, Front, http2};
 use crate::listen::http1::Connection;
 use crate::listen::http2::Rewound;
-use crate::listen::{Accepted, proxy};
+use crate::listen::{Accepted, Stream, proxy, tls};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, SharedShard};
 use bytes::BytesMut;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// Serves a connection until it closes or becomes a stream.
 pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
-    let Accepted { socket, admission, address, seat, mut refused } = accepted;
+    let Accepted { socket, secure, admission, address, seat, mut refused } = accepted;
     let Ok(mut socket) = TcpStream::from_std(socket) else { return };
     let mut client = Client { address, seat };
     let mut leftover = BytesMut::new();
@@ -36,7 +37,18 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
         }
     }
     let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
-    let connection = Connection::with_leftover(socket, settings, leftover);
+    let stream = match secure {
+        false => Stream::Plain(socket),
+        true => {
+            let read = std::mem::take(&mut leftover);
+            // Not part of every connection's task.
+            match Box::pin(shake_hands(socket, read, client.address, &node, &shard)).await {
+                Some(stream) => Stream::Tls(stream),
+                None => return,
+            }
+        }
+    };
+    let connection = Connection::with_leftover(stream, settings, leftover);
     let front = Front {
         connection,
         node: node.clone(),
@@ -49,16 +61,43 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     match front.run().await {
         Ended::Done => {}
         Ended::Held(answer, connection) => {
-            let (socket, received) = connection.into_parts();
-            let Ok(socket) = socket.into_std() else { return };
-            let carrier = Carrier::plain(socket);
-            let adopted = Adopted { carrier, received: received.into(), answer: *answer, admission: Some(admission) };
+            let (stream, received) = connection.into_parts();
+            let mut received = Vec::from(received);
+            let Ok(carrier) = Carrier::of(stream, &mut received) else { return };
+            let adopted = Adopted { carrier, received, answer: *answer, admission: Some(admission) };
             hand_over(adopted, &node, &shard);
             bell.notify_one();
         }
         Ended::Http2(connection, client) => {
-            let (socket, received) = connection.into_parts();
-            http2::serve(Rewound::new(socket, received), client, refused, &node, &shard, &bell).await;
+            let (stream, received) = connection.into_parts();
+            http2::serve(Rewound::new(stream, received), client, refused, &node, &shard, &bell).await;
+        }
+    }
+}
+
+/// Agrees on TLS, if that comes to anything before the server stops.
+async fn shake_hands(
+    socket: TcpStream,
+    read: BytesMut,
+    address: IpAddr,
+    node: &Node,
+    shard: &SharedShard,
+) -> Option<tls::Stream> {
+    let config = node.tls.as_ref()?.config();
+    let (gate, mut draining) = (shard.borrow().gate(), node.draining.subscribe());
+    let shaken = tokio::select! {
+        shaken = tls::accept(socket, &read, config, &gate, node.http1.head, &node.figures.handshakes) => shaken,
+        _ = draining.wait_for(|draining| *draining) => return None,
+    };
+    match shaken {
+        Ok(stream) => {
+            let protocol = stream.session().protocol().map(String::from_utf8_lossy);
+            tracing::debug!(%address, ?protocol, "TLS is agreed on");
+            Some(stream)
+        }
+        Err(why) => {
+            tracing::debug!(%address, ?why, "a TLS handshake failed");
+            None
         }
     }
 }

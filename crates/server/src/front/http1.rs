@@ -1,25 +1,24 @@
 //! The requests of an HTTP/1.1 connection, one after the other.
 
 use super::{Client, Front, Outcome};
-use crate::listen::Body;
 use crate::listen::http1::{Connection, Next};
+use crate::listen::{Body, Stream};
 use crate::shard::Answer;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response};
 use std::pin::pin;
-use tokio::net::TcpStream;
 
 /// What became of a connection.
 pub(super) enum Ended {
     /// It is to be dropped.
     Done,
     /// It becomes a stream.
-    Held(Box<Answer>, Connection<TcpStream>),
+    Held(Box<Answer>, Connection<Stream>),
     /// Its client speaks HTTP/2.
-    Http2(Connection<TcpStream>, Client),
+    Http2(Connection<Stream>, Client),
 }
 
-impl Front<Connection<TcpStream>> {
+impl Front<Connection<Stream>> {
     /// Answers requests until one is to be held open, or there are no more.
     pub(super) async fn run(mut self) -> Ended {
         let mut draining = self.node.draining.subscribe();

@@ -4,12 +4,13 @@ use crate::limits::AddressSeat;
 use crate::node::{Command, Node};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use switchboard_wire::Code;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 
 /// Descriptors kept for everything but held connections.
@@ -41,6 +42,8 @@ pub(crate) struct Admission(Arc<Connections>);
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) socket: TcpStream,
+    /// TLS is spoken.
+    pub(crate) secure: bool,
     pub(crate) admission: Admission,
     /// Where it comes from.
     pub(crate) address: IpAddr,
@@ -93,8 +96,37 @@ fn default_limit(reserved: usize) -> usize {
     files.saturating_sub(RESERVE).saturating_sub(reserved).max(1)
 }
 
+/// Where connections come in.
+pub(crate) enum Listener {
+    Plain(TcpListener),
+    Tls(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
+        match self {
+            Listener::Plain(listener) | Listener::Tls(listener) => {
+                let (socket, peer) = listener.accept().await?;
+                Ok((prepare(socket)?, peer.ip()))
+            }
+            Listener::Unix(listener) => {
+                let (socket, _) = listener.accept().await?;
+                // Read and written like any other, which is all that is done with a socket once it is prepared. An option
+                // of TCP that is set later is refused by the system, and nothing hangs on it.
+                let socket = TcpStream::from(OwnedFd::from(socket.into_std()?));
+                Ok((socket, Ipv4Addr::LOCALHOST.into()))
+            }
+        }
+    }
+
+    fn is_secure(&self) -> bool {
+        matches!(self, Listener::Tls(_))
+    }
+}
+
 /// Accepts connections and deals them out to the shards in turn, until the server drains.
-pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>) {
+pub(crate) async fn accept(listener: Listener, node: Arc<Node>) {
     let mut draining = node.draining.subscribe();
     let mut next = 0;
     loop {
@@ -111,9 +143,10 @@ pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>) {
             accepted = listener.accept() => accepted,
             _ = draining.wait_for(|draining| *draining) => return,
         };
-        match accepted.and_then(|(socket, peer)| Ok((prepare(socket)?, peer.ip()))) {
+        match accepted {
             Ok((socket, address)) => {
-                let Some(accepted) = admit(&node, socket, address) else { continue };
+                let Some(mut accepted) = admit(&node, socket, address) else { continue };
+                accepted.secure = listener.is_secure();
                 let shards = node.shards();
                 next = (next + 1) % shards.len().max(1);
                 let _ = shards[next].commands.send(Command::Serve(accepted));
@@ -156,7 +189,7 @@ fn admit(node: &Node, socket: TcpStream, address: IpAddr) -> Option<Accepted> {
             }
         },
     };
-    Some(Accepted { socket, admission, address, seat, refused })
+    Some(Accepted { socket, secure: false, admission, address, seat, refused })
 }
 
 /// Lets newcomers in at the rate that is set for them. Those who wait do so in the queue of the system, and by trying

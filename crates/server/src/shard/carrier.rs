@@ -1,6 +1,8 @@
 //! What takes a subscriber's bytes to its peer.
 
+use crate::listen::Stream;
 use crate::listen::http2::{HeldStream, Signals};
+use crate::listen::tls::{RECORD_MAX, Tunnel};
 use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -19,11 +21,24 @@ pub(super) const SLICES: usize = 64;
 /// could not send on yet, it keeps itself: then it is *clogged* until [`Carrier::flush`] says otherwise.
 pub(crate) enum Carrier {
     Plain(TcpStream),
+    Tls(TcpStream, Box<Tunnel>),
     /// One stream of an HTTP/2 connection.
     Stream(Box<HeldStream>),
 }
 
 impl Carrier {
+    /// A connection that requests were read from. What was read from it and not asked for is appended to `received`.
+    pub(crate) fn of(stream: Stream, received: &mut Vec<u8>) -> io::Result<Carrier> {
+        Ok(match stream {
+            Stream::Plain(socket) => Carrier::plain(socket.into_std()?),
+            Stream::Tls(stream) => {
+                let (socket, tunnel, plain) = stream.into_parts();
+                received.extend_from_slice(&plain);
+                Carrier::Tls(TcpStream::from_std(socket.into_std()?), tunnel)
+            }
+        })
+    }
+
     /// A socket that is not blocking.
     pub(crate) fn plain(socket: std::net::TcpStream) -> Carrier {
         Carrier::Plain(TcpStream::from_std(socket))
@@ -33,7 +48,9 @@ impl Carrier {
     /// among the signals.
     pub(super) fn register(&mut self, registry: &Registry, signals: &Arc<Signals>, token: Token) -> io::Result<()> {
         match self {
-            Carrier::Plain(socket) => registry.register(socket, token, Interest::READABLE | Interest::WRITABLE),
+            Carrier::Plain(socket) | Carrier::Tls(socket, _) => {
+                registry.register(socket, token, Interest::READABLE | Interest::WRITABLE)
+            }
             Carrier::Stream(stream) => {
                 stream.attach(signals, token.0 as u32);
                 Ok(())
@@ -48,6 +65,7 @@ impl Carrier {
                 Ok(0) if !bytes.is_empty() => Err(ErrorKind::WriteZero.into()),
                 other => other,
             },
+            Carrier::Tls(socket, tunnel) => tunnel.write(socket, bytes),
             Carrier::Stream(stream) => stream.write(bytes),
         }
     }
@@ -65,6 +83,7 @@ impl Carrier {
                     other => other,
                 }
             }
+            Carrier::Tls(socket, tunnel) => tunnel.write_pieces(socket, batch.iter().map(|message| &*message.bytes)),
             // Frame by frame they would cost the connection and the peer more than putting them together does.
             Carrier::Stream(stream) => match batch {
                 [Message { bytes, .. }] => stream.write(bytes),
@@ -81,6 +100,7 @@ impl Carrier {
     pub(super) fn is_clogged(&self) -> bool {
         match self {
             Carrier::Plain(_) | Carrier::Stream(_) => false,
+            Carrier::Tls(_, tunnel) => tunnel.is_clogged(),
         }
     }
 
@@ -88,6 +108,7 @@ impl Carrier {
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         match self {
             Carrier::Plain(_) | Carrier::Stream(_) => Ok(true),
+            Carrier::Tls(socket, tunnel) => tunnel.flush(socket),
         }
     }
 
@@ -95,6 +116,7 @@ impl Carrier {
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Carrier::Plain(socket) => retry(|| socket.read(into)),
+            Carrier::Tls(socket, tunnel) => read_tls(socket, tunnel, into),
             Carrier::Stream(stream) => stream.read(into),
         }
     }
@@ -104,6 +126,10 @@ impl Carrier {
     pub(super) fn end(&mut self) {
         match self {
             Carrier::Plain(_) => {}
+            Carrier::Tls(socket, tunnel) => {
+                // A peer that takes no more of it is told by what its connection lacks.
+                let _ = tunnel.end(socket);
+            }
             Carrier::Stream(stream) => stream.complete = true,
         }
     }
@@ -112,13 +138,17 @@ impl Carrier {
     pub(super) fn hang_up(&mut self) -> io::Result<()> {
         match self {
             Carrier::Plain(socket) => socket.shutdown(Shutdown::Write),
+            Carrier::Tls(socket, tunnel) => {
+                tunnel.end(socket)?;
+                socket.shutdown(Shutdown::Write)
+            }
             Carrier::Stream(stream) => stream.finish(),
         }
     }
 
     pub(super) fn peer(&self) -> Option<IpAddr> {
         match self {
-            Carrier::Plain(socket) => socket.peer_addr().ok().map(|peer| peer.ip()),
+            Carrier::Plain(socket) | Carrier::Tls(socket, _) => socket.peer_addr().ok().map(|peer| peer.ip()),
             Carrier::Stream(_) => None,
         }
     }
@@ -126,7 +156,7 @@ impl Carrier {
     /// How long bytes may go unacknowledged before the peer counts as gone.
     pub(super) fn limit_silence(&self, limit: Option<Duration>) {
         match self {
-            Carrier::Plain(socket) => {
+            Carrier::Plain(socket) | Carrier::Tls(socket, _) => {
                 // Only a socket that is gone refuses this, and then the next write says so.
                 let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(limit);
             }
@@ -134,6 +164,26 @@ impl Carrier {
             Carrier::Stream(_) => {}
         }
     }
+}
+
+/// Reads on until there is something: not every record holds any of it.
+fn read_tls(socket: &mut TcpStream, tunnel: &mut Tunnel, into: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    // What comes out of a record is less than what went in, but for a rest that was kept of the one before.
+    let most = into.len().saturating_sub(RECORD_MAX).max(1);
+    while length == 0 {
+        let mut take = |plain: &[u8]| {
+            into[length..length + plain.len()].copy_from_slice(plain);
+            length += plain.len();
+        };
+        match tunnel.read(socket, most, &mut take) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
 }
 
 /// Calls again what a signal interrupted.

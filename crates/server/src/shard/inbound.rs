@@ -62,7 +62,6 @@ impl Shard {
                 Ok(0) => return self.remove(token),
                 Ok(length) => self.hear(token, &mut scratch[..length]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.remove(token),
             }
         }

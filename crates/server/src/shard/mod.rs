@@ -36,6 +36,7 @@ pub(crate) use turns::Turns;
 use crate::auth::Identity;
 use crate::listen::Admission;
 use crate::listen::http2::Signals;
+use crate::listen::tls::Gate;
 use crate::node::Node;
 use crate::traffic::Traffic;
 use batch::Batch;
@@ -84,6 +85,8 @@ pub(crate) struct Shard {
     sessions: Sessions,
     scratch: Box<[u8]>,
     inflaters: Inflaters,
+    /// How much of a turn handshakes may take.
+    gate: Rc<Gate>,
     turns: Rc<Turns>,
     /// Messages taken in in this turn.
     heard: usize,
@@ -124,6 +127,7 @@ impl Shard {
             node,
             index,
             registry,
+            gate: Rc::new(Gate::new(bell.clone())),
             signals: Signals::new(bell),
             slots: Slab::new(),
             readers,
@@ -145,6 +149,7 @@ impl Shard {
 
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
+        self.gate.open();
         self.take_signals();
         self.read_on();
         let more_live = self.deliver_live(now);
@@ -157,7 +162,7 @@ impl Shard {
         }
         self.close_overdue(now);
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        more_live || !self.laggards.is_empty() || !self.unread.is_empty()
+        more_live || !self.laggards.is_empty() || !self.unread.is_empty() || self.gate.is_waited_at()
     }
 
     /// When the shard wants a turn though nothing happened.
@@ -225,6 +230,10 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn gate(&self) -> Rc<Gate> {
+        self.gate.clone()
     }
 
     /// The turns of those who do something long on its thread.

@@ -450,7 +450,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stage = Stage::Finished;
         self.buf = BytesMut::new();
         if !sends {
-            let _ = self.io.shutdown().await;
+            let _ = timeout(LINGER_TIME, self.io.shutdown()).await;
             return;
         }
         let farewell = async {
@@ -487,7 +487,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 limit = pacing.left(self.settings.body);
             }
         }
-        self.io.flush().await
+        let flush = self.alarm.within(self.settings.body, |cx| Pin::new(&mut self.io).poll_flush(cx));
+        flush.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Writes once, something. Where the socket takes nothing for too long, that is an error.

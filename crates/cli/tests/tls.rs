@@ -1,0 +1,202 @@
+//! TLS by other people's programs: curl, openssl and sslscan, as Debian has them, against the real server.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
+
+mod support;
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use support::run;
+use switchboard_testkit::issuer::Authority;
+use switchboard_testkit::tls::Files;
+use switchboard_testkit::{Server, Signal, eventually};
+
+/// The real server, with TLS and without, and a socket in the file system.
+struct Real {
+    server: Server,
+    files: Files,
+    authority: Authority,
+}
+
+impl Real {
+    fn start() -> Real {
+        let authority = Authority::new("an authority");
+        let files = Files::new(&authority);
+        let config = files.directory().join("switchboard.toml");
+        let socket = files.directory().join("http.sock");
+        let text = format!(
+            "listen = [\"127.0.0.1:0\", \"unix:{}\"]\n[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+            socket.display(),
+            files.certificate().display(),
+            files.key().display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let program = env!("CARGO_BIN_EXE_switchboard");
+        let server = Server::process(program, &["serve", "--config", config.to_str().unwrap()]);
+        eventually("it says where it speaks TLS", || server.said().contains("listening on unix:"));
+        Real { server, files, authority }
+    }
+
+    /// `https://localhost:PORT`
+    fn url(&self) -> String {
+        let said = self.server.said();
+        let port = said.split("listening on https://127.0.0.1:").nth(1).unwrap().lines().next().unwrap();
+        format!("https://localhost:{port}")
+    }
+
+    fn port(&self) -> String {
+        self.url().rsplit(':').next().unwrap().to_owned()
+    }
+
+    fn root(&self) -> String {
+        self.files.root().display().to_string()
+    }
+
+    /// What `openssl s_client` says of a connection to which this is said.
+    fn openssl(&self, options: &[&str], input: &str) -> String {
+        let (connect, root) = (format!("localhost:{}", self.port()), self.root());
+        let words = [&["s_client", "-connect", &connect, "-CAfile", &root], options].concat();
+        program("openssl", &words, input)
+    }
+}
+
+/// Everything that a program says, which is given this.
+fn program(name: &str, words: &[&str], input: &str) -> String {
+    let child =
+        Command::new(name).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{name} is to be installed: {error}"));
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn curl_publishes_and_reads_over_tls_and_through_the_socket() {
+    let real = Real::start();
+    let (url, root) = (format!("{}/channels/a", real.url()), real.root());
+    let told = program("curl", &["-sS", "--cacert", &root, "-d", "over TLS", &url], "");
+    assert!(told.contains("\"id\":"), "{told}");
+    let socket = real.files.directory().join("http.sock").display().to_string();
+    let local = "http://localhost/channels/a";
+    let told = program("curl", &["-sS", "--unix-socket", &socket, "-d", "through the socket", local], "");
+    assert!(told.contains("\"id\":"), "{told}");
+    real.server.end("a");
+    for version in ["--http1.1", "--http2"] {
+        let words = ["-sSN", version, "--cacert", &root, "-H", "Accept: text/event-stream"];
+        let stream = program("curl", &[&words[..], &[&format!("{url}?since=earliest")]].concat(), "");
+        let said: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(said[..2], ["over TLS", "through the socket"], "{stream}");
+    }
+    // Without the root it is nobody's word.
+    let refused = program("curl", &["-sS", &url], "");
+    assert!(refused.contains("certificate"), "{refused}");
+    let plain = program("curl", &["-sS", &url.replace("https:", "http:")], "");
+    assert!(plain.contains("begins https://"), "{plain}");
+}
+
+#[test]
+fn the_commands_speak_tls() {
+    let real = Real::start();
+    let (url, root) = (real.url(), real.root());
+    let words = |words: &[&str]| run(&[words, &["--server", &url, "--ca", &root]].concat());
+    let published = words(&["publish", "a", "hello"]);
+    assert_eq!(published.code, Some(0), "{published:?}");
+    for transport in ["websocket", "sse", "stream", "poll"] {
+        let tail = words(&["tail", "a", "--since", "earliest", "--limit", "1", "--data", "--transport", transport]);
+        assert_eq!((tail.code, &*tail.out), (Some(0), "hello\n"), "{transport}: {tail:?}");
+    }
+    let called = words(&["call", "ping"]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    let distrusted = run(&["publish", "a", "hello", "--server", &url]);
+    assert!(distrusted.code == Some(3) && distrusted.err.contains("an issuer that is not trusted"), "{distrusted:?}");
+    let plain = run(&["publish", "a", "hello", "--server", &url.replace("https:", "http:")]);
+    assert!(plain.code != Some(0), "{plain:?}");
+}
+
+#[test]
+fn a_reload_shows_the_new_certificate_or_says_why_not() {
+    let real = Real::start();
+    let (url, root) = (format!("{}/healthz", real.url()), real.root());
+    let shown = || program("openssl", &["s_client", "-connect", &format!("localhost:{}", real.port())], "");
+    let certificate = |said: &str| said.split("-----BEGIN").nth(1).map(str::to_owned);
+    let old = certificate(&shown());
+    assert!(old.is_some());
+    std::fs::write(real.files.key(), "no key").unwrap();
+    real.server.signal(Signal::HUP);
+    eventually("it says why not", || real.server.said().contains("holds no key in PEM"));
+    assert_eq!(certificate(&shown()), old);
+    assert_eq!(program("curl", &["-sS", "--cacert", &root, &url], ""), "ok\n");
+    real.files.replace(&real.authority);
+    real.server.signal(Signal::HUP);
+    eventually("the new one is shown", || certificate(&shown()) != old);
+    assert_eq!(program("curl", &["-sS", "--cacert", &root, &url], ""), "ok\n");
+}
+
+#[test]
+fn openssl_finds_what_is_spoken_and_what_is_not() {
+    let real = Real::start();
+    for version in ["-tls1_3", "-tls1_2"] {
+        let said = real.openssl(&[version, "-alpn", "http/1.1"], "");
+        assert!(said.contains("Verify return code: 0 (ok)") && said.contains("ALPN protocol: http/1.1"), "{said}");
+    }
+    for (options, why) in [
+        (&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"][..], "alert protocol version"),
+        (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], "alert handshake failure"),
+        (&["-tls1_2", "-cipher", "AES128-GCM-SHA256"], "alert handshake failure"),
+        (&["-alpn", "mqtt"], "alert no application protocol"),
+    ] {
+        let said = real.openssl(options, "");
+        assert!(said.contains(why), "{options:?}: {said}");
+    }
+    // A letter on a line of its own is a command: to shake hands again, to change the keys and ask for the same.
+    let again = real.openssl(&["-tls1_2"], "R\n");
+    assert!(again.contains("no renegotiation"), "{again}");
+    let request = "GET /healthz HTTP/1.1\nHost: localhost\nConnection: close\n\n";
+    let said = real.openssl(&["-tls1_3", "-crlf", "-ign_eof"], &format!("K\n{request}"));
+    assert!(said.contains("KEYUPDATE") && said.contains("\nok\n"), "{said}");
+}
+
+#[test]
+fn openssl_takes_a_session_up_again() {
+    let real = Real::start();
+    let request = "GET /healthz HTTP/1.1\nHost: localhost\nConnection: close\n\n";
+    for version in ["-tls1_3", "-tls1_2"] {
+        let kept = real.files.directory().join(format!("session{version}")).display().to_string();
+        let first = real.openssl(&[version, "-crlf", "-ign_eof", "-sess_out", &kept], request);
+        assert!(first.contains("\nNew, TLSv1") && first.contains("\nok\n"), "{first}");
+        let second = real.openssl(&[version, "-crlf", "-ign_eof", "-sess_in", &kept], request);
+        assert!(second.contains("\nReused, TLSv1") && second.contains("\nok\n"), "{second}");
+    }
+}
+
+/// What sslscan 2 finds, line by line: protocols, ciphers, renegotiation, compression, and the flaw of 2014.
+#[test]
+fn sslscan_finds_nothing_amiss() {
+    let real = Real::start();
+    let said = program("sslscan", &["--no-colour", "--show-sigs", &format!("localhost:{}", real.port())], "");
+    for line in [
+        "SSLv2     disabled",
+        "SSLv3     disabled",
+        "TLSv1.0   disabled",
+        "TLSv1.1   disabled",
+        "TLSv1.2   enabled",
+        "TLSv1.3   enabled",
+        "Compression disabled",
+        "TLSv1.3 not vulnerable to heartbleed",
+        "TLSv1.2 not vulnerable to heartbleed",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert!(
+        said.contains("Session renegotiation not supported") || said.contains("Secure session renegotiation"),
+        "{said}"
+    );
+    let ciphers: Vec<&str> =
+        said.lines().filter(|line| line.starts_with("Preferred") || line.starts_with("Accepted")).collect();
+    assert!(ciphers.len() >= 6, "{said}");
+    for cipher in ciphers {
+        let forward = cipher.contains("TLSv1.3") || cipher.contains("ECDHE");
+        let sealed = cipher.contains("GCM") || cipher.contains("CHACHA20") || cipher.contains("POLY1305");
+        assert!(forward && sealed, "{cipher}");
+    }
+}

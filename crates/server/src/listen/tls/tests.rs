@@ -1,0 +1,161 @@
+//! A session with a client of the same library at its other end, and no socket between them.
+
+use super::session::{PLAIN_MAX, Session};
+use proptest::prelude::*;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ServerConfig};
+use std::io::{Read, Write};
+use std::sync::{Arc, LazyLock};
+use switchboard_testkit::issuer::Authority;
+use switchboard_testkit::tls::{Files, VERSIONS, client};
+
+/// A certificate, and what trusts it, in both versions.
+static SETTINGS: LazyLock<(Arc<ServerConfig>, [Arc<ClientConfig>; 2])> = LazyLock::new(|| {
+    let authority = Authority::new("an authority");
+    let files = Files::new(&authority);
+    let server = super::configure(&files.certificate(), &files.key()).unwrap();
+    (server, VERSIONS.map(|version| Arc::new(client(&authority, &[version]))))
+});
+
+/// Both ends of a connection.
+struct Pair {
+    client: ClientConnection,
+    server: Session,
+    /// What the server got.
+    heard: Vec<u8>,
+    /// On its way to the client.
+    out: Vec<u8>,
+}
+
+impl Pair {
+    fn new(version: usize) -> Pair {
+        let (server, clients) = &*SETTINGS;
+        let name = ServerName::try_from("localhost").unwrap();
+        let client = ClientConnection::new(clients[version].clone(), name).unwrap();
+        let server = Session::new(server.clone()).unwrap();
+        Pair { client, server, heard: Vec::new(), out: Vec::new() }
+    }
+
+    /// Has both sides shake hands.
+    fn shaken(version: usize) -> Pair {
+        let mut pair = Pair::new(version);
+        while pair.client.is_handshaking() || !pair.server.is_open() {
+            pair.up(usize::MAX).unwrap();
+            pair.down();
+        }
+        pair.down();
+        pair
+    }
+
+    /// Takes what the client has to say to the server, so many bytes at a time.
+    fn up(&mut self, piece: usize) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        while self.client.wants_write() {
+            self.client.write_tls(&mut bytes).unwrap();
+        }
+        bytes.chunks(piece.min(bytes.len()).max(1)).try_for_each(|piece| self.feed(piece))
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut buffer = vec![0; 64 << 10];
+        let kept = self.server.put_kept(&mut buffer);
+        buffer[kept..kept + bytes.len()].copy_from_slice(bytes);
+        let heard = &mut self.heard;
+        let mut plain = |bytes: &[u8]| heard.extend_from_slice(bytes);
+        self.server.take_in(&mut buffer[..kept + bytes.len()], &mut self.out, &mut plain)
+    }
+
+    /// Takes what the server has to say to the client: what was in it.
+    fn down(&mut self) -> Vec<u8> {
+        let out = std::mem::take(&mut self.out);
+        let mut rest = &out[..];
+        let mut plain = Vec::new();
+        while !rest.is_empty() {
+            self.client.read_tls(&mut rest).unwrap();
+            self.client.process_new_packets().unwrap();
+            let _ = self.client.reader().read_to_end(&mut plain);
+        }
+        plain
+    }
+}
+
+/// A handshake message that comes in pieces, each in a record of its own, which come in pieces as well.
+#[test]
+fn a_hello_may_be_in_many_records() {
+    for version in 0..2 {
+        for piece in [1, 7, 4096] {
+            let mut pair = Pair::new(version);
+            let mut hello = Vec::new();
+            pair.client.write_tls(&mut hello).unwrap();
+            let mut cut = Vec::new();
+            for part in hello[5..].chunks(50) {
+                cut.extend_from_slice(&[22, 3, 1, 0, part.len() as u8]);
+                cut.extend_from_slice(part);
+            }
+            cut.chunks(piece).for_each(|piece| pair.feed(piece).unwrap());
+            assert!(!pair.out.is_empty());
+            pair.down();
+            pair.up(piece).unwrap();
+            pair.down();
+            assert!(pair.server.is_open() && !pair.client.is_handshaking());
+        }
+    }
+}
+
+#[test]
+fn what_comes_with_the_end_of_the_handshake_is_heard() {
+    let mut pair = Pair::new(0);
+    pair.up(usize::MAX).unwrap();
+    pair.down();
+    pair.client.refresh_traffic_keys().unwrap();
+    pair.client.writer().write_all(b"at once").unwrap();
+    pair.client.send_close_notify();
+    pair.up(usize::MAX).unwrap();
+    assert!(pair.server.is_open() && pair.server.has_ended());
+    assert_eq!(pair.heard, b"at once");
+    pair.server.seal(b"answered", &mut pair.out).unwrap();
+    assert_eq!(pair.down(), b"answered");
+}
+
+#[test]
+fn keys_change_on_both_sides() {
+    let mut pair = Pair::shaken(0);
+    for round in 0..5_u8 {
+        pair.client.refresh_traffic_keys().unwrap();
+        pair.client.writer().write_all(&[round; 10]).unwrap();
+        pair.up(usize::MAX).unwrap();
+        assert_eq!(std::mem::take(&mut pair.heard), [round; 10]);
+        pair.server.seal(&[round; 20], &mut pair.out).unwrap();
+        assert_eq!(pair.down(), [round; 20]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_goes_in_at_one_end_comes_out_at_the_other(
+        version in 0..2usize,
+        piece in 1..5000usize,
+        said in prop::collection::vec((any::<bool>(), any::<u8>(), 0..PLAIN_MAX), 1..8),
+    ) {
+        let mut pair = Pair::new(version);
+        while pair.client.is_handshaking() || !pair.server.is_open() {
+            pair.up(piece).unwrap();
+            pair.down();
+        }
+        for (up, byte, length) in said {
+            let data = vec![byte; length];
+            if up {
+                pair.client.writer().write_all(&data).unwrap();
+                pair.up(piece).unwrap();
+                prop_assert!(std::mem::take(&mut pair.heard) == data);
+            } else {
+                pair.server.seal(&data, &mut pair.out).unwrap();
+                prop_assert!(pair.down() == data);
+            }
+        }
+        prop_assert!(!pair.server.has_ended());
+        pair.client.send_close_notify();
+        pair.up(piece).unwrap();
+        prop_assert!(pair.server.has_ended());
+    }
+}
