@@ -112,6 +112,7 @@ async function certify(at) {
 async function nginxStock(at, sites) {
   const stock = await readFile("/etc/nginx/nginx.conf", "utf8");
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${at(kind)};`);
+  // Without a user of its own its workers are nobody: what they need is for everybody.
   return replaced(stock, [
     [/^user .*$/gm, ""],
     ["/run/nginx.pid", at("nginx.pid")],
