@@ -16,11 +16,12 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Instant, timeout};
 
 /// How long a connection's streams have for their last words in a drain before the client is told to go.
 const PARTING: Duration = Duration::from_secs(1);
