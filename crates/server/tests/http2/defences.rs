@@ -87,7 +87,7 @@ fn a_client_that_resets_now_and_then_is_no_flood() {
 #[test]
 fn resets_that_the_client_makes_the_server_send_end_the_connection() {
     let server = Server::new();
-    let mut client = connect(&server);
+    let client = connect(&server);
     // Each opens a stream, and then breaks a rule that costs the stream alone.
     let foul = |n: usize| {
         let stream = 2 * n as u32 + 1;
@@ -146,7 +146,7 @@ fn a_head_that_is_too_large_is_431_or_reset() {
 fn settings_and_pings_that_are_not_read_are_not_answered_for_ever() {
     let server = Server::new();
     for said in [settings(&[]), settings(&[(4, 70_000)]), frame(kind::PING, 0, 0, &[7; 8])] {
-        let mut client = connect(&server);
+        let client = connect(&server);
         let sent = flood(&mut client.socket(), 20_000, |_| said.repeat(200));
         assert_ne!(sent, Flood::Taken, "{said:?}");
         others_are_served(&server);
