@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use switchboard_bench::client::connections::{PATIENCE, STREAMS};
 use switchboard_bench::floor::Policy;
 use switchboard_bench::scenario::Setting;
 use switchboard_bench::targets::Transport;
@@ -37,6 +38,14 @@ pub enum Command {
     Half(Options),
     /// Nothing but heartbeats: memory of a connection
     Idle(Options),
+    /// Very many streams over HTTP/2, idle, and then one event for all of them: memory and CPU of a stream
+    Million {
+        #[command(flatten)]
+        options: Options,
+        /// How long nothing is published, in seconds
+        #[arg(long, default_value_t = 300.0)]
+        idle: f64,
+    },
     /// Publishing as fast as answers come, a publisher for each channel, with few subscribers
     Publish(Options),
     /// All connect at once, hear a few events and are gone at once, again and again
@@ -88,9 +97,15 @@ pub struct Options {
     /// Takes peers in, after the targets: those named, or all of them
     #[arg(long, value_delimiter = ',', num_args = 0..)]
     pub peers: Option<Vec<String>>,
-    /// Transports, one after the other
-    #[arg(long, value_delimiter = ',', default_value = "sse,websocket")]
+    /// Transports, one after the other [default: sse,websocket]
+    #[arg(long, value_delimiter = ',')]
     pub transport: Vec<Transport>,
+    /// Takes the transports in turn within each round, and compares them with the first
+    #[arg(long)]
+    pub paired: bool,
+    /// Subscribers on a connection, with sse-h2
+    #[arg(long, default_value_t = STREAMS)]
+    pub streams: usize,
     /// Subscribers in all
     #[arg(long, short = 'c')]
     pub subscribers: Option<usize>,
@@ -106,9 +121,9 @@ pub struct Options {
     /// How long a run measures, in seconds
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
-    /// Rounds: in each, every target runs once
-    #[arg(long, default_value_t = 3)]
-    pub runs: usize,
+    /// Rounds: in each, every target runs once [default: 3]
+    #[arg(long)]
+    pub runs: Option<usize>,
     /// The server's heartbeat, in seconds
     #[arg(long, default_value_t = 15.0)]
     pub heartbeat: f64,
@@ -132,6 +147,13 @@ impl Options {
             size: self.size.or(Some(size)),
             ..self.clone()
         }
+        .on(&[Transport::Sse, Transport::Websocket], 3)
+    }
+
+    /// The same with transports and a number of rounds where none are said.
+    pub fn on(&self, transports: &[Transport], runs: usize) -> Options {
+        let transport = if self.transport.is_empty() { transports.to_vec() } else { self.transport.clone() };
+        Options { transport, runs: self.runs.or(Some(runs)), ..self.clone() }
     }
 
     /// What holds for one transport.
@@ -139,10 +161,12 @@ impl Options {
         Setting {
             transport,
             subscribers: self.subscribers.unwrap_or(1),
+            streams: self.streams.max(1),
             channels: self.channels.unwrap_or(1).max(1),
             prefix: "bench".into(),
             size: self.size.unwrap_or(128),
             heartbeat: Duration::from_secs_f64(self.heartbeat),
+            patience: PATIENCE,
             cpu,
         }
     }
@@ -155,6 +179,8 @@ pub const QUICK: &[&str] = &[
     "saturate -c 500 --seconds 2 --runs 1 --targets switchboard,floor,floor-four,floor-sweep",
     "half -c 500 --seconds 2 --runs 1 --transport sse",
     "idle -c 2000 --heartbeat 2 --runs 1",
+    "fanout -c 2000 --seconds 3 --runs 1 --targets switchboard --transport sse,sse-h2 --paired",
+    "million -c 20000 --heartbeat 2 --idle 3",
     "publish --seconds 2 --runs 1 --transport sse",
     "churn -c 1000 --seconds 3 --runs 1",
     "resume -c 1000 --runs 1 --targets switchboard --transport sse",
@@ -170,6 +196,8 @@ pub const FULL: &[&str] = &[
     "saturate -c 1000 --targets switchboard,floor,floor-four,floor-sweep",
     "half -c 1000",
     "idle -c 19000",
+    "fanout -c 10000 --targets switchboard --transport sse,sse-h2 --paired",
+    "million",
     "publish",
     "churn",
     "resume --targets switchboard",

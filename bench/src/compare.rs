@@ -2,6 +2,7 @@
 
 use crate::figures::median;
 use crate::scenario::Outcome;
+use std::collections::BTreeSet;
 
 /// All rounds of one scenario: in each, every target once, in the order given.
 #[derive(Clone, Debug, Default)]
@@ -39,25 +40,34 @@ impl Rounds {
         self.rounds.is_empty()
     }
 
-    /// Targets in their order.
-    pub fn targets(&self) -> Vec<&str> {
-        self.rounds.first().map(|round| round.iter().map(|one| one.target.as_str()).collect()).unwrap_or_default()
+    /// What ran in a round, in its order: targets, or the transports of a target where there are several.
+    pub fn names(&self) -> Vec<String> {
+        self.rounds.first().map(|round| round.iter().map(|one| name(round, one)).collect()).unwrap_or_default()
+    }
+
+    /// The name of what the others are compared with: the first transport, or the floor.
+    pub fn base(&self) -> Option<String> {
+        let round = self.rounds.first()?;
+        let first = round.first()?;
+        let floor = || round.iter().find(|one| one.target == "floor");
+        let base = if are_many(round.iter().map(|one| &one.transport)) { Some(first) } else { floor() };
+        base.map(|base| name(round, base))
     }
 
     pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
         self.rounds.iter().flatten()
     }
 
-    /// A figure of a target over all rounds.
-    pub fn figure(&self, target: &str, figure: &str) -> Option<Spread> {
-        let values: Vec<f64> = self.rounds.iter().filter_map(|round| value(round, target, figure)).collect();
+    /// A figure over all rounds, by [name](Rounds::names).
+    pub fn figure(&self, of: &str, figure: &str) -> Option<Spread> {
+        let values: Vec<f64> = self.rounds.iter().filter_map(|round| value(round, of, figure)).collect();
         Spread::of(&values)
     }
 
-    /// A figure of a target over that of another, each pair from one round.
-    pub fn ratio(&self, target: &str, to: &str, figure: &str) -> Option<Spread> {
+    /// A figure of one over that of another, each pair from one round.
+    pub fn ratio(&self, of: &str, to: &str, figure: &str) -> Option<Spread> {
         let ratio = |round: &Vec<Outcome>| {
-            let (over, under) = (value(round, target, figure)?, value(round, to, figure)?);
+            let (over, under) = (value(round, of, figure)?, value(round, to, figure)?);
             (under != 0.0).then(|| over / under)
         };
         let ratios: Vec<f64> = self.rounds.iter().filter_map(ratio).collect();
@@ -70,8 +80,22 @@ impl Rounds {
     }
 }
 
-fn value(round: &[Outcome], target: &str, figure: &str) -> Option<f64> {
-    round.iter().find(|outcome| outcome.target == target)?.figure(figure)
+fn value(round: &[Outcome], of: &str, figure: &str) -> Option<f64> {
+    round.iter().find(|outcome| name(round, outcome) == of)?.figure(figure)
+}
+
+/// What tells one from the others of its round.
+fn name(round: &[Outcome], one: &Outcome) -> String {
+    let several = (are_many(round.iter().map(|one| &one.target)), are_many(round.iter().map(|one| &one.transport)));
+    match several {
+        (_, false) => one.target.clone(),
+        (false, true) => one.transport.clone(),
+        (true, true) => format!("{} {}", one.target, one.transport),
+    }
+}
+
+fn are_many<'s>(words: impl Iterator<Item = &'s String>) -> bool {
+    words.collect::<BTreeSet<_>>().len() > 1
 }
 
 #[cfg(test)]
@@ -104,11 +128,27 @@ mod tests {
         assert_eq!(rounds.ratio("ours", "floor", "cpu"), Some(Spread { median: 2.0, min: 1.2, max: 3.0 }));
         assert_eq!(rounds.figure("floor", "cpu"), Some(Spread { median: 5.0, min: 1.0, max: 10.0 }));
         assert_eq!(rounds.ratio("ours", "nobody", "cpu"), None);
-        assert_eq!(rounds.targets(), ["ours", "floor"]);
+        assert_eq!(rounds.names(), ["ours", "floor"]);
+        assert_eq!(rounds.base().as_deref(), Some("floor"));
         assert!(rounds.is_clean());
         let mut lossy = outcome("ours", 1.0);
         lossy.faults.lost = 1;
         rounds.add(vec![lossy]);
         assert!(!rounds.is_clean());
+    }
+
+    #[test]
+    fn transports_in_one_round_are_compared_with_the_first() {
+        let over = |transport: &str, target, cpu| Outcome { transport: transport.into(), ..outcome(target, cpu) };
+        let mut rounds = Rounds::default();
+        for (one, other) in [(4.0, 1.0), (6.0, 3.0), (8.0, 3.0)] {
+            rounds.add(vec![over("sse", "ours", one), over("sse-h2", "ours", other)]);
+        }
+        assert_eq!(rounds.names(), ["sse", "sse-h2"]);
+        assert_eq!(rounds.base().as_deref(), Some("sse"));
+        assert_eq!(rounds.ratio("sse-h2", "sse", "cpu"), Some(Spread { median: 0.375, min: 0.25, max: 0.5 }));
+        let mut rounds = Rounds::default();
+        rounds.add(vec![over("sse", "ours", 1.0), over("sse", "theirs", 1.0), over("sse-h2", "ours", 1.0)]);
+        assert_eq!(rounds.names(), ["ours sse", "theirs sse", "ours sse-h2"]);
     }
 }

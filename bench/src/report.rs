@@ -7,13 +7,24 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Figures in the order of the table, with their headings and decimals.
-const ROWS: [(&str, &str, usize); 30] = [
+const ROWS: [(&str, &str, usize); 41] = [
     ("cpu_us_per_delivery", "CPU µs/delivery", 2),
     ("deliveries_per_s", "deliveries/s", 0),
     ("bytes_per_connection", "B/connection", 0),
     ("anonymous_bytes_per_connection", "of it anonymous", 0),
     ("heap_bytes_per_connection", "of it brk heap", 0),
     ("cpu_us_per_connection_and_s", "CPU µs/connection/s", 2),
+    ("live", "live streams", 0),
+    ("open_s", "opened in s", 1),
+    ("cpu_us_per_opening", "CPU µs/opening", 1),
+    ("bytes_per_stream_opened", "B/stream, opened", 0),
+    ("bytes_per_stream", "B/stream, idle", 0),
+    ("bytes_per_stream_woken", "B/stream, then", 0),
+    ("load_bytes_per_stream", "load's B/stream", 0),
+    ("idle_s", "idle for s", 0),
+    ("idle_cpu_ns_per_stream_and_s", "idle CPU ns/stream/s", 1),
+    ("idle_cpu_share", "idle server's CPU", 2),
+    ("reached_all_s", "reached all in s", 2),
     ("publishes_per_s", "publishes/s", 0),
     ("publish_p50_us", "publish p50 µs", 0),
     ("publish_p99_us", "publish p99 µs", 0),
@@ -48,23 +59,23 @@ pub fn table(rounds: &Rounds) -> String {
         text,
         "\n{} on {}: {}, {}, {} B, {}",
         first.scenario,
-        first.transport,
+        transports(rounds),
         counted(first.subscribers, "subscriber"),
         counted(first.channels, "channel"),
         first.size,
         counted(rounds.len(), "run"),
     );
-    let targets = rounds.targets();
-    let base = targets.iter().find(|target| **target == "floor").copied();
+    let (names, base) = (rounds.names(), rounds.base());
     for (figure, heading, decimals) in ROWS {
         let mut heading = heading;
-        for target in &targets {
-            let Some(spread) = rounds.figure(target, figure) else { continue };
-            let _ = write!(text, "  {heading:<20} {target:<16} {:>28}", range(spread, decimals));
+        for name in &names {
+            let Some(spread) = rounds.figure(name, figure) else { continue };
+            let _ = write!(text, "  {heading:<20} {name:<16} {:>28}", range(spread, decimals));
             heading = "";
-            match base.filter(|base| base != target).and_then(|base| rounds.ratio(target, base, figure)) {
-                Some(ratio) => {
-                    let _ = writeln!(text, "   × floor {:>20}", range(ratio, 2));
+            let base = base.as_ref().filter(|base| *base != name);
+            match base.and_then(|base| Some((base, rounds.ratio(name, base, figure)?))) {
+                Some((base, ratio)) => {
+                    let _ = writeln!(text, "   × {base} {:>20}", range(ratio, 2));
                 }
                 None => text.push('\n'),
             }
@@ -77,6 +88,13 @@ pub fn table(rounds: &Rounds) -> String {
         let _ = writeln!(text, "  no connection refused or dropped; no event lost, doubled, damaged or out of order");
     }
     text
+}
+
+fn transports(rounds: &Rounds) -> String {
+    let mut words: Vec<&str> = rounds.outcomes().map(|one| one.transport.as_str()).collect();
+    words.sort_unstable();
+    words.dedup();
+    words.join(" and ")
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 use switchboard_bench::compare::Rounds;
 use switchboard_bench::scenario::fanout::Pace;
-use switchboard_bench::scenario::{Outcome, Setting, churn, fanout, idle, publish, resume, saturate, slow};
+use switchboard_bench::scenario::{Outcome, Setting, churn, fanout, idle, million, publish, resume, saturate, slow};
 use switchboard_bench::targets::{self, Programs, Target, Transport, peer, process};
 use switchboard_bench::{floor, plot, raise_file_limit, report};
 
@@ -44,6 +44,11 @@ pub fn run(arguments: Arguments) -> Result<bool, String> {
         Command::Idle(options) => measure(&options.or(19_000, 1, 128), |options, target, setting| {
             idle::run(target, setting, Duration::from_secs_f64(options.heartbeat * 1.3 + 1.0))
         }),
+        Command::Million { options, idle } => {
+            // The one transport on which so many fit under the limits of descriptors, and once, since it takes its time.
+            let options = options.on(&[Transport::SseH2], 1).or(1_000_000, 1, 128);
+            measure(&options, |_, target, setting| million::run(target, setting, Duration::from_secs_f64(idle)))
+        }
         Command::Publish(options) => {
             measure(&options.or(10, 1, 128), |options, target, setting| publish::run(target, setting, options.seconds))
         }
@@ -95,7 +100,8 @@ fn half(options: &Options) -> Result<bool, String> {
     for transport in &options.transport {
         let one = Options { transport: vec![*transport], ..options.clone() };
         let base = one.targets.iter().find(|name| *name == "floor").or(one.targets.first()).cloned();
-        let base = Options { targets: base.into_iter().collect(), runs: 1, peers: None, out: None, ..one.clone() };
+        let base =
+            Options { targets: base.into_iter().collect(), runs: Some(1), peers: None, out: None, ..one.clone() };
         let mut rate = 0.0;
         clean &= measure_into(
             &base,
@@ -147,13 +153,14 @@ fn measure_into(
             .map_err(|error| format!("a priority of {nice} is not allowed: {error}"))?;
     }
     let mut clean = true;
-    for transport in &options.transport {
-        let setting = options.setting(*transport, server);
+    let together = if options.paired { options.transport.len() } else { 1 };
+    for transports in options.transport.chunks(together.max(1)) {
+        let runs = speaking(&targets, transports)?;
         let mut rounds = Rounds::default();
-        for _ in 0..options.runs {
+        for _ in 0..options.runs.unwrap_or(1) {
             let mut round = Vec::new();
-            for target in targets.iter().filter(|target| speaks(target.as_ref(), *transport)) {
-                match scenario(options, target.as_ref(), &setting) {
+            for (target, transport) in &runs {
+                match scenario(options, *target, &options.setting(*transport, server)) {
                     Ok(outcome) => round.push(outcome),
                     Err(why) if target.is_optional() => println!("{} was not run: {why}", target.name()),
                     Err(why) => return Err(why),
@@ -186,9 +193,22 @@ fn all_targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Tar
     Ok(targets)
 }
 
-/// Whether the target has the transport. One that every run must have is asked, and says so itself.
-fn speaks(target: &dyn Target, transport: Transport) -> bool {
-    !target.is_optional() || target.subscription(transport, "any").is_some()
+/// The runs of a round: each transport on each target that has it. Others are told, unless they are optional, and left out.
+fn speaking<'t>(
+    targets: &'t [Box<dyn Target>],
+    transports: &[Transport],
+) -> Result<Vec<(&'t dyn Target, Transport)>, String> {
+    let mut runs = Vec::new();
+    for transport in transports {
+        for target in targets {
+            if target.subscription(*transport, "any").is_some() {
+                runs.push((target.as_ref(), *transport));
+            } else if !target.is_optional() {
+                println!("{} does not speak {transport}, and is left out", target.name());
+            }
+        }
+    }
+    if runs.is_empty() { Err("no target speaks any of the transports".into()) } else { Ok(runs) }
 }
 
 /// The CPU for servers: the first. This program goes to the second, once.

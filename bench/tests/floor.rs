@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
 use std::time::Duration;
+use switchboard_bench::client::connections::PATIENCE;
 use switchboard_bench::floor::Policy;
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Outcome, Setting, churn, saturate, slow};
@@ -26,10 +27,12 @@ fn setting(transport: Transport, subscribers: usize, channels: usize) -> Setting
     Setting {
         transport,
         subscribers,
+        streams: 1,
         channels,
         prefix: "test".into(),
         size: 200,
         heartbeat: Duration::from_secs(15),
+        patience: PATIENCE,
         cpu: None,
     }
 }

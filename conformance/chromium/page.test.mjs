@@ -427,3 +427,23 @@ test("it asks nobody but its own server, and runs no script but its own", async 
   assert.deepEqual(missed, []);
   assert.deepEqual(page.complaints, []);
 });
+
+test("examples are gone to where they run, and it says how to start them where they do not", async (t) => {
+  const { page, server } = await stage(t);
+  const examples = "http://127.0.0.1:8001";
+  const asked = [];
+  let runs = false;
+  await page.route(`${examples}/**`, (route) => {
+    asked.push(route.request().url());
+    return runs ? route.fulfill({ contentType: "text/html", body: "an example" }) : route.abort("connectionrefused");
+  });
+  const links = page.locator("[data-example] a");
+  assert.equal(await links.count(), 6);
+  assert.deepEqual(asked, [], "nobody is asked before somebody wants to go");
+  await links.first().click();
+  await page.locator("#examples-result", { hasText: "cargo xtask examples" }).waitFor();
+  assert.equal(new URL(page.url()).origin, server.url, "the page stays");
+  runs = true;
+  await links.first().click();
+  await page.waitForURL(`${examples}/chat`);
+});

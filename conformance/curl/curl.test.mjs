@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import test, { before } from "node:test";
 import { BYTES, Inbox, LINES, TEXT, stage, within } from "../support/index.mjs";
+import { LINKS, site } from "../support/site.mjs";
 
 const SSE = ["-H", "Accept: text/event-stream"];
 const NDJSON = ["-H", "Accept: application/x-ndjson"];
@@ -170,4 +171,17 @@ test("curl: a page is not sent again to who has it", async (t) => {
   assert.equal(await ask(), "304");
   await server.publish("a", "second");
   assert.equal(await ask(), "200");
+});
+
+test("curl: shows the hints that come before a page, and gets files whole and in part", async (t) => {
+  const server = await site(t, "all");
+  const early = await run(["--include", `${server.url}/`]);
+  const [hints, answer] = early.text.split("\r\n\r\n");
+  assert.equal(hints, ["HTTP/1.1 103 Early Hints", ...LINKS.map((link) => `Link: ${link}`)].join("\r\n"));
+  assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
+  assert.equal((await run(["--http1.0", "--include", `${server.url}/`])).text.slice(0, 15), "HTTP/1.1 200 OK");
+  const style = `${server.url}/style.css`;
+  assert.equal((await run(["--range", "4-8", style])).text, "color");
+  assert.equal((await run(["--range", "-1", style])).text, "}");
+  assert.equal((await run(["--path-as-is", "--output", "-", "--write-out", "%{http_code}", `${server.url}/../site.toml`])).text.slice(-3), "404");
 });

@@ -1,10 +1,10 @@
 // What the tests of curl, Node's clients and Chromium share. It needs Node alone.
 
-import { Server } from "./server.mjs";
+import { Server, program } from "./server.mjs";
 import { Way } from "./way.mjs";
 
-export { Server, Way };
-export { Inbox, within } from "./wait.mjs";
+export { Server, Way, program };
+export { Inbox, until, within } from "./wait.mjs";
 export { BYTES, LINES, TEXT } from "./samples.mjs";
 
 /** Streams are compressed for clients that take gzip, as most do without being asked: only small events are not. */

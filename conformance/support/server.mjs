@@ -8,7 +8,7 @@ import { within } from "./wait.mjs";
 const VARIABLE = "CONFORMANCE_SERVER";
 
 /** The path of the program under test. */
-async function program() {
+export async function program() {
   const path = process.env[VARIABLE];
   const remedy =
     `\`cargo xtask clients\` sets it. By hand, in the project's top folder: ` +
@@ -29,19 +29,22 @@ function environment(settings) {
 export class Server {
   #process;
   #settings;
+  #words;
   #exit;
   port = 0;
 
-  /** Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS. */
-  static async start(settings = {}) {
+  /** Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS;
+   * `words` are more of its command. */
+  static async start(settings = {}, words = []) {
     const server = new Server();
     server.#settings = settings;
+    server.#words = words;
     await server.#run();
     return server;
   }
 
   async #run() {
-    const child = spawn(await program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--shards", "2"], {
+    const child = spawn(await program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--shards", "2", ...this.#words], {
       env: environment(this.#settings),
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -3,12 +3,23 @@
 const PATIENCE = 20_000;
 
 /** The promise's value, or an error that names what was waited for. */
-export async function within(what, promise) {
+export async function within(what, promise, patience = PATIENCE) {
   let timer;
   const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new Error(`waited ${PATIENCE / 1000} s in vain: ${what}`)), PATIENCE);
+    timer = setTimeout(() => fail(new Error(`waited ${patience / 1000} s in vain: ${what}`)), patience);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Looks again and again, and gives what `look` gives once that is something. */
+export async function until(what, look) {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const seen = await look();
+    if (seen) return seen;
+    if (Date.now() > deadline) throw new Error(`waited ${PATIENCE / 1000} s in vain: ${what}`);
+    await new Promise((done) => setTimeout(done, 10));
+  }
 }
 
 /** What a client heard and the test has not looked at yet, in order. */

@@ -1,5 +1,5 @@
-//! Clients that others wrote, run unmodified against the program as it is built. `conformance/README.md` tells what
-//! each of them shows.
+//! Clients run against the program as it is built: those that others wrote, unmodified (`conformance/README.md` tells what
+//! each of them shows), and our own for TypeScript.
 
 use crate::program::{cargo, root, run, run_in, target_directory};
 use crate::steps::{Failure, Outcome, Steps};
@@ -11,16 +11,27 @@ pub(crate) const RUST: &str = "conformance/rust/Cargo.toml";
 /// Names the program under test to every client's tests.
 const SERVER: &str = "CONFORMANCE_SERVER";
 
+/// The program behind the pages of the examples.
+const EXAMPLES: &str = "switchboard-examples";
+
+/// Every wait has a deadline of its own; the one here, which counts for a file of tests too, is for what does not wait but hang.
+const NODE_TESTS: [&str; 4] = ["--no-warnings", "--test", "--test-reporter=spec", "--test-timeout=300000"];
+
 const HINT: &str = "the failing test is named above; conformance/README.md tells how to run it by hand";
 
 /// Builds the program and runs every client against it.
 pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("server", server)?;
+    steps.run("client: typescript", typescript)?;
     steps.run("clients: curl", || node_tests("conformance/curl"))?;
+    steps.run("clients: nghttp", || node_tests("conformance/nghttp"))?;
     steps.run("clients: node", node)?;
     steps.run("clients: python", python)?;
     steps.run("clients: rust", rust)?;
     steps.run("clients: chromium", chromium)?;
+    steps.run("http1", http1)?;
+    steps.run("proxies", proxies)?;
+    steps.run("client: typescript in chromium", in_chromium)?;
     steps.run("documents", documents)
 }
 
@@ -30,7 +41,22 @@ fn server() -> Result<Outcome, Failure> {
 }
 
 fn program() -> PathBuf {
-    target_directory().join("debug").join(format!("switchboard{}", std::env::consts::EXE_SUFFIX))
+    built("switchboard")
+}
+
+fn built(name: &str) -> PathBuf {
+    target_directory().join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Our own client: built, weighed, and tested by itself and against the program.
+fn typescript() -> Result<Outcome, Failure> {
+    const FOLDER: &str = "clients/typescript";
+    npm(FOLDER)?;
+    let hint = "what failed is named above; clients/typescript/README.md tells how to run it by hand";
+    run_in(FOLDER, &[(SERVER, &program())], "npm", &["test"], hint)?;
+    const RUNTIMES: &str = "clients/typescript/runtimes";
+    npm(RUNTIMES)?;
+    node_tests(RUNTIMES)
 }
 
 fn node() -> Result<Outcome, Failure> {
@@ -43,6 +69,31 @@ fn chromium() -> Result<Outcome, Failure> {
     node_tests("conformance/chromium")
 }
 
+/// nginx and HAProxy in front of the program, as `docs/proxies.md` sets them up.
+fn proxies() -> Result<Outcome, Failure> {
+    npm("conformance/proxies")?;
+    node_tests("conformance/proxies")
+}
+
+/// The client for TypeScript, as it was built, in a browser; and the pages of the examples.
+fn in_chromium() -> Result<Outcome, Failure> {
+    run(&cargo(), &["build", "--package", EXAMPLES], "mend what the compiler names above")?;
+    // The browser is driven by what others' clients are driven by, and the proxies are theirs too.
+    npm("conformance/chromium")?;
+    npm("conformance/proxies")?;
+    let variables = [(SERVER, &*built("switchboard")), ("EXAMPLES_SERVER", &*built(EXAMPLES))];
+    run_in("clients/typescript/e2e", &variables, "node", &NODE_TESTS, HINT)?;
+    Ok(Outcome::Passed)
+}
+
+/// The examples: the client is built, and the program that serves the pages is run.
+pub(crate) fn examples() -> Result<(), Failure> {
+    const CLIENT: &str = "clients/typescript";
+    npm(CLIENT)?;
+    run_in(CLIENT, &[], "npm", &["run", "build"], "mend what the compiler names above")?;
+    run(&cargo(), &["run", "--release", "--package", EXAMPLES], "see what it says above")
+}
+
 /// Installs what the folder's lock file names, by their hashes.
 fn npm(folder: &str) -> Result<(), Failure> {
     let hint = "npm needs its registry once; where package.json has changed, `npm install` mends the lock file";
@@ -50,14 +101,25 @@ fn npm(folder: &str) -> Result<(), Failure> {
 }
 
 fn node_tests(folder: &str) -> Result<Outcome, Failure> {
-    // Every wait has a deadline of its own; the one of a whole test is for what does not wait but hang.
-    let arguments = ["--no-warnings", "--test", "--test-reporter=spec", "--test-timeout=120000"];
-    run_in(folder, &[(SERVER, &program())], "node", &arguments, HINT)?;
+    run_in(folder, &[(SERVER, &program())], "node", &NODE_TESTS, HINT)?;
     Ok(Outcome::Passed)
 }
 
 fn python() -> Result<Outcome, Failure> {
     python_tests("conformance/python", "conformance-python")
+}
+
+/// Requests that could be read in two ways, through proxies, and those that others test their parsers with.
+fn http1() -> Result<Outcome, Failure> {
+    const FOLDER: &str = "conformance/http1";
+    let corpus = target_directory().join("conformance-http1");
+    let download = "-m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --require-hashes";
+    let into = corpus.to_string_lossy().into_owned();
+    let arguments: Vec<&str> = download.split(' ').chain(["-r", "corpus.txt", "-d", &into]).collect();
+    run_in(FOLDER, &[], "python3", &arguments, "pip needs its index once; corpus.txt names the archive by its hash")?;
+    let variables = [(SERVER, &*program()), ("CONFORMANCE_CORPUS", &*corpus)];
+    run_in(FOLDER, &variables, "python3", &["-B", "-m", "unittest", "--verbose"], HINT)?;
+    Ok(Outcome::Passed)
 }
 
 /// The server's descriptions: read by others' readers, and held against what it does.

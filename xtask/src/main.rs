@@ -7,6 +7,7 @@ mod fuzz;
 mod instructions;
 mod needs;
 mod program;
+mod soak;
 mod steps;
 mod suite;
 mod tidy;
@@ -19,12 +20,15 @@ The project's own commands:
   cargo xtask test      everything a change must pass; what CI runs
   cargo xtask lint      the quick part of it: tidy, rustfmt, clippy
   cargo xtask tidy      the project's own style rules
-  cargo xtask clients   other people's clients against the server: curl, Node, Python, Rust, Chromium;
-                        and what it describes itself as, held to what it does
+  cargo xtask clients   our TypeScript client, and other people's clients, against the server: curl, nghttp, Node,
+                        Python, Rust, Chromium; and what it describes itself as, held to what it does
+  cargo xtask examples  builds the TypeScript client and serves the pages of examples/pages on http://127.0.0.1:8001
   cargo xtask instructions [accept]
                         counts the instructions of the fast path and compares; or accepts what it counts (needs valgrind)
   cargo xtask deny      licences, bans, sources and advisories of the dependencies (needs cargo-deny)
   cargo xtask bench     builds in release, and measures: see bench/README.md
+  cargo xtask soak [--minutes N] [--seed S]
+                        everything at once against the server, with random cuts, for five minutes or as long as is said
   cargo xtask fuzz [TARGET] [SECONDS]
                         the fuzz targets, each for ten minutes or as long as is said (needs a nightly compiler and
                         cargo-fuzz); see fuzz/README.md
@@ -40,7 +44,9 @@ fn main() -> ExitCode {
         ["lint"] => suite::lint(),
         ["tidy"] => suite::tidy(),
         ["clients"] => suite::clients(),
+        ["examples"] => clients::examples(),
         ["deny"] => suite::deny(),
+        ["soak", ref rest @ ..] => soak::soak(rest),
         ["fuzz", "keep", ref rest @ ..] if rest.len() <= 1 => fuzz::keep(rest),
         ["fuzz", ref rest @ ..] if rest.len() <= 2 => fuzz::fuzz(rest),
         ["instructions"] => suite::count_instructions(false),

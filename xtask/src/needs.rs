@@ -3,6 +3,7 @@
 
 use crate::program::{ask, is_installed, run};
 use crate::steps::{Failure, Outcome};
+use std::path::Path;
 
 /// Something that tests run, how to see that it is there, and the Debian packages that bring it.
 struct Need {
@@ -16,11 +17,17 @@ const NEEDS: &[Need] = &[
     Need { name: "curl", is_there: || is_installed("curl"), packages: &["curl"] },
     Need { name: "openssl", is_there: || is_installed("openssl"), packages: &["openssl"] },
     Need { name: "sslscan", is_there: || is_installed("sslscan"), packages: &["sslscan"] },
+    Need { name: "nghttp", is_there: || is_installed("nghttp"), packages: &["nghttp2-client"] },
     Need { name: "valgrind", is_there: || is_installed("valgrind"), packages: &["valgrind"] },
     Need { name: "Node.js 20.18.1 or newer", is_there: node, packages: &["nodejs"] },
     Need { name: "npm", is_there: || is_installed("npm"), packages: &["npm"] },
     Need { name: "Python 3.11 or newer with venv", is_there: python, packages: &["python3", "python3-venv"] },
     Need { name: "Chromium", is_there: chromium, packages: &["chromium"] },
+    // With the configurations that Debian's packages bring, which are what the tests add to.
+    Need { name: "nginx", is_there: || is_service("nginx", "/etc/nginx/nginx.conf"), packages: &["nginx"] },
+    Need { name: "HAProxy", is_there: || is_service("haproxy", "/etc/haproxy/haproxy.cfg"), packages: &["haproxy"] },
+    Need { name: "OpenSSL's command", is_there: || is_installed("openssl"), packages: &["openssl"] },
+    Need { name: "slowhttptest", is_there: || is_installed("slowhttptest"), packages: &["slowhttptest"] },
 ];
 
 fn node() -> bool {
@@ -40,6 +47,12 @@ fn python() -> bool {
 fn chromium() -> bool {
     std::env::var_os("CHROMIUM").is_some()
         || ["chromium", "chromium-browser", "google-chrome"].map(is_installed).contains(&true)
+}
+
+/// Whether a program is there that Debian puts where only root's `PATH` leads, and its configuration.
+fn is_service(program: &str, configuration: &str) -> bool {
+    let is_there = is_installed(program) || Path::new("/usr/sbin").join(program).is_file();
+    is_there && Path::new(configuration).is_file()
 }
 
 /// Installs what is absent.

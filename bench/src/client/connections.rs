@@ -1,33 +1,35 @@
 //! The table of connections and the loop that reads them.
 
-use super::dialogue::{Dialogue, Expect, Framing, Link, position};
-use super::frames::{Decoder, Part, Scratch};
+use super::channel::Channel;
+use super::dialogue::{Dialogue, Link};
+use super::frames::Scratch;
+use super::http2::{Session, Windows};
 use super::publisher::{Answers, Publisher};
-use super::sequence::{Arrival, Sequence};
+use super::subscriber::{Around, Stage, Subscriber};
 use super::tally::Tally;
 use crate::payload::{Clock, Payloads, Stamp};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
-use switchboard_wire::websocket::header::Opcode;
-use switchboard_wire::websocket::write::{write_message, write_pong};
 
 /// Connections that are being opened at once: less than a server's backlog.
 const OPENING: usize = 200;
-/// How long nothing may happen while something is waited for.
+/// Streams that are being opened at once, on all connections.
+const OPENING_STREAMS: usize = 2_000;
+/// Streams of a connection where nothing else is said: as many as a browser may expect a server to allow (RFC 9113 section
+/// 6.5.2).
+pub const STREAMS: usize = 100;
+/// How long nothing may come while something is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Tokens from here on are publishers.
 const PUBLISHERS: usize = usize::MAX / 4;
 /// What one read takes.
 const SCRATCH: usize = 128 << 10;
-/// What a client masks its frames with; a real one draws it anew for each frame.
-const MASK: [u8; 4] = [0x5a, 0xc3, 0x39, 0x96];
 
 /// Subscribers and publishers of one server.
 #[derive(Debug)]
@@ -35,7 +37,8 @@ pub struct Load {
     poll: Poll,
     events: Events,
     address: SocketAddr,
-    connections: Vec<Connection>,
+    pub(super) connections: Vec<Connection>,
+    pub(super) subscribers: Vec<Subscriber>,
     publishers: Vec<Publisher>,
     plan: Option<Plan>,
     pub channels: Vec<Channel>,
@@ -44,54 +47,43 @@ pub struct Load {
     pub tally: Tally,
     /// The size of sockets' receive buffers, where it is not left to the kernel.
     pub receive_buffer: Option<usize>,
+    /// How long nothing may come while something is waited for.
+    pub patience: Duration,
+    /// Subscribers on one connection, where they are streams of HTTP/2.
+    pub streams: usize,
+    /// What came for streams that are not read, by subscriber.
+    pub(super) held: HashMap<usize, Vec<u8>>,
     read: Vec<u8>,
+    /// When what is being dealt with was read.
+    now: u64,
     scratch: Scratch,
-    reply: Vec<u8>,
+    pub(super) reply: Vec<u8>,
 }
 
-/// Connections that are to be opened.
+/// Subscribers that are to be opened.
 #[derive(Debug)]
 struct Plan {
     channels: Range<usize>,
     count: usize,
     opened: usize,
-    /// How many connections were settled before.
+    /// How many were settled before.
     before: usize,
 }
 
-/// A channel: how to subscribe to it, and how far it is.
+/// A socket, and the subscribers whose events come down it: one, or the streams of HTTP/2.
 #[derive(Debug)]
-pub struct Channel {
-    dialogue: Rc<Dialogue>,
-    /// Where subscribers begin, if not with the next event.
-    from: Option<u32>,
-    /// Events published so far.
-    pub published: u32,
-    /// Events received by its subscribers, each by each, doubles not counted.
-    pub received: u64,
-    /// Live subscribers.
-    pub subscribers: u32,
-    /// For the oldest event that some have not received and all after it: how many have not.
-    missing: VecDeque<u32>,
-}
-
-#[derive(Debug)]
-struct Connection {
-    stream: TcpStream,
-    decoder: Decoder,
-    dialogue: Rc<Dialogue>,
-    sequence: Sequence,
-    channel: u32,
-    step: u16,
-    stage: Stage,
-    stalled: bool,
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) state: State,
+    pub(super) subscribers: Range<u32>,
+    /// Where they are streams of HTTP/2.
+    pub(super) session: Option<Box<Session>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+pub(super) enum State {
     Connecting,
-    Talking,
-    Live,
+    Open,
     Gone,
 }
 
@@ -102,6 +94,7 @@ impl Load {
             events: Events::with_capacity(1024),
             address,
             connections: Vec::new(),
+            subscribers: Vec::new(),
             publishers: Vec::new(),
             plan: None,
             channels: Vec::new(),
@@ -109,7 +102,11 @@ impl Load {
             clock: Clock::start(),
             tally: Tally::default(),
             receive_buffer: None,
+            patience: PATIENCE,
+            streams: STREAMS,
+            held: HashMap::new(),
             read: vec![0; SCRATCH],
+            now: 0,
             scratch: Scratch::default(),
             reply: Vec::new(),
         })
@@ -117,24 +114,17 @@ impl Load {
 
     /// Adds a channel, and gives its index.
     pub fn channel(&mut self, dialogue: Dialogue) -> usize {
-        self.channels.push(Channel {
-            dialogue: Rc::new(dialogue),
-            from: None,
-            published: 0,
-            received: 0,
-            subscribers: 0,
-            missing: VecDeque::new(),
-        });
+        self.channels.push(Channel::new(dialogue));
         self.channels.len() - 1
     }
 
     /// Subscribers of a channel do otherwise from now on: they begin with event `from`.
     pub fn resume(&mut self, channel: usize, dialogue: Dialogue, from: u32) {
-        self.channels[channel].dialogue = Rc::new(dialogue);
+        self.channels[channel].dialogue = dialogue.into();
         self.channels[channel].from = Some(from);
     }
 
-    /// Opens `count` connections, the n-th to the n-th of the channels and so round, and waits until all are live.
+    /// Opens `count` subscribers, the n-th to the n-th of the channels and so round, and waits until all are live.
     /// Those that are refused are faults of the tally.
     pub fn subscribe(&mut self, channels: Range<usize>, count: usize) -> io::Result<()> {
         self.begin(channels, count)?;
@@ -144,17 +134,17 @@ impl Load {
             self.turn(Duration::from_millis(100))?;
             if self.settled() > settled {
                 (settled, last) = (self.settled(), Instant::now());
-            } else if last.elapsed() > PATIENCE {
+            } else if last.elapsed() > self.patience {
                 let waiting = end - settled;
                 self.plan = None;
                 self.tally.faults.refused += waiting as u64;
-                self.tally.first_fault.get_or_insert(format!("{waiting} connections wait for an answer"));
+                self.tally.first_fault.get_or_insert(format!("{waiting} subscribers wait for an answer"));
             }
         }
         Ok(())
     }
 
-    /// The same without waiting: turns open connections, a limited number at once.
+    /// The same without waiting: turns open them, a limited number at once.
     pub fn begin(&mut self, channels: Range<usize>, count: usize) -> io::Result<()> {
         self.plan = Some(Plan { channels, count, opened: 0, before: self.settled() });
         self.open_planned()
@@ -163,9 +153,14 @@ impl Load {
     fn open_planned(&mut self) -> io::Result<()> {
         let settled = self.settled();
         let Some(mut plan) = self.plan.take() else { return Ok(()) };
-        while plan.opened < plan.count && plan.opened < settled - plan.before + OPENING {
-            self.open(plan.channels.start + plan.opened % plan.channels.len().max(1))?;
-            plan.opened += 1;
+        let is_shared = self.channels.get(plan.channels.start).is_some_and(|of| of.dialogue.link == Link::Http2);
+        let (each, at_once) = if is_shared { (self.streams.max(1), OPENING_STREAMS) } else { (1, OPENING) };
+        let at_once = at_once.min(OPENING * each);
+        while plan.opened < plan.count && plan.opened < settled - plan.before + at_once {
+            let count = each.min(plan.count - plan.opened);
+            let channels = plan.channels.clone().cycle().skip(plan.opened % plan.channels.len().max(1));
+            self.open(channels.take(count))?;
+            plan.opened += count;
         }
         if self.settled() < plan.before + plan.count {
             self.plan = Some(plan);
@@ -173,42 +168,52 @@ impl Load {
         Ok(())
     }
 
-    /// Closes all connections from this one on, at once.
+    /// Closes the connections of all subscribers from this one on, at once. A connection's subscribers were opened together,
+    /// and leave together.
     pub fn dismiss(&mut self, from: usize) {
-        for connection in self.connections.drain(from..) {
-            if connection.stage == Stage::Live {
-                self.channels[connection.channel as usize].subscribers -= 1;
+        let first = self.connections.partition_point(|connection| (connection.subscribers.start as usize) < from);
+        self.connections.truncate(first);
+        for subscriber in self.subscribers.drain(from..) {
+            if subscriber.stage() == Stage::Live {
+                self.channels[subscriber.channel()].subscribers -= 1;
                 self.tally.live -= 1;
                 self.tally.dismissed += 1;
             }
         }
     }
 
-    /// How many connections there are, or were.
-    pub fn len(&self) -> usize {
-        self.connections.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.connections.is_empty()
-    }
-
-    /// Bytes that wait in the kernel for a connection to be read.
+    /// Bytes that have come for a subscriber who does not read: in the kernel, or within its stream's window.
     pub fn unread(&self, index: usize) -> u64 {
-        rustix::io::ioctl_fionread(&self.connections[index].stream).unwrap_or(0)
+        match self.held.get(&index) {
+            Some(held) => held.len() as u64,
+            None => rustix::io::ioctl_fionread(&self.connections[self.carrier(index)].stream).unwrap_or(0),
+        }
     }
 
-    /// Connections that became live or were refused.
+    /// The connection of a subscriber.
+    pub(super) fn carrier(&self, index: usize) -> usize {
+        self.connections.partition_point(|connection| (connection.subscribers.end as usize) <= index)
+    }
+
+    /// Subscribers that became live or were refused.
     fn settled(&self) -> usize {
         self.tally.live + (self.tally.dismissed + self.tally.faults.refused + self.tally.faults.dropped) as usize
     }
 
-    fn open(&mut self, channel: usize) -> io::Result<()> {
-        let dialogue = Rc::clone(&self.channels[channel].dialogue);
-        let mut stream = match connect(self.address, self.receive_buffer) {
+    /// Opens one connection for a subscriber of each of the channels.
+    fn open(&mut self, channels: impl Iterator<Item = usize>) -> io::Result<()> {
+        let first = self.subscribers.len();
+        for index in channels {
+            self.subscribers.push(Subscriber::new(index, &self.channels[index]));
+        }
+        let is_shared = self.subscribers.get(first).is_some_and(|one| one.link() == Link::Http2);
+        // A reader of one stream does not keep the others' from being read: it is held up by its window.
+        let receive_buffer = self.receive_buffer.filter(|_| !is_shared);
+        let mut stream = match connect(self.address, receive_buffer) {
             Ok(stream) => stream,
             Err(error) => {
-                self.tally.fault(|faults| faults.refused += 1, || format!("connecting: {error}"));
+                let refused = self.subscribers.drain(first..).count() as u64;
+                self.tally.fault(|faults| faults.refused += refused, || format!("connecting: {error}"));
                 return Ok(());
             }
         };
@@ -216,15 +221,16 @@ impl Load {
         self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         self.connections.push(Connection {
             stream,
-            decoder: Decoder::new(dialogue.link, dialogue.framing),
-            dialogue,
-            sequence: Sequence::from(self.channels[channel].from.unwrap_or(self.channels[channel].published)),
-            channel: channel as u32,
-            step: 0,
-            stage: Stage::Connecting,
-            stalled: false,
+            state: State::Connecting,
+            subscribers: first as u32..self.subscribers.len() as u32,
+            session: is_shared.then(|| Box::new(Session::new(self.windows()))),
         });
         Ok(())
+    }
+
+    fn windows(&self) -> Windows {
+        let usual = Windows::default();
+        Windows { stream: self.receive_buffer.map_or(usual.stream, |size| size as u32), ..usual }
     }
 
     /// Adds a publisher, and gives its index. `greeting` is sent once, and answered like a publish.
@@ -265,11 +271,7 @@ impl Load {
 
     /// Publishes the channel's next event. `request` makes the request of a payload; `due` is the time it carries.
     pub fn publish(&mut self, publisher: usize, channel: usize, due: u64, request: impl FnOnce(&[u8]) -> Vec<u8>) {
-        let of = &mut self.channels[channel];
-        let stamp = Stamp { seq: of.published, nanos: due, channel: channel as u32 };
-        of.published += 1;
-        of.missing.push_back(of.subscribers);
-        of.settle();
+        let stamp = Stamp { seq: self.channels[channel].publish(), nanos: due, channel: channel as u32 };
         let mut payload = Vec::with_capacity(self.payloads.size());
         self.payloads.write(stamp, &mut payload);
         if let Err(why) = self.send(publisher, &request(&payload)) {
@@ -279,41 +281,40 @@ impl Load {
 
     /// Events that some subscriber of the channel has not received.
     pub fn outstanding(&self, channel: usize) -> usize {
-        self.channels[channel].missing.len()
+        self.channels[channel].outstanding()
     }
 
     /// Whether everything published was received by all, and every publish was answered.
     pub fn is_quiet(&self) -> bool {
-        self.channels.iter().all(|channel| channel.missing.is_empty()) && self.publishers.iter().all(Publisher::is_free)
+        self.channels.iter().all(|channel| channel.outstanding() == 0) && self.publishers.iter().all(Publisher::is_free)
     }
 
-    /// Waits for something to happen, and deals with it. Whether something did.
-    pub fn turn(&mut self, timeout: Duration) -> io::Result<bool> {
+    /// Waits for something to happen, and deals with it.
+    pub fn turn(&mut self, timeout: Duration) -> io::Result<()> {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let polled = self.poll.poll(&mut events, Some(timeout));
         for event in &events {
             match event.token().0 {
                 token if token >= PUBLISHERS => self.answered(token - PUBLISHERS),
-                token => self.ready(token, event.is_read_closed()),
+                token => self.ready(token, event.is_read_closed(), event.is_writable()),
             }
         }
-        let happened = !events.is_empty();
         self.events = events;
         self.open_planned()?;
         match polled {
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(happened),
-            Err(error) => Err(error),
-            Ok(()) => Ok(happened),
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
         }
     }
 
-    /// Turns until `done`; false if nothing happened for [`PATIENCE`].
+    /// Turns until `done`; false if its patience ran out. Heartbeats are nothing that comes.
     pub fn run_until(&mut self, done: impl Fn(&Load) -> bool) -> io::Result<bool> {
-        let mut last = Instant::now();
+        let mut last = (self.tally.progress(), Instant::now());
         while !done(self) {
-            if self.turn(Duration::from_millis(100))? {
-                last = Instant::now();
-            } else if last.elapsed() > PATIENCE {
+            self.turn(Duration::from_millis(100))?;
+            if self.tally.progress() != last.0 {
+                last = (self.tally.progress(), Instant::now());
+            } else if last.1.elapsed() > self.patience {
                 return Ok(false);
             }
         }
@@ -326,10 +327,10 @@ impl Load {
         if self.run_until(|load| load.is_quiet() || failed(load))? {
             return Ok(());
         }
-        let Load { connections, channels, tally, .. } = self;
-        for connection in connections.iter().filter(|connection| connection.stage == Stage::Live) {
-            let published = channels[connection.channel as usize].published;
-            let missing = published.saturating_sub(connection.sequence.next());
+        let Load { subscribers, channels, tally, .. } = self;
+        for subscriber in subscribers.iter().filter(|subscriber| subscriber.stage() == Stage::Live) {
+            let published = channels[subscriber.channel()].published;
+            let missing = published.saturating_sub(subscriber.next());
             if missing > 0 {
                 tally.faults.lost += u64::from(missing);
                 tally.first_fault.get_or_insert_with(|| format!("a subscriber waits for {missing} events"));
@@ -352,31 +353,43 @@ impl Load {
         }
     }
 
-    fn ready(&mut self, index: usize, ends: bool) {
+    fn ready(&mut self, index: usize, ends: bool, writable: bool) {
         // An event may be of a connection that was dismissed meanwhile.
         let Some(connection) = self.connections.get_mut(index) else { return };
-        if connection.stage == Stage::Connecting {
+        if connection.state == State::Connecting {
             match connection.stream.take_error() {
                 Ok(None) if connection.stream.peer_addr().is_ok() => {
-                    connection.stage = Stage::Talking;
-                    let request = connection.dialogue.steps.first().map(|step| step.send.clone());
-                    self.reply.extend_from_slice(&request.unwrap_or_default());
+                    connection.state = State::Open;
+                    match &connection.session {
+                        Some(session) => session.begin(&mut self.reply),
+                        None => {
+                            let request = self.subscribers[connection.subscribers.start as usize].request();
+                            self.reply.extend_from_slice(request);
+                        }
+                    }
                     self.say(index);
                 }
                 Ok(None) => return,
                 Ok(Some(error)) | Err(error) => return self.gone(index, &format!("connecting: {error}")),
             }
+        } else if writable {
+            self.say(index);
         }
-        if !self.connections[index].stalled {
+        let connection = &self.connections[index];
+        if connection.session.is_some() || !self.subscribers[connection.subscribers.start as usize].is_stalled() {
             self.hear(index, ends);
         }
     }
 
-    /// Stops reading a connection, or reads it again.
+    /// Stops reading what is sent to a subscriber, or reads it again.
     pub fn stall(&mut self, index: usize, stalled: bool) {
-        self.connections[index].stalled = stalled;
-        if !stalled {
-            self.hear(index, true);
+        self.subscribers[index].stall(stalled);
+        let carrier = self.carrier(index);
+        self.now = self.clock.nanos();
+        if self.connections[carrier].session.is_some() {
+            self.stall_stream(index, carrier, stalled);
+        } else if !stalled {
+            self.hear(carrier, true);
         }
     }
 
@@ -384,7 +397,7 @@ impl Load {
     /// an edge of its own only if it came later. Where it `ends`, reading goes on until it is there.
     fn hear(&mut self, index: usize, ends: bool) {
         let mut read = std::mem::take(&mut self.read);
-        while matches!(self.connections[index].stage, Stage::Talking | Stage::Live) {
+        while self.connections[index].state == State::Open {
             match self.connections[index].stream.read(&mut read) {
                 Ok(0) => self.gone(index, "the server closed the connection"),
                 Ok(count) => {
@@ -402,46 +415,16 @@ impl Load {
     }
 
     fn understand(&mut self, index: usize, input: &[u8]) {
-        let Load { connections, channels, tally, payloads, clock, scratch, reply, .. } = self;
-        let Connection { decoder, dialogue, sequence, channel, step, stage, .. } = &mut connections[index];
-        let of = &mut channels[*channel as usize];
-        let now = clock.nanos();
-        let mut broken: Option<String> = None;
-        let delivered = tally.delivered;
-        decoder.feed(input, scratch, |part| match part {
-            Part::Head(status) => match dialogue.steps.get(usize::from(*step)).map(|step| &step.expect) {
-                Some(Expect::Status(expected)) if *expected == status => advance(dialogue, step, reply),
-                None if dialogue.framing == Framing::Pages && status == 200 => {}
-                _ => broken = Some(format!("a subscription was answered with status {status}")),
-            },
-            Part::Piece(piece) => {
-                let waits_for = dialogue.steps.get(usize::from(*step)).map(|step| &step.expect);
-                if let Some(Expect::Piece(expected)) = waits_for
-                    && memchr::memmem::find(piece, expected).is_some()
-                {
-                    advance(dialogue, step, reply);
-                }
-                if dialogue.framing == Framing::Pages
-                    && let Some(position) = position(piece)
-                {
-                    let (before, after) = &dialogue.again;
-                    [before, position, after].into_iter().for_each(|part| reply.extend_from_slice(part));
-                }
-                payloads.find(piece, |stamp| match stamp.filter(|stamp| stamp.channel == *channel) {
-                    Some(stamp) => take(stamp, now, sequence, of, tally),
-                    None => tally.fault(|faults| faults.damaged += 1, || "a payload is damaged".into()),
-                });
-            }
-            Part::Ping(payload) => write_pong(payload, Some(MASK), reply),
-            Part::End(why) | Part::Damaged(why) => broken = Some(why.to_owned()),
-        });
-        tally.reads += u64::from(tally.delivered > delivered);
-        if *stage == Stage::Talking && usize::from(*step) == dialogue.steps.len() {
-            *stage = Stage::Live;
-            tally.live += 1;
-            of.subscribers += 1;
-        }
-        if !reply.is_empty() {
+        self.now = self.clock.nanos();
+        let delivered = self.tally.delivered;
+        let broken = if self.connections[index].session.is_some() {
+            self.understand_streams(index, input)
+        } else {
+            let (subscriber, mut around) = self.subscriber(self.connections[index].subscribers.start as usize);
+            subscriber.hear(input, &mut around)
+        };
+        self.tally.reads += u64::from(self.tally.delivered > delivered);
+        if !self.reply.is_empty() {
             self.say(index);
         }
         if let Some(why) = broken {
@@ -449,83 +432,45 @@ impl Load {
         }
     }
 
-    /// Sends the reply at hand. It is small, and a socket that has no room for it is broken.
-    fn say(&mut self, index: usize) {
-        let reply = std::mem::take(&mut self.reply);
-        let written = self.connections[index].stream.write(&reply);
-        if written.as_ref().ok() != Some(&reply.len()) {
-            self.gone(index, &format!("sending to the server: {written:?}"));
+    /// A subscriber, and what it needs to deal with what it received.
+    pub(super) fn subscriber(&mut self, index: usize) -> (&mut Subscriber, Around<'_>) {
+        let Load { subscribers, channels, tally, payloads, now, scratch, reply, .. } = self;
+        (&mut subscribers[index], Around { channels, tally, payloads, scratch, now: *now, reply })
+    }
+
+    /// Sends the reply at hand, after what was not sent before. Where many streams share a connection it may be more than
+    /// the socket has room for; else it is small, and a socket that has no room for it is broken.
+    pub(super) fn say(&mut self, index: usize) {
+        let Connection { stream, session, .. } = &mut self.connections[index];
+        let mut nothing = Vec::new();
+        let unsent = session.as_mut().map_or(&mut nothing, |session| &mut session.unsent);
+        unsent.append(&mut self.reply);
+        if unsent.is_empty() {
+            return;
         }
-        self.reply = reply;
-        self.reply.clear();
+        match stream.write(unsent) {
+            Ok(written) => drop(unsent.drain(..written)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return self.gone(index, &format!("sending to the server: {error}")),
+        }
+        if unsent.is_empty() {
+            *unsent = Vec::new();
+        } else if session.is_none() {
+            self.gone(index, "the socket has no room for a request");
+        }
     }
 
     /// A connection has ended, which none should.
-    fn gone(&mut self, index: usize, why: &str) {
+    pub(super) fn gone(&mut self, index: usize, why: &str) {
         let connection = &mut self.connections[index];
-        match std::mem::replace(&mut connection.stage, Stage::Gone) {
-            Stage::Gone => return,
-            Stage::Live => {
-                let of = &mut self.channels[connection.channel as usize];
-                of.subscribers -= 1;
-                let received = connection.sequence.next();
-                let first = of.published - of.missing.len() as u32;
-                of.missing.range_mut(received.saturating_sub(first) as usize..).for_each(|missing| *missing -= 1);
-                of.settle();
-                self.tally.live -= 1;
-                self.tally.fault(|faults| faults.dropped += 1, || why.to_owned());
-            }
-            Stage::Connecting | Stage::Talking => {
-                self.tally.fault(|faults| faults.refused += 1, || why.to_owned());
-            }
+        if std::mem::replace(&mut connection.state, State::Gone) == State::Gone {
+            return;
         }
         let _ = self.poll.registry().deregister(&mut connection.stream);
-    }
-}
-
-impl Channel {
-    fn settle(&mut self) {
-        while self.missing.front() == Some(&0) {
-            self.missing.pop_front();
+        let why = connection.session.as_ref().and_then(|session| session.goodbye()).unwrap_or(why);
+        for index in connection.subscribers.clone() {
+            self.subscribers[index as usize].lose(why, &mut self.channels, &mut self.tally);
         }
-    }
-
-    fn received(&mut self, seq: u32) {
-        self.received += 1;
-        let first = self.published - self.missing.len() as u32;
-        if let Some(missing) = seq.checked_sub(first).and_then(|at| self.missing.get_mut(at as usize)) {
-            *missing = missing.saturating_sub(1);
-            if *missing == 0 {
-                self.settle();
-            }
-        }
-    }
-}
-
-fn take(stamp: Stamp, now: u64, sequence: &mut Sequence, of: &mut Channel, tally: &mut Tally) {
-    tally.arrived(stamp.nanos, now);
-    match sequence.take(stamp.seq) {
-        Arrival::Expected => of.received(stamp.seq),
-        Arrival::After(missing) => {
-            of.received(stamp.seq);
-            tally.fault(|faults| faults.lost += u64::from(missing), || format!("{missing} events did not come"));
-        }
-        Arrival::Late => {
-            of.received(stamp.seq);
-            tally.faults.lost -= 1;
-            tally.fault(|faults| faults.disordered += 1, || "an event came after a later one".into());
-        }
-        Arrival::Double => tally.fault(|faults| faults.doubled += 1, || "an event came twice".into()),
-    }
-}
-
-/// On to the next step: what it says goes into the reply.
-fn advance(dialogue: &Dialogue, step: &mut u16, reply: &mut Vec<u8>) {
-    *step += 1;
-    let Some(next) = dialogue.steps.get(usize::from(*step)).filter(|next| !next.send.is_empty()) else { return };
-    match dialogue.link {
-        Link::WebSocket => write_message(Opcode::Text, &next.send, Some(MASK), reply),
-        Link::Http => reply.extend_from_slice(&next.send),
     }
 }
 

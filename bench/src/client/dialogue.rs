@@ -5,6 +5,8 @@
 pub enum Link {
     /// An HTTP response whose body does not end, chunked or not.
     Http,
+    /// The same on a stream of an HTTP/2 connection, which many share.
+    Http2,
     /// Frames of a WebSocket, after status 101. What steps send is put into masked text messages.
     WebSocket,
 }
@@ -35,7 +37,8 @@ pub struct Dialogue {
 /// One thing to say, and what answers it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// Sent as it is in the first step, which is an HTTP request; as a message on a WebSocket after it. May be empty.
+    /// Sent as it is in the first step, which is an HTTP request (on HTTP/2 its header block, see
+    /// [`hpack::get`](super::http2::hpack::get)); as a message on a WebSocket after it. May be empty.
     pub send: Vec<u8>,
     pub expect: Expect,
 }
@@ -54,6 +57,11 @@ impl Dialogue {
     /// that is empty.
     pub fn stream(framing: Framing, request: Vec<u8>, opening: &str) -> Dialogue {
         Dialogue::of(Link::Http, framing, request, 200, opening)
+    }
+
+    /// The same over HTTP/2, with the request's header block.
+    pub fn stream_of_many(framing: Framing, block: Vec<u8>, opening: &str) -> Dialogue {
+        Dialogue::of(Link::Http2, framing, block, 200, opening)
     }
 
     /// A handshake; live once a message contains `opening`, or with the head where that is empty.

@@ -81,7 +81,9 @@ impl Rest {
 
 impl Decoder {
     pub fn new(link: Link, framing: Framing) -> Decoder {
-        Decoder { link, framing, stage: Stage::Head, chunk: 0, rest: None }
+        // On HTTP/2 the head is a frame of its own, and what comes here is what DATA frames carry.
+        let stage = if link == Link::Http2 { Stage::Plain } else { Stage::Head };
+        Decoder { link, framing, stage, chunk: 0, rest: None }
     }
 
     /// Understands what it can of what was received, in order.
@@ -176,7 +178,7 @@ impl Decoder {
             Link::Http if field("transfer-encoding:").is_some_and(|coding| coding.ends_with("chunked")) => {
                 Stage::Chunked
             }
-            Link::Http => Stage::Plain,
+            Link::Http | Link::Http2 => Stage::Plain,
         };
         part(Part::Head(status));
         Some(end + 4)
@@ -296,13 +298,15 @@ fn dechunk(left: &mut u32, input: &[u8], body: &mut Vec<u8>) -> Result<usize, Pa
     }
 }
 
-/// Gives each whole block or line, and says how many bytes they were.
+/// Gives each whole block or line, and says how many bytes they were. A comment before a block is passed over, so that
+/// nothing is kept of the heartbeats of a quiet stream.
 fn split(framing: Framing, input: &[u8], part: &mut impl FnMut(Part<'_>)) -> usize {
     let (mut start, mut line) = (0, 0);
     for end in memchr::memchr_iter(b'\n', input) {
         let is_empty = end == line || &input[line..end] == b"\r";
-        let ends = framing == Framing::Lines || is_empty;
-        if ends && (line > start || !is_empty) {
+        let is_comment = framing == Framing::Blocks && line == start && input[line] == b':';
+        let ends = framing == Framing::Lines || is_empty || is_comment;
+        if ends && !is_comment && (line > start || !is_empty) {
             part(Part::Piece(&input[start..end]));
         }
         if ends {
@@ -373,7 +377,7 @@ mod tests {
         #[test]
         fn blocks_in_chunks_are_found_wherever_they_are_cut(cuts in prop::collection::vec(any::<usize>(), 0..40)) {
             let expected = [
-                "Head(200)", "retry: 5\nevent: $open\ndata: {}\n", ":\nid: 1\ndata: a\n", "id: 2\r\ndata: b\r\n\r",
+                "Head(200)", "retry: 5\nevent: $open\ndata: {}\n", "id: 1\ndata: a\n", "id: 2\r\ndata: b\r\n\r",
                 "data: c\n", "End(\"the body ended\")",
             ];
             prop_assert_eq!(parts(Link::Http, Framing::Blocks, &chunked(), &cuts), expected);

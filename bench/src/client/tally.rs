@@ -79,6 +79,11 @@ impl Tally {
         self.published = 0;
     }
 
+    /// Rises with everything that is waited for.
+    pub(super) fn progress(&self) -> u64 {
+        self.delivered + self.published + self.live as u64 + self.faults.refused + self.faults.dropped
+    }
+
     pub(super) fn arrived(&mut self, sent: u64, now: u64) {
         self.delivered += 1;
         if sent >= self.since {

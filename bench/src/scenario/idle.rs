@@ -1,6 +1,6 @@
 //! Connections on which nothing happens but heartbeats: what one holds of user memory.
 
-use super::{Outcome, Setting, Stage, polling};
+use super::{Outcome, Setting, Stage};
 use crate::targets::Target;
 use std::time::Duration;
 
@@ -8,10 +8,7 @@ use std::time::Duration;
 pub fn run(target: &dyn Target, setting: &Setting, settle: Duration) -> Result<Outcome, String> {
     let mut stage = Stage::set(target, setting)?;
     let before = stage.used();
-    let end = stage.load.clock.nanos() + settle.as_nanos() as u64;
-    while stage.load.clock.nanos() < end {
-        stage.load.turn(Duration::from_millis(100)).map_err(polling)?;
-    }
+    stage.rest(settle)?;
     let usage = stage.usage(before);
     let (empty, full) = (stage.empty, stage.server.memory());
     // Whoever is counted must still hear: an event reaches everyone.

@@ -3,6 +3,7 @@
 pub mod churn;
 pub mod fanout;
 pub mod idle;
+pub mod million;
 pub mod publish;
 pub mod resume;
 pub mod saturate;

@@ -13,12 +13,16 @@ use std::time::Duration;
 pub struct Setting {
     pub transport: Transport,
     pub subscribers: usize,
+    /// Subscribers on a connection, where they are streams of HTTP/2.
+    pub streams: usize,
     pub channels: usize,
     /// What the channels' names begin with; a number follows.
     pub prefix: String,
     /// Bytes of one event's data.
     pub size: usize,
     pub heartbeat: Duration,
+    /// How long nothing may come while something is waited for.
+    pub patience: Duration,
     /// The CPU of the server, if it is held to one.
     pub cpu: Option<usize>,
 }
@@ -80,6 +84,7 @@ impl<'t> Stage<'t> {
         let server = target.start(&wish)?;
         let empty = server.memory();
         let mut load = Load::new(server.address, Payloads::new(setting.size)).map_err(polling)?;
+        (load.streams, load.patience) = (setting.streams, setting.patience);
         let names: Vec<String> = (0..setting.channels).map(|index| format!("{}/{index}", setting.prefix)).collect();
         for name in &names {
             target.prepare(&server, name)?;
@@ -161,6 +166,15 @@ impl<'t> Stage<'t> {
         let channels = self.active as u64;
         self.publish_evenly(channels.max(3), 100_000)?;
         self.load.tally.begin(self.load.clock.nanos());
+        Ok(())
+    }
+
+    /// Publishes nothing for a while.
+    pub fn rest(&mut self, time: Duration) -> Result<(), String> {
+        let end = self.load.clock.nanos() + time.as_nanos() as u64;
+        while self.load.clock.nanos() < end {
+            self.load.turn(Duration::from_millis(100)).map_err(polling)?;
+        }
         Ok(())
     }
 

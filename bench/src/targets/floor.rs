@@ -32,9 +32,12 @@ impl Target for Floor {
     }
 
     fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue> {
-        // To the floor a session is a WebSocket like another.
-        let transport = if transport == Transport::Session { Transport::Websocket } else { transport };
-        Some(Protocol::local().subscription(transport, channel))
+        match transport {
+            // To the floor a session is a WebSocket like another.
+            Transport::Session => Some(Protocol::local().subscription(Transport::Websocket, channel)),
+            Transport::SseH2 => None,
+            _ => Some(Protocol::local().subscription(transport, channel)),
+        }
     }
 
     fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {

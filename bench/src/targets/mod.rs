@@ -20,6 +20,8 @@ use std::path::PathBuf;
 pub enum Transport {
     /// Server-Sent Events, the data as it is
     Sse,
+    /// The same over HTTP/2, --streams on a connection
+    SseH2,
     /// WebSocket, the data as it is
     Websocket,
     /// WebSocket, JSON events
@@ -38,6 +40,7 @@ impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Transport::Sse => "sse",
+            Transport::SseH2 => "sse-h2",
             Transport::Websocket => "websocket",
             Transport::WebsocketEvent => "websocket-event",
             Transport::WebsocketDeflate => "websocket-deflate",

@@ -2,6 +2,7 @@
 
 use super::{Running, Target, Transport, Wish, ask};
 use crate::client::dialogue::{Expect, Step, UPGRADE, get, position, post};
+use crate::client::http2::hpack;
 use crate::client::{Dialogue, Framing};
 use std::path::PathBuf;
 use std::process::Command;
@@ -69,14 +70,18 @@ impl Protocol {
     }
 
     fn shown(&self) -> Vec<(&str, &str)> {
-        self.authorization.iter().map(|value| ("Authorization", value.as_str())).collect()
+        self.shown_as("Authorization")
     }
 
-    pub(super) fn subscription(&self, transport: Transport, channel: &str) -> Dialogue {
+    fn shown_as<'s>(&'s self, name: &'s str) -> Vec<(&'s str, &'s str)> {
+        self.authorization.iter().map(|value| (name, value.as_str())).collect()
+    }
+
+    pub fn subscription(&self, transport: Transport, channel: &str) -> Dialogue {
         self.reading(transport, channel, "")
     }
 
-    pub(super) fn resumption(&self, transport: Transport, channel: &str, position: &str) -> Option<Dialogue> {
+    pub fn resumption(&self, transport: Transport, channel: &str, position: &str) -> Option<Dialogue> {
         match transport {
             Transport::Poll => None,
             _ => Some(self.reading(transport, channel, &format!("since={position}"))),
@@ -96,6 +101,12 @@ impl Protocol {
             Transport::Sse => {
                 let request = get(&query(""), &[("Accept", "text/event-stream")]);
                 Dialogue::stream(Framing::Blocks, request, "event: $open")
+            }
+            Transport::SseH2 => {
+                let shown = self.shown_as("authorization");
+                let fields = [&[("accept", "text/event-stream")], &*shown].concat();
+                let request = hpack::get(&self.host, &self.target(channel, &query("")), &fields);
+                Dialogue::stream_of_many(Framing::Blocks, request, "event: $open")
             }
             Transport::Stream => {
                 let request = get(&query(""), &[("Accept", "application/x-ndjson")]);
@@ -136,7 +147,7 @@ impl Protocol {
         Ok(String::from_utf8_lossy(position).into_owned())
     }
 
-    pub(super) fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
+    pub fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
         let fields = [&[("Content-Type", "text/plain")], &*self.shown()].concat();
         post(&self.host, &self.target(channel, ""), &fields, payload)
     }

@@ -5,8 +5,9 @@ mod support;
 
 use std::time::Duration;
 use support::run;
+use switchboard_bench::client::connections::PATIENCE;
 use switchboard_bench::scenario::fanout::{self, Pace};
-use switchboard_bench::scenario::{Setting, resume, saturate, slow};
+use switchboard_bench::scenario::{Setting, million, resume, saturate, slow};
 use switchboard_bench::targets::Transport;
 use switchboard_bench::targets::switchboard::Switchboard;
 use switchboard_testkit::Server;
@@ -17,10 +18,12 @@ fn setting(transport: Transport, subscribers: usize) -> Setting {
     Setting {
         transport,
         subscribers,
+        streams: 8,
         channels: 1,
         prefix: "test".into(),
         size: 200,
         heartbeat: Duration::from_secs(15),
+        patience: PATIENCE,
         cpu: None,
     }
 }
@@ -30,6 +33,7 @@ fn everyone_hears_everything_on_every_transport() {
     let target = Switchboard { program: PROGRAM.into() };
     for transport in [
         Transport::Sse,
+        Transport::SseH2,
         Transport::Websocket,
         Transport::WebsocketEvent,
         Transport::WebsocketDeflate,
@@ -47,15 +51,26 @@ fn a_backlog_a_return_and_a_stall_lose_nothing() {
     let target = Switchboard { program: PROGRAM.into() };
     let outcome = saturate::run(&target, &setting(Transport::Websocket, 60), 0.1).unwrap();
     assert!(outcome.faults.is_empty(), "{outcome:?}");
-    for transport in [Transport::Sse, Transport::Websocket, Transport::Stream] {
+    for transport in [Transport::Sse, Transport::SseH2, Transport::Websocket, Transport::Stream] {
         let outcome =
             resume::run(&target, &setting(transport, 30), 40, &resume::Crowd { live: 10, alone: 0.1 }).unwrap();
         assert!(outcome.faults.is_empty(), "{outcome:?}");
         assert!(outcome.figure("cpu_us_per_recovered").is_some());
     }
-    let outcome = slow::run(&target, &setting(Transport::Sse, 20), 2_000.0, 400, 0.2).unwrap();
+    for transport in [Transport::Sse, Transport::SseH2] {
+        let outcome = slow::run(&target, &setting(transport, 20), 2_000.0, 400, 0.2).unwrap();
+        assert!(outcome.faults.is_empty(), "{outcome:?}");
+        assert_eq!(outcome.figure("delivered"), Some(20.0 * 400.0));
+    }
+}
+
+#[test]
+fn idle_streams_are_counted_and_woken() {
+    let target = Switchboard { program: PROGRAM.into() };
+    let setting = Setting { heartbeat: Duration::from_millis(100), ..setting(Transport::SseH2, 2_000) };
+    let outcome = million::run(&target, &Setting { streams: 100, ..setting }, Duration::from_millis(300)).unwrap();
     assert!(outcome.faults.is_empty(), "{outcome:?}");
-    assert_eq!(outcome.figure("delivered"), Some(20.0 * 400.0));
+    assert_eq!(outcome.figure("delivered"), Some(2_000.0));
 }
 
 #[test]

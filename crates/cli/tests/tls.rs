@@ -1,14 +1,17 @@
 //! TLS by other people's programs: curl, openssl and sslscan, as Debian has them, against the real server.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
+#![allow(clippy::print_stdout, reason = "what is measured is printed")]
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use support::run;
+use switchboard_testkit::crowd::raise_file_limit;
 use switchboard_testkit::issuer::Authority;
-use switchboard_testkit::tls::Files;
+use switchboard_testkit::tls::{Files, VERSIONS, client, connect};
 use switchboard_testkit::{Server, Signal, eventually};
 
 /// The real server, with TLS and without, and a socket in the file system.
@@ -25,7 +28,7 @@ impl Real {
         let config = files.directory().join("switchboard.toml");
         let socket = files.directory().join("http.sock");
         let text = format!(
-            "listen = [\"127.0.0.1:0\", \"unix:{}\"]\n[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+            "heartbeat = \"1s\"\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]\n[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
             socket.display(),
             files.certificate().display(),
             files.key().display()
@@ -62,7 +65,8 @@ impl Real {
 
 /// Everything that a program says, which is given this.
 fn program(name: &str, words: &[&str], input: &str) -> String {
-    let child = Command::new(name).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child =
+        Command::new(name).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| panic!("{name} is to be installed: {error}"));
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -186,12 +190,74 @@ fn sslscan_finds_nothing_amiss() {
     ] {
         assert!(said.contains(line), "{line}\n{said}");
     }
-    assert!(said.contains("Session renegotiation not supported") || said.contains("Secure session renegotiation"), "{said}");
-    let ciphers: Vec<&str> = said.lines().filter(|line| line.starts_with("Preferred") || line.starts_with("Accepted")).collect();
+    assert!(
+        said.contains("Session renegotiation not supported") || said.contains("Secure session renegotiation"),
+        "{said}"
+    );
+    let ciphers: Vec<&str> =
+        said.lines().filter(|line| line.starts_with("Preferred") || line.starts_with("Accepted")).collect();
     assert!(ciphers.len() >= 6, "{said}");
     for cipher in ciphers {
         let forward = cipher.contains("TLSv1.3") || cipher.contains("ECDHE");
         let sealed = cipher.contains("GCM") || cipher.contains("CHACHA20") || cipher.contains("POLY1305");
         assert!(forward && sealed, "{cipher}");
     }
+}
+
+/// Connections that are measured.
+const MANY: usize = 5_000;
+
+/// Memory of an idle stream without TLS and in each of its versions, in bytes of the server's proportional set size.
+#[test]
+#[ignore = "it measures: cargo test --release -p switchboard-cli --test tls -- --ignored --nocapture"]
+fn memory_of_an_idle_connection() {
+    raise_file_limit();
+    let plain = Real::start();
+    let address = plain.server.address();
+    println!("without TLS: {} bytes", grown(&plain, || TcpStream::connect(address).unwrap()));
+    for version in VERSIONS {
+        let real = Real::start();
+        let config = std::sync::Arc::new(client(&real.authority, &[version]));
+        let address = format!("127.0.0.1:{}", real.port()).parse().unwrap();
+        println!("{version:?}: {} bytes", grown(&real, || connect(address, &config)));
+    }
+}
+
+/// By how much the server grows for each idle stream, once all of them had a heartbeat.
+fn grown<S: Read + Write>(real: &Real, open: impl Fn() -> S) -> u64 {
+    let subscribe = || {
+        let mut stream = open();
+        let request = "GET /channels/idle HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut stream = BufReader::with_capacity(1024, stream);
+        read_to(&mut stream, |line| line.contains("$open"));
+        stream
+    };
+    let gather = |count: usize| {
+        let mut streams: Vec<_> = (0..count).map(|_| subscribe()).collect();
+        // A heartbeat is a comment.
+        streams.iter_mut().for_each(|stream| read_to(stream, |line| line.starts_with(':')));
+        streams
+    };
+    let few = gather(100);
+    let before = proportional(real);
+    let many = gather(MANY);
+    let after = proportional(real);
+    drop((few, many));
+    after.saturating_sub(before) / MANY as u64
+}
+
+fn read_to(stream: &mut impl BufRead, found: impl Fn(&str) -> bool) {
+    let mut line = String::new();
+    while !found(&line) {
+        line.clear();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the stream has ended");
+    }
+}
+
+/// The proportional set size of the server, in bytes.
+fn proportional(real: &Real) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", real.server.pid().as_raw_nonzero())).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
 }

@@ -3,6 +3,7 @@
 use crate::application;
 use crate::auth;
 use crate::proxies::Proxies;
+use crate::site;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,11 +41,16 @@ pub struct Config {
     pub proxies: Proxies,
     /// How channels are kept.
     pub policy: Policy,
+    /// Bytes on their way in all: bodies and messages that have arrived in part, answers and events that have yet to be
+    /// taken. The first 16 KiB of each are not counted.
+    pub transit: usize,
     /// Who may do what.
     pub auth: auth::Settings,
     /// What answers what the server cannot.
     pub application: application::Backend,
     pub presence: Presence,
+    /// Files that are served beside the channels.
+    pub site: Option<site::Settings>,
 }
 
 /// TLS towards clients.
@@ -205,9 +211,11 @@ impl Default for Config {
             },
             proxies: Proxies::default(),
             policy: Policy::default(),
+            transit: 256 << 20,
             auth: auth::Settings::default(),
             application: application::Backend::None,
             presence: Presence { debounce: Duration::from_secs(5), tracking: Tracking::default() },
+            site: None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod connection;
 mod http1;
 mod http2;
 mod session;
+mod site;
 
 pub(crate) use connection::serve;
 
@@ -16,8 +17,8 @@ use crate::console;
 use crate::hold::{self, Hold};
 use crate::limits::bucket::Allowance;
 use crate::limits::{AddressSeat, Asker, Seats};
-use crate::listen::BodySource;
 use crate::listen::http1::{Framing, Head};
+use crate::listen::{Body, Peer};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
@@ -29,6 +30,7 @@ use crate::transport::{poll, sse};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use site::Promised;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,6 +42,8 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// What became of a request.
 enum Outcome {
     Respond(Response<Bytes>),
+    /// A file of the site: what anyone may have, whatever page asks.
+    File(Response<Body>),
     /// The connection becomes a stream.
     Hold(Box<Answer>),
     /// The client went away meanwhile.
@@ -63,9 +67,11 @@ struct Front<C> {
     client: Client,
     /// Set while a read is answered at once: how it reads, and the events it is given.
     reading: Option<(Way, usize)>,
+    /// What the client was promised with the answer.
+    promised: Vec<Promised>,
 }
 
-impl<C: BodySource> Front<C> {
+impl<C: Peer> Front<C> {
     /// Answers a request, with all that the log and the client are told of it.
     async fn handle(&mut self, mut head: Head) -> Outcome {
         if let Some(host) = self.node.config.proxies.host(self.client.address, &head)
@@ -82,6 +88,9 @@ impl<C: BodySource> Front<C> {
                 self.audit(&head, response);
                 // The path alone: a query may hold a token.
                 tracing::debug!(method = %head.method, path = shown(&head.path), status = %response.status());
+            }
+            Outcome::File(response) => {
+                tracing::debug!(method = %head.method, path = head.path, status = %response.status());
             }
             Outcome::Hold(answer) => {
                 tracing::debug!(path = shown(&head.path), transport = ?answer.transport, "held");
@@ -106,6 +115,9 @@ impl<C: BodySource> Front<C> {
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
         self.node.pages().check(head)?;
+        if self.is_file(head) {
+            return self.file(head).await;
+        }
         let query = Query::parse(head.query.as_deref())?;
         let refused = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining));
         if head.path == "/healthz" {
@@ -216,7 +228,10 @@ impl<C: BodySource> Front<C> {
             }
             How::Hold { transport, accepted } => {
                 let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
-                Ok(match hold::open(&self.node, head, &identity, &reading, *transport, accepted.as_ref(), dress) {
+                let turns = self.shard.borrow().turns();
+                let held =
+                    hold::open(&self.node, &turns, head, &identity, &reading, (*transport, accepted.as_ref()), dress);
+                Ok(match held.await {
                     Hold::Answer(mut answer) => {
                         let allowance = self.node.limits.publisher(&identity, Some(address));
                         self.seat(&mut answer, seats, allowance, address);

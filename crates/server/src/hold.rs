@@ -6,7 +6,7 @@ use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
 use crate::reading::Reading;
 use crate::session::Take;
-use crate::shard::{Answer, Guest};
+use crate::shard::{Answer, Guest, Turns};
 use crate::transport::{Ending, Over, Transport, sse, stream};
 use bytes::Bytes;
 use http::header::{
@@ -37,16 +37,16 @@ pub(crate) enum Hold {
 
 /// Opens a stream for whom it was found to be allowed. `dress` adds the header fields that are due to the client whatever
 /// it asked for.
-pub(crate) fn open(
+pub(crate) async fn open(
     node: &Node,
+    turns: &Turns,
     head: &Head,
     identity: &Identity,
     reading: &Reading,
-    transport: Transport,
-    accepted: Option<&Accepted<'_>>,
+    (transport, accepted): (Transport, Option<&Accepted<'_>>),
     dress: impl FnOnce(&mut HeaderMap),
 ) -> Hold {
-    let opened = node.log.open(node.now(), &reading.selection, reading.since(), false);
+    let opened = node.log.open_in_steps(node.now(), &reading.selection, reading.since(), false, turns).await;
     if opened.finished && !transport.is_websocket() {
         return Hold::Finished;
     }

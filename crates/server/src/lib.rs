@@ -10,7 +10,7 @@
 //! The rooms: [`listen`] is how bytes arrive and `transport` how an answer is held open; `front` lets a request in and
 //! `reading` understands what a read asks for; `api` writes and manages; `auth` tells who may
 //! do what and `limits` how much of it; `shard` is where subscribers and sessions live, and `session` how requests reach
-//! those; `presence` knows who is on a channel.
+//! those; `presence` knows who is on a channel; `site` serves files.
 
 mod alarm;
 mod api;
@@ -36,6 +36,7 @@ mod publisher;
 mod reading;
 mod session;
 mod shard;
+pub mod site;
 mod start;
 mod traffic;
 mod transport;

@@ -8,6 +8,7 @@ use crate::listen::tls::Failure;
 use crate::node::Node;
 use crate::presence::DUE_MAX;
 use crate::shard::CONTROL_LIMIT;
+use crate::site::{self, Site};
 use crate::traffic::{COUNTED, Traffic, Way};
 use crate::transport::Transport;
 use http::header::ACCEPT;
@@ -300,6 +301,7 @@ fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
     let (figures, limits) = (&node.figures, Limits::of(&node.config.policy));
     let [addresses, users, publishers, channels] = node.limits.counted();
     let (application, presence) = (node.application.figures(), node.presence.totals());
+    let (transfers, transfers_limit) = node.site.as_ref().map_or((0, 0), Site::transfers);
     vec![
         ("readers_sse", "Server-Sent Events streams held", figures.gauge(|s| &s.sse)),
         ("readers_stream", "HTTP streams held", figures.gauge(|s| &s.stream)),
@@ -325,6 +327,8 @@ fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
         ("ring_bytes", "Bytes of recent items", log.ring_bytes as i64),
         ("ring_bytes_limit", "Bytes of recent items at most", limits.ring_bytes as i64),
         ("ring_lag", "Recent items that the slowest shard has yet to hand over", node.ring_lag() as i64),
+        ("transit_bytes", "Bytes of what is on its way", node.limits.transit.taken() as i64),
+        ("transit_bytes_limit", "Bytes of what is on its way at most", node.limits.transit.limit() as i64),
         ("control_bytes_limit", "Bytes of control that wait for one peer at most", CONTROL_LIMIT as i64),
         ("revocations", "Revocations kept", node.auth.revocations() as i64),
         ("revocations_limit", "Revocations kept at most", node.auth.settings().revocations as i64),
@@ -343,6 +347,8 @@ fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
         ("presence_members", "Members of these channels", presence.members as i64),
         ("presence_due", "Changes of members that wait for their time", presence.due as i64),
         ("presence_due_limit", "Changes of members that wait at most", DUE_MAX as i64),
+        ("site_transfers", "Long files of the site being sent", transfers as i64),
+        ("site_transfers_limit", "Long files of the site sent at once at most", transfers_limit as i64),
     ]
 }
 
@@ -350,6 +356,7 @@ fn gauges(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, i64)> {
 fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> {
     let (figures, refused, application) = (&node.figures, &node.limits.refused, node.application.figures());
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let site = |count: fn(&site::Figures) -> &AtomicU64| node.site.as_ref().map_or(0, |site| of(count(site.figures())));
     vec![
         ("appended", "Events appended to the log", log.appended),
         ("repeated", "Appends answered from an idempotency key", log.repeated),
@@ -384,11 +391,20 @@ fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> 
         ("refused_user", "Streams refused at the limit of a user", of(&refused.user)),
         ("refused_publishes", "Publishes refused for coming too fast", of(&refused.publishes)),
         ("refused_channel", "Publishes refused for coming faster than their channel takes", of(&refused.channel)),
+        ("refused_transit", "Refused or cut because too much was on its way", node.limits.transit.refused()),
         ("application_requests", "Requests made to the application", application.requests),
         ("application_retried", "Requests made once more", application.retried),
         ("application_refused", "Calls refused because too many waited, or it was given a rest", application.refused),
         ("application_failed", "Requests to the application that came to nothing", application.failed),
         ("application_dropped", "Notifications that were dropped", application.dropped),
+        (
+            "site_answered",
+            "Requests answered with a file, a part of one, or that it is unchanged",
+            site(|s| &s.answered),
+        ),
+        ("site_refused", "Requests refused because too many long files were being sent", site(|s| &s.refused)),
+        ("site_hinted", "Answers before which hints were sent", site(|s| &s.hinted)),
+        ("site_pushed", "Files sent to clients that had not asked yet", site(|s| &s.pushed)),
         ("requests", "Requests read", of(&figures.requests)),
         ("denied", "Requests refused for who made them, or for the page that did", of(&figures.denied)),
         ("problems", "Requests answered with a problem", of(&figures.problems)),

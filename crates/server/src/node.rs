@@ -12,6 +12,7 @@ use crate::metrics::Figures;
 use crate::origin::Pages;
 use crate::presence::Presence;
 use crate::session::{self, Ask};
+use crate::site::Site;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -43,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) presence: Presence,
     pub(crate) application: Link,
     pub(crate) occupancy: Occupancy,
+    pub(crate) site: Option<Site>,
     /// Whether a request was seen that a proxy passed on of which the configuration says nothing.
     pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
@@ -87,9 +89,10 @@ pub(crate) enum Command {
 }
 
 impl Node {
-    pub(crate) fn new(config: Config, shards: usize) -> std::io::Result<Node> {
+    pub(crate) fn new(config: Config, site: Option<Site>, shards: usize) -> std::io::Result<Node> {
         let log = Arc::new(Memory::new(Epoch::new(random()?), config.policy.clone()));
-        let connections = Arc::new(Connections::new(config.connections));
+        let connections =
+            Arc::new(Connections::new(config.connections, site.as_ref().map_or(0, |site| site.transfers().1)));
         let reached = config.addresses().any(|address| !address.ip().to_canonical().is_loopback());
         let application = Link::start(&config.application, config.limits.message)?;
         Ok(Node {
@@ -100,6 +103,7 @@ impl Node {
             connections,
             occupancy: Occupancy::new(&application),
             application,
+            site,
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
             reached,

@@ -35,17 +35,33 @@ impl Publisher {
     /// ```
     pub async fn publish(&self, channel: &str, event: Option<&str>, data: &impl Serialize) -> Result<(), Problem> {
         let data = serde_json::to_vec(data).map_err(|error| Code::InvalidJson.because(error.to_string()))?;
-        let name = ChannelName::new(channel).map_err(|bad| Code::ChannelName.because(bad.to_string()))?;
-        if name.is_reserved() {
-            return Err(Code::ChannelName.because("names that begin with `$` are the system's own"));
-        }
+        let name = unreserved(channel)?;
         let most = self.0.limits.message(&name);
         if data.len() > most {
             return Err(Code::TooLarge.because(format!("the data has more than {most} bytes")));
         }
         let draft = Draft::new(event, Kind::Json, None, Bytes::from(data))?;
+        self.append(Append { channel: name, draft: Some(draft), end: false, key: None }).await
+    }
+
+    /// Ends a channel: readers get what was published, are told, and go. What is published to it after that is refused
+    /// with `channel_ended`.
+    pub async fn end(&self, channel: &str) -> Result<(), Problem> {
+        let channel = unreserved(channel)?;
+        self.append(Append { channel, draft: None, end: true, key: None }).await
+    }
+
+    async fn append(&self, append: Append) -> Result<(), Problem> {
         self.0.pace().await;
-        let append = [Append { channel: name, draft: Some(draft), end: false, key: None }];
-        self.0.log.append(self.0.now(), &append).map(|_| ()).map_err(|(_, refusal)| refusal.code().into())
+        self.0.log.append(self.0.now(), &[append]).map(|_| ()).map_err(|(_, refusal)| refusal.code().into())
+    }
+}
+
+/// The name of a channel that is not the system's own.
+fn unreserved(channel: &str) -> Result<ChannelName, Problem> {
+    let name = ChannelName::new(channel).map_err(|bad| Code::ChannelName.because(bad.to_string()))?;
+    match name.is_reserved() {
+        true => Err(Code::ChannelName.because("names that begin with `$` are the system's own")),
+        false => Ok(name),
     }
 }

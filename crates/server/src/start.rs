@@ -7,6 +7,7 @@ use crate::listen::{self, Listener, UnixSocket};
 use crate::node::{Command, Node, ShardHandle};
 use crate::publisher::Publisher;
 use crate::shard::driver;
+use crate::site::{Refused, Site};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub enum StartError {
     Certificate(String),
     /// Open mode refuses an address that others could reach.
     Public(SocketAddr),
+    /// The site cannot be served: why, in full.
+    Site(Vec<Refused>),
     /// The system refused something else.
     Io(io::Error),
 }
@@ -54,6 +57,10 @@ impl fmt::Display for StartError {
             StartError::Certificate(why) => write!(f, "TLS cannot be spoken: {why}"),
             StartError::Public(address) => {
                 write!(f, "{address} can be reached by others, and without authentication everyone may do everything")
+            }
+            StartError::Site(refused) => {
+                let why: Vec<&str> = refused.iter().map(|refused| refused.why.as_str()).collect();
+                f.write_str(&why.join("; "))
             }
             StartError::Io(error) => write!(f, "the system refused to start the server: {error}"),
         }
@@ -90,6 +97,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     {
         return Err(StartError::Public(public));
     }
+    let site = config.site.clone().map(Site::new).transpose().map_err(StartError::Site)?;
     let tls = config.tls.as_ref().map(|tls| Tls::start(&tls.certificate, &tls.key)).transpose();
     let tls = tls.map_err(StartError::Certificate)?;
     let plain = listen_all(&config.listen)?;
@@ -98,7 +106,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let (addresses, secured) = (addresses(&plain)?, addresses(&secure)?);
     let listeners = Listeners { plain, secure, unix };
     let shards = config.shards.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let node = Arc::new(Node::new(config, shards).map_err(StartError::Io)?.with_tls(tls));
+    let node = Arc::new(Node::new(config, site, shards).map_err(StartError::Io)?.with_tls(tls));
     let threads = spawn(&node, listeners, shards).map_err(StartError::Io)?;
     Ok(Running { node, addresses, secure: secured, sockets, threads })
 }

@@ -260,6 +260,8 @@ pub(crate) struct Sketch {
 impl Keys {
     /// Most old keys forgotten at once.
     const STEP: usize = 64;
+    /// How many times that where there is no room for another.
+    const LOOKS: usize = 16;
 
     pub(crate) fn new(limit: usize, age: u64) -> Keys {
         Keys { records: HashMap::new(), queue: VecDeque::new(), limit, age }
@@ -362,14 +364,21 @@ impl Keys {
         self.records.get(&scope).filter(|record| !is_old(record.time, self.age, now))
     }
 
+    /// Makes room, if a look at some of the oldest is enough for that: whoever publishes does not wait for more. What else
+    /// is old goes with the ticks of the log.
     fn make_room(&mut self, now: u64, wanted: usize) -> Result<(), Refusal> {
-        while self.records.len() + wanted > self.limit {
-            let before = self.records.len();
-            if !self.expire(now, Keys::STEP) && self.records.len() == before {
-                return Err(Refusal::KeysFull);
+        for _ in 0..Keys::LOOKS {
+            if self.records.len() + wanted <= self.limit {
+                return Ok(());
+            }
+            if !self.expire(now, Keys::STEP) {
+                break;
             }
         }
-        Ok(())
+        match self.records.len() + wanted <= self.limit {
+            true => Ok(()),
+            false => Err(Refusal::KeysFull),
+        }
     }
 }
 

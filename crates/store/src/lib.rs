@@ -17,6 +17,7 @@ pub mod policy;
 mod read;
 mod records;
 mod ring;
+mod steps;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -29,4 +30,5 @@ pub use open::{Opened, Since};
 pub use policy::{Class, Policy, Retention};
 pub use read::{Budget, Cursor, Found, Piece, Read};
 pub use ring::{Item, Taken, What};
+pub use steps::Pause;
 pub use store::Store;

@@ -7,6 +7,7 @@ use crate::open::{Opened, Since};
 use crate::policy::Policy;
 use crate::read::{Budget, Cursor, Piece, Reading};
 use crate::ring::{Item, Ring, Taken, Trash};
+use crate::steps::{AtOnce, Pause, at_once};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use switchboard_wire::name::Selection;
@@ -79,21 +80,80 @@ impl Memory {
     }
 
     /// Where a reader begins.
+    ///
+    /// By pattern this may have to look at all that the log holds: [`Memory::open_in_steps`] lets others have their turn.
     pub fn open(&self, now: u64, selection: &Selection, since: Since<'_>, page: bool) -> Opened {
-        self.open_at(now, selection, since, page)
+        at_once(self.open_at(now, selection, since, page, &AtOnce))
+    }
+
+    /// As [`Memory::open`], with a pause after each step of at most some thousand places of the log.
+    pub async fn open_in_steps(
+        &self,
+        now: u64,
+        selection: &Selection,
+        since: Since<'_>,
+        page: bool,
+        pause: &impl Pause,
+    ) -> Opened {
+        self.open_at(now, selection, since, page, pause).await
     }
 
     /// What a selection has after a cursor, up to `upto`: the log's head, or where a shard is. Where a channel lost
     /// events before `upto` and more after it, the reading goes on beyond `upto`, so that the gap tells of them all: a
     /// shard must not hand such a reader items that are not after its cursor.
+    ///
+    /// By pattern this may have to look at all that the log holds: [`Memory::read_in_steps`] and [`Memory::read_some`] let
+    /// others have their turn.
     pub fn read(&self, now: u64, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Piece {
-        let mut log = self.expired(now, selection);
+        at_once(self.read_at(now, selection, cursor, upto, budget, &AtOnce))
+    }
+
+    /// As [`Memory::read`], with a pause after each step of at most some thousand places of the log.
+    pub async fn read_in_steps(
+        &self,
+        now: u64,
+        selection: &Selection,
+        cursor: Cursor,
+        upto: u64,
+        budget: Budget,
+        pause: &impl Pause,
+    ) -> Piece {
+        self.read_at(now, selection, cursor, upto, budget, pause).await
+    }
+
+    /// As [`Memory::read`], but one step of it: the piece may be empty where the reader is not caught up, and its cursor is
+    /// then past what was looked at.
+    pub fn read_some(&self, now: u64, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Piece {
+        let log = self.expired(now, selection);
         let mut reading = Reading::new(selection, cursor, upto.min(log.head), budget);
-        while !log.advance(&mut reading) {
-            drop(log);
-            log = self.expired(now, selection);
+        if !log.advance(&mut reading) {
+            reading.stop();
         }
         reading.finish(&log)
+    }
+
+    pub(crate) async fn read_at(
+        &self,
+        now: u64,
+        selection: &Selection,
+        cursor: Cursor,
+        upto: u64,
+        budget: Budget,
+        pause: &impl Pause,
+    ) -> Piece {
+        let mut reading = None;
+        loop {
+            {
+                let log = self.expired(now, selection);
+                let mut under_way =
+                    reading.take().unwrap_or_else(|| Reading::new(selection, cursor, upto.min(log.head), budget));
+                if log.advance(&mut under_way) {
+                    return under_way.finish(&log);
+                }
+                reading = Some(under_way);
+            }
+            pause.pause().await;
+        }
     }
 
     /// Appends the items after `after` to `out`, at most `max`.

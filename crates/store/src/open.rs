@@ -4,6 +4,7 @@ use crate::index::Kind;
 use crate::log::Log;
 use crate::memory::Memory;
 use crate::read::{Budget, Cursor, Filter, Read};
+use crate::steps::Pause;
 use std::ops::ControlFlow;
 use switchboard_wire::limits::POSITION_MAX;
 use switchboard_wire::name::Selection;
@@ -61,36 +62,43 @@ enum Want {
 }
 
 impl Memory {
-    pub(crate) fn open_at(&self, now: u64, selection: &Selection, since: Since<'_>, page: bool) -> Opened {
+    pub(crate) async fn open_at(
+        &self,
+        now: u64,
+        selection: &Selection,
+        since: Since<'_>,
+        page: bool,
+        pause: &impl Pause,
+    ) -> Opened {
         let head = self.expired(now, selection).head;
         let at = |seq, floor| {
             let cursor = Cursor { seq, floor };
             Opened { cursor, position: self.position(seq), recovered: None, gap: None, owed: None, finished: false }
         };
         match since {
-            Since::At(text) => self.open_text(now, selection, text, head),
+            Since::At(text) => self.open_text(now, selection, text, head, pause).await,
             Since::Latest => Opened { finished: self.lock().finished(selection, head), ..at(head, head) },
             Since::Default if !page && !self.all_ended(selection) => {
-                let lasting = self.first_lasting(selection, head);
+                let lasting = self.first_lasting(selection, head, pause).await;
                 lasting.map_or(at(head, head), |lowest| at(lowest - 1, head))
             }
             Since::Earliest | Since::Default => {
-                let start = self.before_first(selection, head);
+                let start = self.before_first(selection, head, pause).await;
                 at(start, start)
             }
         }
     }
 
-    fn open_text(&self, now: u64, selection: &Selection, text: &str, head: u64) -> Opened {
+    async fn open_text(&self, now: u64, selection: &Selection, text: &str, head: u64, pause: &impl Pause) -> Opened {
         let reason = match text.parse::<Position>() {
             Err(_) => Reason::Unknown,
             Ok(position) => match position.in_log(self.epoch()) {
                 None => Reason::Epoch,
                 Some(seq) if seq > head => Reason::Ahead,
-                Some(seq) => return self.resume(now, selection, text, seq, head),
+                Some(seq) => return self.resume(now, selection, text, (seq, head), pause).await,
             },
         };
-        let start = self.before_first(selection, head);
+        let start = self.before_first(selection, head, pause).await;
         let position = self.position(start);
         // It is the reader's word on all that it reads that means nothing here, not a loss of one channel.
         let gap = Gap { channel: None, from: shortened(text), to: position.clone(), reason };
@@ -105,17 +113,24 @@ impl Memory {
     }
 
     /// Opens at a place of this log.
-    fn resume(&self, now: u64, selection: &Selection, text: &str, seq: u64, head: u64) -> Opened {
+    async fn resume(
+        &self,
+        now: u64,
+        selection: &Selection,
+        text: &str,
+        (seq, head): (u64, u64),
+        pause: &impl Pause,
+    ) -> Opened {
         if self.lock().finished(selection, seq) {
             let (cursor, position) = (Cursor::at(seq), self.position(seq));
             return Opened { cursor, position, recovered: Some(true), gap: None, owed: None, finished: true };
         }
         let (position, finished) = (self.position(seq), false);
         let at = Opened { cursor: Cursor::at(seq), position, recovered: Some(true), gap: None, owed: None, finished };
-        if !self.lost_after(selection, seq) {
+        if !self.lost_after(selection, seq, pause).await {
             return at;
         }
-        match self.first_gap(now, selection, at.cursor, head) {
+        match self.first_gap(now, selection, at.cursor, head, pause).await {
             Some((gap, cursor, true)) => {
                 let (position, gap) = (gap.to.clone(), Some(Gap { from: shortened(text), ..gap }));
                 Opened { cursor, position, recovered: Some(false), gap, ..at }
@@ -127,11 +142,18 @@ impl Memory {
     }
 
     /// The first gap that reading from here comes to, the cursor after it, and whether nothing else comes first.
-    fn first_gap(&self, now: u64, selection: &Selection, mut cursor: Cursor, head: u64) -> Option<(Gap, Cursor, bool)> {
+    async fn first_gap(
+        &self,
+        now: u64,
+        selection: &Selection,
+        mut cursor: Cursor,
+        head: u64,
+        pause: &impl Pause,
+    ) -> Option<(Gap, Cursor, bool)> {
         const PIECE: Budget = Budget { items: 256, bytes: usize::MAX };
         let mut first = true;
         loop {
-            let piece = self.read(now, selection, cursor, head, PIECE);
+            let piece = self.read_at(now, selection, cursor, head, PIECE, pause).await;
             for found in piece.found {
                 match found.what {
                     Read::Gap(gap) => return Some((gap, found.cursor, first)),
@@ -142,27 +164,31 @@ impl Memory {
                 return None;
             }
             cursor = piece.cursor;
+            pause.pause().await;
         }
     }
 
     /// Just before the first thing that is held, or else the head.
-    fn before_first(&self, selection: &Selection, head: u64) -> u64 {
+    async fn before_first(&self, selection: &Selection, head: u64, pause: &impl Pause) -> u64 {
         let first = if selection.patterns.is_empty() {
             self.lock().first_held(selection)
         } else {
-            self.search(selection, 0, head, Want::Held)
+            self.search(selection, 0, head, Want::Held, pause).await
         };
         first.filter(|first| *first <= head).map_or(head, |first| first - 1)
     }
 
     /// The first thing that a reader is told though it wants only what is new.
-    fn first_lasting(&self, selection: &Selection, head: u64) -> Option<u64> {
+    async fn first_lasting(&self, selection: &Selection, head: u64, pause: &impl Pause) -> Option<u64> {
         let named = self.lock().first_lasting_named(selection);
-        let matched = if selection.patterns.is_empty() { None } else { self.search(selection, 0, head, Want::State) };
+        let matched = match selection.patterns.is_empty() {
+            true => None,
+            false => self.search(selection, 0, head, Want::State, pause).await,
+        };
         named.into_iter().chain(matched).min().filter(|first| *first <= head)
     }
 
-    fn lost_after(&self, selection: &Selection, cursor: u64) -> bool {
+    async fn lost_after(&self, selection: &Selection, cursor: u64, pause: &impl Pause) -> bool {
         if selection.patterns.is_empty() {
             let log = self.lock();
             return selection.channels.iter().any(|channel| log.lost_of(channel) > cursor);
@@ -171,11 +197,19 @@ impl Memory {
             let log = self.lock();
             (log.forgotten, log.lost)
         };
-        forgotten > cursor || (lost > cursor && self.search(selection, cursor, u64::MAX, Want::Lost).is_some())
+        forgotten > cursor
+            || (lost > cursor && self.search(selection, cursor, u64::MAX, Want::Lost, pause).await.is_some())
     }
 
     /// Looks along the order of the log, a bounded part of it under each lock.
-    fn search(&self, selection: &Selection, mut after: u64, upto: u64, want: Want) -> Option<u64> {
+    async fn search(
+        &self,
+        selection: &Selection,
+        mut after: u64,
+        upto: u64,
+        want: Want,
+        pause: &impl Pause,
+    ) -> Option<u64> {
         let mut filter = Filter::new(selection);
         loop {
             let search = self.lock().search(&mut filter, after, upto, want);
@@ -184,6 +218,7 @@ impl Memory {
                 Search::Nothing => return None,
                 Search::Paused(seq) => after = seq,
             }
+            pause.pause().await;
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct Budget {
 /// What a read gave.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    /// In the order of the log. Never empty unless `caught_up`.
+    /// In the order of the log. Never empty unless `caught_up`, but for [`Memory::read_some`](crate::Memory::read_some).
     pub found: Vec<Found>,
     /// The reader's cursor after all of `found`, and past what it does not select. It can be beyond where the reading
     /// was to go: see [`Memory::read`](crate::Memory::read).
@@ -99,6 +99,8 @@ pub(crate) struct Reading<'a> {
     /// Whether each loss has its mark, decided where the reading began.
     exact: Option<bool>,
     full: bool,
+    /// It goes no further, though there is room.
+    stopped: bool,
     filter: Filter<'a>,
 }
 
@@ -116,6 +118,7 @@ impl<'a> Reading<'a> {
             lost: 0,
             exact: None,
             full: false,
+            stopped: false,
             filter: Filter::new(selection),
         }
     }
@@ -208,10 +211,15 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Goes no further than it has come.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
     /// Nothing more is found up to where the reading was to go, or there is no room for it.
     pub(crate) fn finish(mut self, log: &Log) -> Piece {
-        self.close_gap(log, self.upto);
-        let caught_up = !self.full;
+        self.close_gap(log, if self.stopped { self.at } else { self.upto });
+        let caught_up = !self.full && !self.stopped;
         if caught_up {
             self.at = self.at.max(self.upto);
         }

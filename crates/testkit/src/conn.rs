@@ -158,6 +158,15 @@ impl Conn {
         }
     }
 
+    /// Whether something has come, or the end. Waits for nothing.
+    #[track_caller]
+    pub fn is_readable(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket can be told not to wait");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("a socket can be told to wait");
+        !self.inbox.is_empty() || !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Takes exactly `n` bytes; `None` if the connection closes before.
     #[track_caller]
     pub fn take(&mut self, n: usize) -> Option<Vec<u8>> {

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use switchboard::{Config, Running};
+use switchboard_store::{Class, Retention};
 
 /// A configuration for tests: port 0, two shards, short farewells.
 pub fn config() -> Config {
@@ -20,6 +21,11 @@ pub fn config() -> Config {
     config.drain = Duration::from_secs(3);
     config.timeouts.close = Duration::from_secs(1);
     config
+}
+
+/// Channels that hold so many events and bytes, for ten minutes.
+pub fn history(events: usize, bytes: usize) -> Class {
+    Class::History(Retention { events, bytes, ..Retention::default() })
 }
 
 /// Where a server is asked: with `TESTKIT_HTTP2` in the environment through a bridge that speaks HTTP/2 to it.

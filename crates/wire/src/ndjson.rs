@@ -20,6 +20,8 @@ pub struct Lines {
     start: usize,
     /// Up to where `buf` was searched for a line's end in vain.
     searched: usize,
+    /// Up to where the line that begins at `start` is known to be blank.
+    blank: usize,
     /// Lines found.
     count: u64,
     limit: usize,
@@ -35,15 +37,21 @@ pub struct TooLong {
 impl Lines {
     /// `limit`: the longest line, in bytes.
     pub fn new(limit: usize) -> Lines {
-        Lines { buf: Vec::new(), start: 0, searched: 0, count: 0, limit }
+        Lines { buf: Vec::new(), start: 0, searched: 0, blank: 0, count: 0, limit }
     }
 
     /// Takes the next bytes of the body. All lines are to be taken off with [`Lines::next_line`] before more is fed.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buf.drain(..self.start);
         self.searched -= self.start;
+        self.blank = self.blank.saturating_sub(self.start);
         self.start = 0;
         self.buf.extend_from_slice(bytes);
+    }
+
+    /// Bytes held of a line that is not whole.
+    pub fn held(&self) -> usize {
+        self.buf.capacity()
     }
 
     /// The next whole line that is not blank, without its end, and its number from 1.
@@ -55,6 +63,9 @@ impl Lines {
                     (self.buf, self.start) = (Vec::new(), 0);
                 }
                 self.searched = self.buf.len();
+                // Each byte is looked at once, however many pieces a line of blanks comes in.
+                let from = if self.buf.is_empty() { 0 } else { self.blank.max(self.start) };
+                self.blank = from + self.buf[from..].iter().take_while(|b| is_blank(&[**b])).count();
                 let is_long = self.buf.len() - self.start > self.limit;
                 return if is_long { Err(TooLong { line: self.count + 1 }) } else { Ok(None) };
             };
@@ -73,7 +84,7 @@ impl Lines {
     /// What is left at the clean end of the body: a last line that nothing ended, unless it is blank.
     pub fn last_line(&mut self) -> Option<(u64, &[u8])> {
         let start = std::mem::replace(&mut self.start, self.buf.len());
-        self.searched = self.buf.len();
+        (self.searched, self.blank) = (self.buf.len(), self.buf.len());
         let rest = &self.buf[start..];
         (!is_blank(rest)).then_some((self.count + 1, rest))
     }
@@ -85,7 +96,7 @@ impl Lines {
 
     /// Whether the body is in the midst of a line, once all whole lines are taken off.
     pub fn is_within_line(&self) -> bool {
-        !is_blank(&self.buf[self.start..])
+        self.blank < self.buf.len()
     }
 }
 
@@ -309,6 +320,24 @@ mod tests {
         found.extend(lines.last_line().map(|(number, line)| (number, line.to_vec())));
         assert!(!lines.is_within_line());
         (found, None)
+    }
+
+    /// To look at all of it with each byte that comes would take minutes.
+    #[test]
+    fn a_line_of_blanks_is_looked_at_once_however_it_comes() {
+        let mut lines = Lines::new(1 << 20);
+        for _ in 0..300_000 {
+            lines.feed(b" ");
+            assert_eq!(lines.next_line(), Ok(None));
+            assert!(!lines.is_within_line());
+        }
+        lines.feed(b"x");
+        assert_eq!(lines.next_line(), Ok(None));
+        assert!(lines.is_within_line());
+        lines.feed(b"\n");
+        assert_eq!(lines.next_line().unwrap().map(|(number, line)| (number, line.len())), Some((1, 300_001)));
+        assert_eq!(lines.next_line(), Ok(None));
+        assert!(!lines.is_within_line());
     }
 
     #[test]

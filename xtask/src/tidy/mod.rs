@@ -1,6 +1,7 @@
 //! The project's own rules, each with the reason and what to do instead. Style that a machine can check is checked
 //! here rather than argued about in review.
 
+mod bounds;
 mod links;
 mod markdown;
 mod purity;
@@ -41,8 +42,8 @@ pub(crate) struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Folders that hold nothing we wrote.
-const PASSED_OVER: &[&str] = &["target", "node_modules", "__pycache__", ".git"];
+/// Folders that hold nothing we wrote, or what was built of it.
+const PASSED_OVER: &[&str] = &["target", "node_modules", "dist", "__pycache__", ".git"];
 /// Names by which a text file is known.
 const TEXT: &[&str] = &["rs", "md", "toml", "sh", "html", "css", "js", "mjs", "ts", "py", "json", "yml", "yaml"];
 
@@ -63,6 +64,7 @@ pub(crate) fn check(root: &Path) -> Result<Report, Failure> {
         }
     }
     tables::check(&files, &mut findings);
+    bounds::check(&files, &mut findings);
     links::check(&files, |path| root.join(path).exists(), &mut findings);
     twins::check(&files, &mut findings);
     findings.sort();

@@ -9,6 +9,7 @@ use clap::Args;
 use http_body_util::Empty;
 use std::net::ToSocketAddrs as _;
 use std::time::Duration;
+use switchboard_bench::client::connections::PATIENCE;
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Outcome, Setting};
 use switchboard_bench::targets::Transport;
@@ -41,12 +42,15 @@ pub struct Arguments {
     /// What the names of the channels begin with
     #[arg(default_value = "bench")]
     prefix: String,
-    /// How events come down: sse, websocket, websocket-event, websocket-deflate, stream or poll
+    /// How events come down: sse, sse-h2, websocket, websocket-event, websocket-deflate, session, stream or poll
     #[arg(long, value_enum, default_value_t = Transport::Sse, hide_possible_values = true)]
     transport: Transport,
     /// Subscribers in all
     #[arg(long, short = 'c', value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     subscribers: u32,
+    /// Subscribers on one connection, with sse-h2
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    streams: u32,
     /// Channels that they are spread over
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     channels: u32,
@@ -82,11 +86,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let setting = Setting {
         transport: arguments.transport,
         subscribers: arguments.subscribers as usize,
+        streams: arguments.streams as usize,
         channels: arguments.channels as usize,
         // Encoded once, here: the load generator puts it into a request's line as it is.
         prefix: channel_path(&arguments.prefix).trim_start_matches("/channels/").to_owned(),
         size: arguments.size,
         heartbeat: Duration::ZERO,
+        patience: PATIENCE,
         cpu: None,
     };
     let pace = Pace { rate: arguments.rate, seconds: arguments.seconds };

@@ -340,6 +340,7 @@ fn explain(error: &StartError) -> String {
         StartError::Listen(address, error) => explain_listen(*address, error),
         StartError::Socket(path, error) => explain_socket(path, error),
         StartError::Certificate(why) => format!("TLS cannot be spoken: {why}"),
+        StartError::Site(_) => error.to_string(),
         StartError::Io(error) => format!("the server could not start: {}", plain(error)),
     }
 }

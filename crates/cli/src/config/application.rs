@@ -32,7 +32,7 @@ pub fn defaults() -> Written {
         application_failures: said(Count(limits.failures as usize)),
         application_pause: said(Span(limits.pause)),
         application_debounce: said(Span(limits.debounce)),
-        ..Written::default()
+        ..super::site::defaults()
     }
 }
 

@@ -4,7 +4,8 @@ use super::suggest::nearest;
 use super::value::Hidden;
 use super::value::{Value, kind};
 use super::written::{
-    API_KEY_KEYS, ApiKey, CLASSLESS_KEYS, KEY_KEYS, Key, Origin, Problem, RULE_KEYS, Rule, SETTINGS, Said, Written,
+    API_KEY_KEYS, ApiKey, CACHE_KEYS, CLASSLESS_KEYS, Cache, KEY_KEYS, Key, Origin, PUSH_KEYS, Problem, PushList,
+    RULE_KEYS, Rule, SETTINGS, Said, Written,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -153,15 +154,35 @@ impl Reader<'_> {
         });
         self.written.api_keys.push(key);
     }
+
+    fn cache(&mut self, table: &DeTable<'_>, origin: &Origin) {
+        let mut rule = Cache::default();
+        self.entries(("site.cache", &CACHE_KEYS, &CACHE_KEYS), table, origin, |name, value, origin| match name {
+            "path" => said(string(value), origin, &mut rule.path),
+            _ => said(string(value), origin, &mut rule.control),
+        });
+        self.written.caches.push(rule);
+    }
+
+    fn push(&mut self, table: &DeTable<'_>, origin: &Origin) {
+        let mut list = PushList::default();
+        self.entries(("site.push", &PUSH_KEYS, &PUSH_KEYS), table, origin, |name, value, origin| match name {
+            "page" => said(string(value), origin, &mut list.page),
+            _ => said(Value::from_toml(value), origin, &mut list.files),
+        });
+        self.written.pushes.push(list);
+    }
 }
 
 type ReadOne = fn(&mut Reader<'_>, &DeTable<'_>, &Origin);
 
 /// What is written as an array of tables.
-const LISTS: [(&str, ReadOne); 3] = [
+const LISTS: [(&str, ReadOne); 5] = [
     ("channel", |reader, table, origin| reader.rule(table, origin)),
     ("auth.key", |reader, table, origin| reader.key(table, origin)),
     ("auth.api_key", |reader, table, origin| reader.api_key(table, origin)),
+    ("site.cache", |reader, table, origin| reader.cache(table, origin)),
+    ("site.push", |reader, table, origin| reader.push(table, origin)),
 ];
 
 fn said<T>(read: Result<T, String>, origin: &Origin, slot: &mut Option<Said<T>>) -> Result<(), String> {

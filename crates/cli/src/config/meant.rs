@@ -3,7 +3,7 @@
 use super::listening::SOCKET_MODE;
 use super::value::{At, Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
-use super::{access, application, listening, presence};
+use super::{access, application, listening, presence, site};
 use crate::units::{show_duration, show_size};
 use std::time::Duration;
 use switchboard::Config;
@@ -69,6 +69,7 @@ pub fn defaults() -> Written {
         history_age: said(Span(Duration::from_millis(history.age))),
         history_bytes: said(Size(history.bytes)),
         memory_bytes: said(Size(policy.bytes)),
+        memory_transit: said(Size(config.transit)),
         memory_channels: said(Count(policy.channels)),
         idempotency_keys: said(Count(policy.keys)),
         idempotency_age: said(Span(Duration::from_millis(policy.key_age))),
@@ -121,6 +122,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     access::apply(written, &mut config.auth, &mut problems);
     presence::apply(written, &mut config.presence, &mut problems);
     config.application = application::resolve(written, &mut problems);
+    config.site = site::resolve(written, &mut problems);
     listening::apply(written, &mut config, &mut problems);
     check_memory(written, &config, &mut problems);
     if !problems.is_empty() {
@@ -180,6 +182,7 @@ fn apply_policy(written: &Written, config: &mut Config, problems: &mut Vec<Probl
         history.age, written.history_age, milliseconds;
         history.bytes, written.history_bytes, |size: Size| size.0;
         policy.bytes, written.memory_bytes, |size: Size| size.0;
+        config.transit, written.memory_transit, |size: Size| size.0;
         policy.channels, written.memory_channels, |count: Count| count.0;
         policy.keys, written.idempotency_keys, |count: Count| count.0;
         policy.key_age, written.idempotency_age, milliseconds;
@@ -330,6 +333,7 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("history.age", span(&written.history_age));
     check("history.bytes", size(&written.history_bytes));
     check("memory.bytes", size(&written.memory_bytes));
+    check("memory.transit", size(&written.memory_transit));
     check("memory.channels", count(&written.memory_channels));
     check("auth.jwks_refresh", span(&written.auth_jwks_refresh));
     check("auth.lifetime", span(&written.auth_lifetime));
@@ -339,6 +343,7 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
     check("application.notices", count(&written.application_notices));
     check("application.failures", count(&written.application_failures));
     check("application.pause", span(&written.application_pause));
+    check("site.transfers", count(&written.site_transfers));
     for rule in &written.rules {
         check("events", count(&rule.events));
         check("age", span(&rule.age));
@@ -376,6 +381,7 @@ const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
 
 fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
     let mut out = access::warnings(written);
+    out.extend(site::warning(written, config.site.as_ref()));
     let message = config.limits.message;
     let alone = |key: &str, bytes: usize| {
         format!(

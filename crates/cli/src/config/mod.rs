@@ -8,6 +8,7 @@ mod listening;
 pub mod meant;
 mod presence;
 mod print;
+mod site;
 mod suggest;
 pub mod value;
 pub mod written;

@@ -1,7 +1,7 @@
 //! `--print-config`: what holds, as a file that says the same when it is read, and where each value was said.
 
 use super::value::{Value, quoted};
-use super::written::{ApiKey, Key, Origin, Rule, SETTINGS, Said, Written};
+use super::written::{ApiKey, Cache, Key, Origin, PushList, Rule, SETTINGS, Said, Written};
 use std::fmt::Write as _;
 
 /// The settings as TOML.
@@ -31,6 +31,12 @@ pub fn print(written: &Written) -> String {
     }
     for rule in &written.rules {
         print_rule(rule, &mut out);
+    }
+    for Cache { path, control } in &written.caches {
+        print_entries("site.cache", [("path", text(path)), ("control", text(control))], &mut out);
+    }
+    for PushList { page, files } in &written.pushes {
+        print_entries("site.push", [("page", text(page)), ("files", value(files))], &mut out);
     }
     out
 }
@@ -195,6 +201,8 @@ mod tests {
             (written.auth_jwks_ca, written.application_ca, written.application_fields) = (None, None, None);
             (written.application_url, written.application_secret, written.application_secret_file) = (None, None, None);
             (written.application_asks, written.application_tells) = (None, None);
+            (written.site_directory, written.site_prefix) = (None, None);
+            (written.site_symlinks, written.site_hints) = (None, None);
             written.insecure = Some(Said { value: true, origin: Origin::Flag("--insecure") });
             for (pattern, events, history) in rules {
                 let origin = Origin::Flag("--test");

@@ -114,6 +114,26 @@ pub struct ApiKey {
 /// Keys of an `[[auth.api_key]]`.
 pub const API_KEY_KEYS: [&str; 6] = ["name", "hash", "subscribe", "publish", "presence", "manage"];
 
+/// One `[[site.cache]]`, as written.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Cache {
+    pub path: Option<Said<String>>,
+    pub control: Option<Said<String>>,
+}
+
+/// Keys of a `[[site.cache]]`.
+pub const CACHE_KEYS: [&str; 2] = ["path", "control"];
+
+/// One `[[site.push]]`, as written.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PushList {
+    pub page: Option<Said<String>>,
+    pub files: Option<Said<Texts>>,
+}
+
+/// Keys of a `[[site.push]]`.
+pub const PUSH_KEYS: [&str; 2] = ["page", "files"];
+
 /// A row of the table of settings.
 pub struct Setting {
     /// The key in the file, tables before it: `limits.message`.
@@ -149,6 +169,10 @@ macro_rules! settings {
             pub keys: Vec<Key>,
             /// `[[auth.api_key]]`, likewise.
             pub api_keys: Vec<ApiKey>,
+            /// `[[site.cache]]`, likewise.
+            pub caches: Vec<Cache>,
+            /// `[[site.push]]`, likewise.
+            pub pushes: Vec<PushList>,
         }
 
         impl Written {
@@ -160,6 +184,8 @@ macro_rules! settings {
                     rules: if self.rules.is_empty() { weaker.rules } else { self.rules },
                     keys: if self.keys.is_empty() { weaker.keys } else { self.keys },
                     api_keys: if self.api_keys.is_empty() { weaker.api_keys } else { self.api_keys },
+                    caches: if self.caches.is_empty() { weaker.caches } else { self.caches },
+                    pushes: if self.pushes.is_empty() { weaker.pushes } else { self.pushes },
                 }
             }
         }
@@ -239,6 +265,8 @@ settings! {
     history_age: Span = "history.age", "How old an event that is held may become.";
     history_bytes: Size = "history.bytes", "Bytes a channel holds.";
     memory_bytes: Size = "memory.bytes", "Bytes that all channels hold together; beyond it the oldest events go first.";
+    memory_transit: Size = "memory.transit",
+        "Bytes on their way: bodies and messages that have arrived in part, answers that have yet to be taken.";
     memory_channels: Count = "memory.channels", "Channels kept; beyond it the longest unused go first.";
     idempotency_keys: Count = "idempotency.keys", "Idempotency keys kept; beyond it a publish with a new key is refused.";
     idempotency_age: Span = "idempotency.age", "How long an idempotency key is kept.";
@@ -277,6 +305,13 @@ settings! {
     application_failures: Count = "application.failures", "Failures in a row after which it is given a rest.";
     application_pause: Span = "application.pause", "How long a rest.";
     application_debounce: Span = "application.debounce", "How long a channel may be without subscribers unnoticed.";
+    site_directory: Text = "site.directory", "A directory of files that anyone may have; none where this is empty.";
+    site_prefix: Text = "site.prefix", "The path that they are served at.";
+    site_symlinks: Text = "site.symlinks",
+        "Which symbolic links are followed: \"within\" the directory, or \"anywhere\".";
+    site_hints: Text = "site.hints",
+        "Who gets 103 Early Hints over HTTP/1.1: \"browsers\", \"all\", or nobody with \"off\".";
+    site_transfers: Count = "site.transfers", "Long files sent at once; beyond it requests are refused.";
 }
 
 #[cfg(test)]

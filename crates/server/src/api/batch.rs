@@ -54,7 +54,7 @@ pub(super) async fn publish(
     if key::from_headers(headers)?.is_some() {
         return Err(Code::InvalidParameter.because("a batch has a `key` in each item, not an Idempotency-Key"));
     }
-    let body = collect(body, node.config.limits.batch).await?;
+    let (body, _load) = collect(node, body, node.config.limits.batch).await?;
     // The body may have taken its time.
     let identity = &asker.identity;
     node.auth.standing(identity, node.now())?;

@@ -12,6 +12,7 @@ mod stream;
 mod tokens;
 
 use crate::limits::Asker;
+use crate::limits::transit::Load;
 use crate::listen::http1::Head;
 use crate::listen::{BodySource, Pace};
 use crate::node::Node;
@@ -148,23 +149,25 @@ fn json_text(status: StatusCode, mut text: Vec<u8>) -> Response<Bytes> {
     response
 }
 
-/// Reads a body of at most `limit` bytes. One that says that it is larger is refused at its word.
-pub(crate) async fn collect(body: &mut impl BodySource, limit: usize) -> Result<Bytes, Problem> {
+/// Reads a body of at most `limit` bytes, and counts it among what is on its way for as long as it is held. One that says
+/// that it is larger is refused at its word.
+pub(crate) async fn collect(node: &Node, body: &mut impl BodySource, limit: usize) -> Result<(Bytes, Load), Problem> {
     let check = |length: u64| match length > limit as u64 {
         true => Err(Code::TooLarge.because(format!("the body has more than {limit} bytes"))),
         false => Ok(()),
     };
     check(body.expected())?;
-    let mut whole = Vec::new();
+    let (mut whole, mut load) = (Vec::new(), node.limits.transit.arriving.load());
     while let Some(piece) = body.piece(Pace::Steady).await.map_err(|error| error.problem())? {
         check(((whole.len() + piece.len()) as u64).saturating_add(body.expected()))?;
         if whole.is_empty() && body.expected() == 0 {
             whole.reserve_exact(piece.len());
         }
+        load.resize(whole.len() + piece.len())?;
         whole.extend_from_slice(&piece);
     }
     // A copy of just the right size: what is published is kept, and must not keep a larger buffer alive.
-    Ok(Bytes::from(whole.into_boxed_slice()))
+    Ok((Bytes::from(whole.into_boxed_slice()), load))
 }
 
 fn refused(refusal: Refusal) -> Problem {

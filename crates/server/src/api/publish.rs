@@ -42,7 +42,7 @@ pub(super) async fn publish(
         let task = stream::Task { node, asker, channel, key, end };
         return Ok(task.run(format, body).await);
     }
-    let data = collect(body, node.limits.message(channel)).await?;
+    let (data, _load) = collect(node, body, node.limits.message(channel)).await?;
     // The body may have taken its time.
     let now = node.now();
     node.auth.standing(identity, now)?;

@@ -123,6 +123,7 @@ impl Writer<'_> {
             Format::NdJson => Reader::Lines(Lines::new(message.saturating_mul(6).saturating_add(AROUND))),
             Format::Sse => Reader::Events(Decoder::new(message.saturating_add(AROUND)), Vec::new()),
         };
+        let (mut load, mut before) = (self.task.node.limits.transit.arriving.load(), 0);
         loop {
             let piece = if reader.is_within_event() {
                 body.piece(Pace::Steady).await
@@ -145,6 +146,10 @@ impl Writer<'_> {
             // Lines before a bad one count.
             self.flush()?;
             outcome?;
+            if std::mem::replace(&mut before, reader.line()) != reader.line() {
+                body.begin_anew();
+            }
+            load.resize(reader.held()).map_err(|problem| Failure { line: reader.line(), problem })?;
             self.task.node.pace().await;
             self.rest(reader.line(), body).await?;
             if let Ok(None) = piece {
@@ -249,6 +254,14 @@ impl Reader {
         match self {
             Reader::Lines(lines) => lines.is_within_line(),
             Reader::Events(decoder, ..) => decoder.is_within_event(),
+        }
+    }
+
+    /// Bytes held of an event that is not whole.
+    fn held(&self) -> usize {
+        match self {
+            Reader::Lines(lines) => lines.held(),
+            Reader::Events(decoder, _) => decoder.held(),
         }
     }
 

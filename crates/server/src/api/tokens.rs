@@ -47,7 +47,7 @@ pub(super) async fn renew(
     identity: &Identity,
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
-    let Renewal { connection } = read(body, "{\"connection\"}").await?;
+    let Renewal { connection } = read(node, body, "{\"connection\"}").await?;
     if identity.is_anyone() {
         return Err(Code::Unauthorized.because("the new token comes with the request, as tokens do"));
     }
@@ -63,7 +63,7 @@ pub(super) async fn revoke(
     body: &mut impl BodySource,
 ) -> Result<Response<Bytes>, Problem> {
     node.auth.allow_managing(identity)?;
-    let wanted: Wanted = read(body, "{\"user\"}, {\"token\"} or {\"connection\"}").await?;
+    let wanted: Wanted = read(node, body, "{\"user\"}, {\"token\"} or {\"connection\"}").await?;
     let (now, mut ended) = (node.now(), 0);
     match wanted {
         Wanted { user: Some(user), token: None, connection: None } => {
@@ -87,8 +87,12 @@ pub(super) async fn revoke(
     Ok(json(StatusCode::OK, &Revoked { ended }))
 }
 
-async fn read<T: for<'de> Deserialize<'de>>(body: &mut impl BodySource, shape: &str) -> Result<T, Problem> {
-    let body = collect(body, BODY).await?;
+async fn read<T: for<'de> Deserialize<'de>>(
+    node: &Node,
+    body: &mut impl BodySource,
+    shape: &str,
+) -> Result<T, Problem> {
+    let (body, _load) = collect(node, body, BODY).await?;
     serde_json::from_slice(&body).map_err(|_| Code::InvalidJson.because(format!("the body is a JSON object: {shape}")))
 }
 

@@ -1,4 +1,4 @@
-//! The page at `/`: one channel over every transport, for a person to look at.
+//! The page at `/console`, and at `/` where no site is: one channel over every transport, for a person to look at.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -9,8 +9,9 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 16] = [
+const FILES: [(&str, &str, &str); 18] = [
     ("/", HTML, include_str!("index.html")),
+    ("/console", HTML, include_str!("index.html")),
     ("/console/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/console/page.css", CSS, include_str!("page.css")),
     ("/console/readers.css", CSS, include_str!("readers.css")),
@@ -26,10 +27,13 @@ const FILES: [(&str, &str, &str); 16] = [
     ("/console/show.js", SCRIPT, include_str!("show.js")),
     ("/console/publish.js", SCRIPT, include_str!("publish.js")),
     ("/console/snippets.js", SCRIPT, include_str!("snippets.js")),
+    ("/console/examples.js", SCRIPT, include_str!("examples.js")),
 ];
 
-/// The page talks to its own server and to nobody else, and makes no markup out of strings.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+/// The page talks to its own server, asks whether the examples run on this machine before it goes there, talks to nobody
+/// else, and makes no markup out of strings.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self' http://127.0.0.1:8001; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types worker";
 

@@ -49,7 +49,15 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
         }
     };
     let connection = Connection::with_leftover(stream, settings, leftover);
-    let front = Front { connection, node: node.clone(), shard: shard.clone(), refused, client, reading: None };
+    let front = Front {
+        connection,
+        node: node.clone(),
+        shard: shard.clone(),
+        refused,
+        client,
+        reading: None,
+        promised: Vec::new(),
+    };
     match front.run().await {
         Ended::Done => {}
         Ended::Held(answer, connection) => {

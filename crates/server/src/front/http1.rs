@@ -1,11 +1,11 @@
 //! The requests of an HTTP/1.1 connection, one after the other.
 
 use super::{Client, Front, Outcome};
-use crate::listen::Stream;
 use crate::listen::http1::{Connection, Next};
+use crate::listen::{Body, Stream};
 use crate::shard::Answer;
-use http::HeaderValue;
 use http::header::CONNECTION;
+use http::{HeaderValue, Response};
 use std::pin::pin;
 
 /// What became of a connection.
@@ -31,16 +31,17 @@ impl Front<Connection<Stream>> {
                 next = self.connection.next_request() => next,
                 _ = &mut drained => return Ended::Done,
             };
-            let mut response = match next {
+            let mut response: Response<Body> = match next {
                 Next::Closed | Next::Idle => return Ended::Done,
                 Next::Http2 => return Ended::Http2(self.connection, self.client),
-                Next::Refused(problem) => self.problem(&problem),
+                Next::Refused(problem) => self.problem(&problem).map(Body::from),
                 Next::Request(head) => {
                     if std::mem::take(&mut is_first) {
                         self.notice_proxy(&head);
                     }
                     match self.handle(head).await {
-                        Outcome::Respond(response) => response,
+                        Outcome::Respond(response) => response.map(Body::from),
+                        Outcome::File(response) => response,
                         Outcome::Hold(answer) => return Ended::Held(answer, self.connection),
                         Outcome::Gone => return Ended::Done,
                     }

@@ -3,7 +3,7 @@
 use super::connection::hand_over;
 use super::{Client, Front, Outcome};
 use crate::listen::http1::{Head, Settings};
-use crate::listen::http2::{self, Exchange, Limits};
+use crate::listen::http2::{self, Exchange, Limits, Promises};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, SharedShard};
 use bytes::Bytes;
@@ -43,6 +43,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         address: client.address,
         refused,
         running: Rc::default(),
+        promises: Promises::default(),
         is_first: Cell::new(true),
     };
     // The place of an address is the connection's, however many streams it has.
@@ -60,6 +61,7 @@ struct Requests {
     refused: Option<Code>,
     /// Requests that are being answered.
     running: Rc<Cell<u32>>,
+    promises: Promises,
     is_first: Cell<bool>,
 }
 
@@ -108,7 +110,7 @@ impl Requests {
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
         let place = Place::take(&self.running);
-        let (head, exchange) = Exchange::new(request, respond, self.settings.clone());
+        let (head, exchange) = Exchange::new(request, respond, self.settings.clone(), self.promises.clone());
         let front = Front {
             connection: exchange,
             node: self.node.clone(),
@@ -116,6 +118,7 @@ impl Requests {
             refused: self.refused,
             client: Client { address: self.address, seat: None },
             reading: None,
+            promised: Vec::new(),
         };
         if let (Ok(head), true) = (&head, self.is_first.take()) {
             front.notice_proxy(head);
@@ -141,6 +144,15 @@ impl Front<Exchange> {
                 Ok(sizes) => self.count_read(sizes),
                 Err(error) => tracing::debug!(%error, "an answer was not taken"),
             },
+            Outcome::File(response) => {
+                if let Err(error) = self.connection.respond(response).await {
+                    return tracing::debug!(%error, "a file was not taken");
+                }
+                for promised in self.promised {
+                    let node = self.node.clone();
+                    tokio::task::spawn_local(async move { promised.keep(&node).await });
+                }
+            }
             Outcome::Hold(mut answer) => {
                 let Some(parts) = answer.fields.take() else { return };
                 let hears = answer.transport.is_websocket();

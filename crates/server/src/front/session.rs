@@ -8,7 +8,7 @@ use crate::auth::Identity;
 use crate::hold;
 use crate::limits::Seats;
 use crate::limits::bucket::Allowance;
-use crate::listen::BodySource;
+use crate::listen::Peer;
 use crate::listen::http1::{Framing, Head};
 use crate::reading::{Conversing, text};
 use crate::session::opening::{self, Admitted};
@@ -18,6 +18,7 @@ use crate::traffic::Way;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use switchboard_wire::Code;
@@ -25,7 +26,7 @@ use switchboard_wire::code::Problem;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-impl<C: BodySource> Front<C> {
+impl<C: Peer> Front<C> {
     /// Answers a request for `/session` or for a session's location.
     pub(super) async fn session(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
         let location = match head.path.strip_prefix(PATH) {
@@ -98,7 +99,7 @@ impl<C: BodySource> Front<C> {
     /// `POST /session`: the session's way down is another request. A body is its first message up.
     async fn open_session(&mut self, head: &Head, query: &Query) -> Result<Response<Bytes>, Problem> {
         let identity = self.identify(head, query).await?.identity;
-        let body = collect(&mut self.connection, self.node.config.limits.message).await?;
+        let (body, _load) = collect(&self.node, &mut self.connection, self.node.config.limits.message).await?;
         let Opened { location, place } = self.begin(head, identity).await?;
         if !body.is_empty() {
             let up = |reply| Ask::Up { seq: None, ack: None, body, reply };
@@ -168,7 +169,9 @@ impl<C: BodySource> Front<C> {
     ) -> Result<Outcome, Problem> {
         let page = page.unwrap_or_else(|_| Err(session::not_found()))?;
         self.reading = Some((way, page.events));
+        let load = self.node.limits.transit.leaving.load_of(page.messages.iter().map(Bytes::len).sum())?;
         let mut response = Response::new(Bytes::from(page.to_json()));
+        response.extensions_mut().insert(Arc::new(load));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -180,7 +183,7 @@ impl<C: BodySource> Front<C> {
     async fn way_up(&mut self, head: &Head, location: Location) -> Result<Response<Bytes>, Problem> {
         let seq = number(&head.headers, "session-seq", 1)?;
         let ack = number(&head.headers, "session-ack", 0)?;
-        let body = collect(&mut self.connection, self.node.config.limits.message).await?;
+        let (body, _load) = collect(&self.node, &mut self.connection, self.node.config.limits.message).await?;
         self.node.pace().await;
         let up = |reply| Ask::Up { seq, ack, body, reply };
         match self.node.ask_session(location.id, Some(location.key), up).await? {

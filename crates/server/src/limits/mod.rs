@@ -2,13 +2,15 @@
 //!
 //! - [`tally`]: how many connections and streams somebody has at present;
 //! - [`bucket`]: how fast somebody may publish, and how fast newcomers are let in;
-//! - [`channel`]: how much, and how fast, one channel takes from all.
+//! - [`channel`]: how much, and how fast, one channel takes from all;
+//! - [`transit`]: how much may be on its way.
 //!
 //! What has no limit is not counted: in open mode none of this costs anything.
 
 pub(crate) mod bucket;
 mod channel;
 pub(crate) mod tally;
+pub(crate) mod transit;
 
 use crate::auth::Identity;
 use crate::config::Config;
@@ -21,6 +23,7 @@ use std::time::Duration;
 use switchboard_wire::code::Problem;
 use switchboard_wire::{ChannelName, Code};
 use tally::{Seat, Tally};
+use transit::Transits;
 
 /// Streams and waiting polls of one user, where authentication is configured and nothing else is said.
 const USER: usize = 100;
@@ -50,6 +53,7 @@ pub(crate) struct Limits {
     message: usize,
     pub(crate) channels: Channels,
     newcomers: Mutex<Bucket>,
+    pub(crate) transit: Transits,
     pub(crate) refused: Refused,
 }
 
@@ -123,6 +127,7 @@ impl Limits {
             message: limits.message,
             channels: Channels::new(config.auth.channel_limits.clone()),
             newcomers: Mutex::new(full),
+            transit: Transits::new(config.transit),
             refused: Refused::default(),
         }
     }

@@ -54,8 +54,9 @@ pub(crate) struct Accepted {
 }
 
 impl Connections {
-    pub(crate) fn new(limit: Option<usize>) -> Connections {
-        let limit = limit.unwrap_or_else(default_limit);
+    /// `files`: descriptors that are kept for files, besides, where the limit is not said.
+    pub(crate) fn new(limit: Option<usize>, files: usize) -> Connections {
+        let limit = limit.unwrap_or_else(|| default_limit(files));
         Connections { open: AtomicUsize::new(0), limit, released: Notify::new() }
     }
 
@@ -83,7 +84,7 @@ impl Drop for Admission {
 }
 
 /// The limit of open files, raised as far as it may be, less the reserve. However low it is, the server starts.
-fn default_limit() -> usize {
+fn default_limit(reserved: usize) -> usize {
     let mut files = getrlimit(Resource::Nofile);
     if files.current < files.maximum {
         let raised = Rlimit { current: files.maximum, maximum: files.maximum };
@@ -92,7 +93,7 @@ fn default_limit() -> usize {
         }
     }
     let files = files.current.map_or(1 << 20, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    files.saturating_sub(RESERVE).max(1)
+    files.saturating_sub(RESERVE).saturating_sub(reserved).max(1)
 }
 
 /// Where connections come in.

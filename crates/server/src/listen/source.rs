@@ -21,6 +21,9 @@ pub trait BodySource {
     /// there is nothing more to read.
     fn piece(&mut self, pace: Pace) -> impl Future<Output = Result<Option<Bytes>, BodyError>>;
 
+    /// What comes from here on is another event of a stream: the time that one may take begins anew.
+    fn begin_anew(&mut self) {}
+
     /// Waits, while nothing is read, until the peer is known to have gone; for ever, where that cannot be told. Dropping the
     /// future loses nothing.
     fn gone(&mut self) -> impl Future<Output = ()> {

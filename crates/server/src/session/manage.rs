@@ -156,11 +156,11 @@ pub(crate) async fn answer(
             response
         }
         (Whom::Session(id), Deed::Subscribe | Deed::Unsubscribe, &Method::POST) => {
-            let body = collect(body, node.config.limits.message).await?;
+            let (body, _load) = collect(node, body, node.config.limits.message).await?;
             subscribe(node, one(id)?, path.deed, &body).await?
         }
         (_, Deed::Call | Deed::Notify, &Method::POST) => {
-            let body = collect(body, node.config.limits.message).await?;
+            let (body, _load) = collect(node, body, node.config.limits.message).await?;
             let said = Said::read(&body)?.check()?;
             match (&path.whom, path.deed) {
                 (Whom::Session(id), Deed::Call) => json(StatusCode::OK, &call(node, one(id)?, &said).await?),

@@ -146,9 +146,15 @@ pub(crate) struct Page {
     pub(crate) events: usize,
     pub(crate) place: String,
     pub(crate) seq: u64,
+    /// Whether there may be more at once.
+    pub(crate) cut: bool,
 }
 
 impl Page {
+    pub(crate) fn says_nothing(&self) -> bool {
+        self.messages.is_empty() && !self.cut
+    }
+
     /// `{"messages":[…],"place","seq"}`
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::from(b"{\"messages\":[");

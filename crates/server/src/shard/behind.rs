@@ -53,7 +53,7 @@ impl Shard {
         // wants no more than states up to its floor is not to be brought anything else up to there.
         let upto = self.readers.position().max(place.floor);
         let cursor = Cursor { seq: place.cursor, floor: place.floor };
-        let piece = self.node.log.read(self.node.now(), &selection, cursor, upto, PIECE);
+        let piece = self.node.log.read_some(self.node.now(), &selection, cursor, upto, PIECE);
 
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let form = held.transport.form();
@@ -82,12 +82,25 @@ impl Shard {
         };
         if blocked {
             self.readers.fall_behind(token, reached);
+            self.weigh(token);
         } else if sendable < piece.found.len() {
             self.begin_close(token, Ending::Broken);
         } else if piece.ended {
             self.begin_close(token, Ending::Complete);
         } else if !self.readers.catch_up(token, reached) {
             self.queue(token);
+        }
+    }
+}
+
+impl Shard {
+    /// Counts what a reader that stalls has been sent in part. Where that is too much in all it is cut, and resumes by its
+    /// position: nothing is lost to it.
+    pub(super) fn weigh(&mut self, token: Token) {
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
+            && held.sink.weigh(&self.node.limits.transit.stalled).is_err()
+        {
+            self.remove(token);
         }
     }
 }

@@ -23,6 +23,9 @@ use tokio::task::LocalSet;
 /// Events taken from the poll at once.
 const EVENTS: usize = 1024;
 
+/// Threads of a shard that wait for disks, at most. They come when files are asked for, and go when none are.
+const FILE_THREADS: usize = 8;
+
 /// Starts a shard's thread.
 pub(crate) fn spawn(
     node: Arc<Node>,
@@ -31,7 +34,9 @@ pub(crate) fn spawn(
     bell: Arc<Notify>,
 ) -> io::Result<JoinHandle<()>> {
     Builder::new().name(format!("shard-{index}")).spawn(move || {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().max_blocking_threads(FILE_THREADS).thread_name(format!("files-{index}"));
+        let runtime = match builder.build() {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "a shard cannot start"),
         };

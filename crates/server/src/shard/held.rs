@@ -3,6 +3,7 @@
 use super::carrier::Carrier;
 use super::guests::Guest;
 use super::sink::Sink;
+use crate::limits::transit::Load;
 use crate::listen::Admission;
 use crate::session::Take;
 use crate::transport::{Ending, Transport};
@@ -43,7 +44,7 @@ pub(crate) struct Answer {
 pub(crate) struct Held {
     pub(crate) sink: Sink,
     /// A WebSocket's message reader, while a message or frame has only partly arrived.
-    pub(crate) inbox: Option<Box<Reader>>,
+    pub(crate) inbox: Option<Box<Inbox>>,
     pub(crate) serial: u32,
     pub(crate) transport: Transport,
     /// In the queue of those that may take more.
@@ -66,6 +67,13 @@ pub(crate) struct Held {
     pub(crate) hang_up: bool,
     /// Its place among the connections, where it is one.
     _admission: Option<Admission>,
+}
+
+/// What has arrived of a message that is not whole.
+pub(crate) struct Inbox {
+    pub(crate) reader: Reader,
+    /// What that takes.
+    pub(crate) load: Load,
 }
 
 impl Held {
@@ -109,7 +117,7 @@ impl Held {
 mod tests {
     use super::*;
 
-    /// What an idle subscriber costs besides its cursor and its place in the fan-out list: 56 bytes in all.
+    /// What an idle subscriber costs besides its cursor and its place in the fan-out list: 72 bytes in all.
     #[test]
     fn a_held_connection_is_a_sink_and_at_most_32_bytes() {
         assert!(size_of::<Held>() <= size_of::<Sink>() + 32, "{}", size_of::<Held>());

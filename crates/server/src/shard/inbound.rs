@@ -1,7 +1,9 @@
 //! What peers say, and that they went away.
 
+use super::held::Inbox;
 use super::sink::CONTROL_LIMIT;
 use super::{Shard, Slot};
+use crate::limits::transit::Load;
 use crate::traffic::Way;
 use crate::transport::Transport;
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use switchboard_hub::access::Action;
 use switchboard_store::Append;
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::Draft;
+use switchboard_wire::websocket::deflate::INFLATER;
 use switchboard_wire::websocket::message::{Incoming, Limits, Reader};
 use switchboard_wire::websocket::{Role, close, write};
 use switchboard_wire::{Code, Kind};
@@ -19,13 +22,21 @@ use switchboard_wire::{Code, Kind};
 /// Sockets read in one turn, and reads of each.
 const SOCKETS_PER_TURN: usize = 64;
 const READS_PER_SOCKET: usize = 4;
+/// Messages that are taken in in one turn, and then those of one more read: small ones cost more than their bytes.
+const MESSAGES_PER_TURN: usize = 1024;
+/// Most bytes of a read that begins between two messages, so that it brings no great number of them.
+const BETWEEN: usize = 16 << 10;
 /// Messages of one peer that are taken in before what they published is delivered.
 const DELIVER_AFTER: usize = 256;
 
 impl Shard {
     /// Reads on from the sockets that have more.
     pub(super) fn read_on(&mut self) {
+        self.heard = 0;
         for _ in 0..self.unread.len().min(SOCKETS_PER_TURN) {
+            if self.heard >= MESSAGES_PER_TURN {
+                return;
+            }
             let Some(token) = self.unread.pop_front() else { return };
             let mut scratch = mem::take(&mut self.scratch);
             self.read_one(token, &mut scratch);
@@ -39,13 +50,14 @@ impl Shard {
             let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
             held.unread = false;
             // What raw form says is published, and that waits like any other publisher.
-            if held.transport.publishes() && self.node.is_outrun() {
+            if self.heard >= MESSAGES_PER_TURN || (held.transport.publishes() && self.node.is_outrun()) {
                 break;
             }
             if held.paused {
                 return;
             }
-            match held.sink.read(scratch) {
+            let room = if held.inbox.is_some() { scratch.len() } else { BETWEEN };
+            match held.sink.read(&mut scratch[..room]) {
                 // A peer that closes its side is gone: there is no half-closed subscriber.
                 Ok(0) => return self.remove(token),
                 Ok(length) => self.hear(token, &mut scratch[..length]),
@@ -78,7 +90,8 @@ impl Shard {
         let limits = Limits { message: limits.message, fragments: limits.fragments };
         // Between messages there is no reader, and one that is idle again goes: an idle peer costs nothing.
         let fresh = || Reader::new(Role::Server, deflated.is_some(), limits);
-        let mut reader = held.inbox.take().map_or_else(fresh, |reader| *reader);
+        let unfinished = held.inbox.take().map(|inbox| *inbox);
+        let (mut reader, load) = unfinished.map_or_else(|| (fresh(), None), |inbox| (inbox.reader, Some(inbox.load)));
         // A session's message may be a batch that publishes much.
         let deep = held.transport.is_session();
         for count in 1.. {
@@ -91,11 +104,47 @@ impl Shard {
                 Ok(None) => break,
                 Err(problem) => self.fail(token, &problem),
             }
+            self.heard += 1;
         }
-        if !reader.is_idle()
-            && let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
-        {
-            held.inbox = Some(Box::new(reader));
+        self.answer_pings(token);
+        if !reader.is_idle() {
+            self.keep(token, reader, load);
+        }
+    }
+
+    /// Keeps the reader of a message that has arrived in part, if there is room for what it holds.
+    fn keep(&mut self, token: Token, reader: Reader, load: Option<Load>) {
+        let mut load = load.unwrap_or_else(|| self.node.limits.transit.arriving.load());
+        let inflater = if reader.is_inflating() { INFLATER } else { 0 };
+        let full = load.resize(reader.held() + inflater).err();
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) {
+            held.inbox = Some(Box::new(Inbox { reader, load }));
+        }
+        if let Some(problem) = full {
+            self.fail(token, &problem);
+            if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) {
+                held.inbox = None;
+            }
+        }
+    }
+
+    /// Answers the pings of one read in one write, so that a flood of them costs no more than any other bytes.
+    fn answer_pings(&mut self, token: Token) {
+        if self.pongs.is_empty() {
+            return;
+        }
+        let pongs = mem::take(&mut self.pongs);
+        let length = pongs.len();
+        let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
+        if held.closing {
+            return;
+        }
+        if held.sink.control(Bytes::from(pongs).into()).is_err() {
+            return self.remove(token);
+        }
+        self.node.figures.shard(self.index).traffic.sent(Way::WebSocket, 0, length);
+        if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
+            self.node.figures.shard(self.index).paused();
         }
     }
 
@@ -112,6 +161,7 @@ impl Shard {
                 if held.closing {
                     return self.said_farewell(token);
                 }
+                self.answer_pings(token);
                 self.deliver_before();
                 let mut answer = Vec::new();
                 close::write_answer(&received, None, &mut answer);
@@ -119,18 +169,7 @@ impl Shard {
             }
             // After the last words nothing more is answered or taken.
             _ if held.closing => {}
-            Incoming::Ping(payload) => {
-                let mut pong = Vec::new();
-                write::write_pong(&payload, None, &mut pong);
-                let length = pong.len();
-                if held.sink.control(Bytes::from(pong).into()).is_err() {
-                    return self.remove(token);
-                }
-                self.node.figures.shard(self.index).traffic.sent(Way::WebSocket, 0, length);
-                if held.sink.control_waiting() > CONTROL_LIMIT && !mem::replace(&mut held.paused, true) {
-                    self.node.figures.shard(self.index).paused();
-                }
-            }
+            Incoming::Ping(payload) => write::write_pong(&payload, None, &mut self.pongs),
             Incoming::Text(data) if held.transport.is_session() => self.said(token, &data),
             Incoming::Binary(_) if held.transport.is_session() => {
                 self.fail(token, &Code::WsUnsupported.because("a session's messages are text"));
@@ -177,6 +216,7 @@ impl Shard {
             && !held.closing
         {
             held.hang_up = true;
+            self.answer_pings(token);
             self.audit(token, problem.code);
             self.deliver_before();
             let mut words = Vec::new();

@@ -161,6 +161,7 @@ impl Shard {
         };
         self.readers.fall_behind(due.token, Place::at(cursor));
         self.node.figures.shard(self.index).fell_behind();
+        self.weigh(due.token);
         taken
     }
 

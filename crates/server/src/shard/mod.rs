@@ -10,7 +10,8 @@
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sessions`]: conversations, whose way down a connection may be;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
-//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread.
+//! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread, and
+//!   [`turns`] on it for what takes long.
 
 mod batch;
 mod beat;
@@ -24,11 +25,13 @@ mod inbound;
 mod live;
 mod sessions;
 mod sink;
+mod turns;
 
 pub(crate) use carrier::Carrier;
 pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
 pub(crate) use sink::CONTROL_LIMIT;
+pub(crate) use turns::Turns;
 
 use crate::auth::Identity;
 use crate::listen::Admission;
@@ -84,6 +87,11 @@ pub(crate) struct Shard {
     inflaters: Inflaters,
     /// How much of a turn handshakes may take.
     gate: Rc<Gate>,
+    turns: Rc<Turns>,
+    /// Messages taken in in this turn.
+    heard: usize,
+    /// The answers to the pings of the read at hand.
+    pongs: Vec<u8>,
     /// Tells connections apart that had the same token.
     serial: u32,
 }
@@ -132,6 +140,9 @@ impl Shard {
             sessions: Sessions::default(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
+            turns: Rc::default(),
+            heard: 0,
+            pongs: Vec::new(),
             serial: 0,
         }
     }
@@ -223,6 +234,11 @@ impl Shard {
 
     pub(crate) fn gate(&self) -> Rc<Gate> {
         self.gate.clone()
+    }
+
+    /// The turns of those who do something long on its thread.
+    pub(crate) fn turns(&self) -> Rc<Turns> {
+        self.turns.clone()
     }
 
     /// Which of the node's shards it is.

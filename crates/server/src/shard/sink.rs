@@ -2,12 +2,15 @@
 
 use super::batch::Joined;
 use super::carrier::{Carrier, SLICES};
+use crate::limits::transit::{Load, Transit};
 use crate::listen::USER_TIMEOUT;
 use bytes::{Buf, Bytes};
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::{mem, slice};
 use switchboard_wire::Message;
+use switchboard_wire::code::Problem;
 use switchboard_wire::gzip::{Sum, Total};
 
 /// Control bytes that wait for a peer that does not read: beyond this the shard stops reading it.
@@ -33,6 +36,8 @@ pub(crate) struct Sink {
 struct Backlog {
     unfinished: Bytes,
     control: Vec<u8>,
+    /// What the unfinished message takes of what may be on its way.
+    load: Option<Load>,
 }
 
 impl Sink {
@@ -68,6 +73,17 @@ impl Sink {
         self.backlog.is_some()
     }
 
+    /// Counts what is unfinished among what is on its way. Refused where that is too much.
+    pub(super) fn weigh(&mut self, transit: &Arc<Transit>) -> Result<(), Problem> {
+        if let Some(backlog) = &mut self.backlog
+            && backlog.load.is_none()
+        {
+            // Half of a message may hold it whole.
+            backlog.load = Some(transit.load_of(2 * backlog.unfinished.len())?);
+        }
+        Ok(())
+    }
+
     /// Bytes of control that wait.
     pub(crate) fn control_waiting(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.control.len())
@@ -100,7 +116,7 @@ impl Sink {
                 if written < bytes.len() {
                     // Nothing of this message left, so it is not taken, but the socket is full all the same.
                     let broken_off = written > 0;
-                    let unfinished = if broken_off { bytes.slice(written..) } else { Bytes::new() };
+                    let unfinished = if broken_off { rest(bytes, written) } else { Bytes::new() };
                     self.block(unfinished);
                     return Ok(taken + usize::from(broken_off));
                 }
@@ -143,9 +159,11 @@ impl Sink {
             self.block(Bytes::new());
             return Ok(whole);
         }
-        let rest = written..ends[whole].0 as usize;
         // A copy of it, if it is one of several: who stalls is not to hold them all.
-        let unfinished = if ends.len() == 1 { bytes.slice(rest) } else { Bytes::copy_from_slice(&bytes[rest]) };
+        let unfinished = match ends.len() {
+            1 => rest(bytes, written),
+            _ => Bytes::copy_from_slice(&bytes[written..ends[whole].0 as usize]),
+        };
         self.block(unfinished);
         Ok(whole + 1)
     }
@@ -166,7 +184,7 @@ impl Sink {
     /// The carrier is full. A peer that does not read is not one that vanished, but the kernel's limit on unacknowledged
     /// bytes takes them for the same, so it is lifted meanwhile.
     fn block(&mut self, unfinished: Bytes) {
-        self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new() }));
+        self.backlog = Some(Box::new(Backlog { unfinished, control: Vec::new(), load: None }));
         self.carrier.limit_silence(None);
     }
 
@@ -220,6 +238,14 @@ impl Sink {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// What is left of a message: a copy of it where that is the smaller part, since who stalls is not to hold all of it.
+fn rest(bytes: &Bytes, written: usize) -> Bytes {
+    match written > bytes.len() / 2 {
+        true => Bytes::copy_from_slice(&bytes[written..]),
+        false => bytes.slice(written..),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::auth::Identity;
 use crate::node::Node;
 use crate::reading::{PageWanted, Reading};
-use crate::shard::{SharedShard, Waiter};
+use crate::shard::{SharedShard, Turns, Waiter};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -73,8 +73,9 @@ pub(crate) async fn answer(
     wanted: &PageWanted,
     gone: impl Future<Output = ()>,
 ) -> Result<Option<(Response<Bytes>, usize)>, Problem> {
-    let opened = node.log.open(node.now(), &reading.selection, reading.since(), true);
-    let mut page = read(node, &reading.selection, wanted.budget(), opened.cursor, opened.gap);
+    let turns = shard.borrow().turns();
+    let opened = node.log.open_in_steps(node.now(), &reading.selection, reading.since(), true, &*turns).await;
+    let mut page = read(node, &turns, &reading.selection, wanted.budget(), opened.cursor, opened.gap).await;
     if let Some(wait) = wanted.wait
         && page.says_nothing()
     {
@@ -96,32 +97,48 @@ pub(crate) async fn answer(
             page = match events.iter().all(|entry| entry.event().resumable) {
                 // An ephemeral event is nowhere but here.
                 false => handed(&events, wanted, page),
-                true => read(node, &reading.selection, wanted.budget(), page.cursor, None).keeping(page.position),
+                true => {
+                    let read = read(node, &turns, &reading.selection, wanted.budget(), page.cursor, None);
+                    read.await.keeping(page.position)
+                }
             };
         }
         node.auth.standing(identity, node.now())?;
     }
-    let response = respond(node, headers, reading, wanted, &page);
+    let response = respond(node, headers, reading, wanted, &page)?;
     let sent = if response.body().is_empty() { 0 } else { page.events.len() };
     Ok(Some((response, sent)))
 }
 
 /// A page as a session is given it: of at most so many events, and bytes of data beyond the first.
-pub(crate) fn page(node: &Node, selection: &Selection, since: Since<'_>, limit: usize, bytes: usize) -> Vec<u8> {
-    let opened = node.log.open(node.now(), selection, since, true);
-    let page = read(node, selection, Budget { items: limit, bytes }, opened.cursor, opened.gap);
+pub(crate) async fn page(
+    node: &Node,
+    turns: &Turns,
+    selection: &Selection,
+    since: Since<'_>,
+    (limit, bytes): (usize, usize),
+) -> Vec<u8> {
+    let opened = node.log.open_in_steps(node.now(), selection, since, true, turns).await;
+    let page = read(node, turns, selection, Budget { items: limit, bytes }, opened.cursor, opened.gap).await;
     let mut body = Vec::new();
     form::page(&page.events, &node.log.position(page.position), page.gap.as_ref(), page.ended, &mut body);
     body
 }
 
 /// Reads a page. It has one gap at most, in front: what follows another is for the next page.
-fn read(node: &Node, selection: &Selection, budget: Budget, cursor: Cursor, gap: Option<Gap>) -> Page {
+async fn read(
+    node: &Node,
+    turns: &Turns,
+    selection: &Selection,
+    budget: Budget,
+    cursor: Cursor,
+    gap: Option<Gap>,
+) -> Page {
     let head = node.log.head();
-    let mut piece = node.log.read(node.now(), selection, cursor, head, budget);
+    let mut piece = node.log.read_in_steps(node.now(), selection, cursor, head, budget, turns).await;
     // A pattern may come upon nothing but ends, which a page has no words for: what is behind them is to be reached.
     while !piece.caught_up && piece.found.iter().all(|found| matches!(found.what, Read::End(_))) {
-        piece = node.log.read(node.now(), selection, piece.cursor, head, budget);
+        piece = node.log.read_in_steps(node.now(), selection, piece.cursor, head, budget, turns).await;
     }
     let mut page = Page {
         events: Vec::with_capacity(piece.found.len()),
@@ -148,7 +165,13 @@ fn read(node: &Node, selection: &Selection, budget: Budget, cursor: Cursor, gap:
     page
 }
 
-fn respond(node: &Node, headers: &HeaderMap, reading: &Reading, wanted: &PageWanted, page: &Page) -> Response<Bytes> {
+fn respond(
+    node: &Node,
+    headers: &HeaderMap,
+    reading: &Reading,
+    wanted: &PageWanted,
+    page: &Page,
+) -> Result<Response<Bytes>, Problem> {
     let position = node.log.position(page.position);
     let tag = format!("W/\"{position}{}\"", if page.ended { ".ended" } else { "" });
     let matches = matches_tag(headers, &tag);
@@ -156,9 +179,12 @@ fn respond(node: &Node, headers: &HeaderMap, reading: &Reading, wanted: &PageWan
     if matches {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
+        let load = node.limits.transit.leaving.load_of(page.events.iter().map(Bytes::len).sum())?;
         let mut body = Vec::new();
         form::page(&page.events, &position, page.gap.as_ref(), page.ended, &mut body);
         *response.body_mut() = Bytes::from(body);
+        // For as long as the peer takes to read it.
+        response.extensions_mut().insert(Arc::new(load));
     }
     // Others may keep what anyone could have asked for in the same words, and what more events do not make wrong.
     let shareable = reading.is_explicit()
@@ -185,7 +211,7 @@ fn respond(node: &Node, headers: &HeaderMap, reading: &Reading, wanted: &PageWan
     {
         fields.insert("preference-applied", applied);
     }
-    response
+    Ok(response)
 }
 
 /// Whether `If-None-Match` names the tag (RFC 9110 section 13.1.2), compared weakly.

@@ -103,6 +103,11 @@ impl Decoder {
         self.block.line > 0 || !self.partial.is_empty()
     }
 
+    /// Bytes held of an event that is not whole.
+    pub fn held(&self) -> usize {
+        self.partial.capacity() + self.block.data.capacity() + self.block.event.capacity()
+    }
+
     /// The number of the line that is being read, from 1.
     pub fn line(&self) -> u64 {
         self.lines + 1

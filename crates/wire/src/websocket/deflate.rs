@@ -58,6 +58,9 @@ impl Deflate {
 /// JSON half as long again.
 const LEVEL: Compression = Compression::new(6);
 
+/// What an [`Inflate`] takes, in bytes, rounded up.
+pub const INFLATER: usize = 50 << 10;
+
 /// Inflates messages, one after the other. It holds about 50 KiB: see [`Inflaters`].
 ///
 /// Its window is always the largest, which takes what was compressed with any.

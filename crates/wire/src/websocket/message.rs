@@ -92,6 +92,13 @@ impl Reader {
         })
     }
 
+    /// Whether a compressed message is being read, which takes an inflater of [`INFLATER`] bytes.
+    ///
+    /// [`INFLATER`]: super::deflate::INFLATER
+    pub fn is_inflating(&self) -> bool {
+        self.partial.as_ref().and_then(|partial| partial.message.as_ref()).is_some_and(|it| it.inflate.is_some())
+    }
+
     /// Reads up to the end of the next message or control frame, moves `input` past what was read, and unmasks in
     /// place on the way. `None` means that all of the input was taken and more is needed: call again, in a loop,
     /// until it says so.

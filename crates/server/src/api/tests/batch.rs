@@ -69,7 +69,7 @@ fn a_batch_is_checked_as_a_whole() {
 fn a_batch_has_its_own_limit() {
     let mut config = Config::default();
     config.limits.batch = 50;
-    let node = Node::new(config, 1).unwrap();
+    let node = Node::new(config, None, 1).unwrap();
     let long = json!([{"channels": ["a"], "data": "x".repeat(50)}]);
     assert_eq!(post(&node, &long).code(), (413, "too_large"));
 }

@@ -66,7 +66,7 @@ fn node() -> Node {
 fn node_with(set: impl FnOnce(&mut Config)) -> Node {
     let mut config = Config::default();
     set(&mut config);
-    Node::new(config, 1).unwrap()
+    Node::new(config, None, 1).unwrap()
 }
 
 struct Answer {

@@ -6,10 +6,10 @@ use super::head::{self, Framing, Head};
 use super::response::{self, Extent};
 use crate::alarm::Alarm;
 use crate::config::Config;
-use crate::listen::http2::PREFACE;
-use crate::listen::{BodyError, BodySource, Pace};
+use crate::listen::http2::{PREFACE, Promise};
+use crate::listen::{Body, BodyError, BodySource, Pace, Peer, Pieces};
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Response, Version};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
 use std::future::poll_fn;
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -32,6 +32,9 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const SCRATCH: usize = 16 << 10;
 /// Bytes read at once of a body that is known to be long.
 const BULK: usize = 64 << 10;
+/// What a body or an answer takes up of time beyond its limit is made up for by bytes: so many a second. Without it a peer
+/// that sends or takes a byte now and then would never be done.
+const SLOWEST: u64 = 1024;
 /// Answers up to this many bytes are copied behind their head, so that both leave in one piece.
 const TOGETHER: usize = 16 << 10;
 
@@ -89,6 +92,8 @@ pub struct Connection<S> {
     is_first: bool,
     /// The body of the present request.
     body: BodyDecoder,
+    /// Since when the present event or body is waited for, and how much of it has come.
+    waited: Option<(Instant, u64)>,
     /// What is still to be written of `100 Continue`.
     due: &'static [u8],
     /// Whether the peer asked with HEAD.
@@ -136,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stage: Stage::Ready,
             is_first: true,
             body: BodyDecoder::new(Framing::None),
+            waited: None,
             due: &[],
             headless: false,
             old: false,
@@ -202,6 +208,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stage = Stage::Asked;
         self.is_first = false;
         self.body = BodyDecoder::new(head.framing);
+        self.waited = None;
         self.due = if head.expect_continue && !self.body.is_done() { CONTINUE } else { &[] };
         self.headless = head.method == Method::HEAD;
         self.old = head.version == Version::HTTP_10;
@@ -255,26 +262,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.send_due().await?;
             let read = match pace {
-                Pace::Steady => match self.fill_by(Instant::now() + self.settings.body).await {
-                    Some(read) => read,
-                    None => {
-                        self.close = true;
-                        return Err(BodyError::Slow);
+                Pace::Steady => {
+                    let deadline = self.body_deadline();
+                    match self.fill_by(deadline).await {
+                        Some(read) => read,
+                        None => {
+                            self.close = true;
+                            return Err(BodyError::Slow);
+                        }
                     }
-                },
+                }
                 Pace::Unhurried => {
                     if self.buf.is_empty() {
                         // This may take long, so it keeps no buffer.
                         self.buf = BytesMut::new();
                     }
+                    self.waited = None;
                     self.fill().await
                 }
             };
+            if let (Some((_, come)), Ok(read)) = (&mut self.waited, &read) {
+                *come += *read as u64;
+            }
             if !matches!(read, Ok(1..)) {
                 self.close = true;
                 return Err(read.map_or_else(BodyError::Io, |_| BodyError::CutOff));
             }
         }
+    }
+
+    /// When the next byte of a body is no longer waited for.
+    fn body_deadline(&mut self) -> Instant {
+        let now = Instant::now();
+        let (since, come) = *self.waited.get_or_insert((now, 0));
+        let in_all = since + self.settings.body + Duration::from_millis(come * 1000 / SLOWEST);
+        in_all.min(now + self.settings.body)
     }
 
     /// Takes bytes off the buffer; the buffer with them if these are all, as the body of a small request is.
@@ -292,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn send_due(&mut self) -> io::Result<()> {
         while !self.due.is_empty() {
-            let written = self.write_some(self.due).await?;
+            let written = self.write_some(self.due, self.settings.body).await?;
             self.due = &self.due[written..];
         }
         Ok(())
@@ -340,16 +362,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Answers the present request or refusal, and tells whether the connection goes on. `Content-Length`, `Date` and
     /// `Connection` are added; a response that says `Connection: close` closes. What is left of the request's body is
-    /// read and dropped if it is little, and else the connection closes, in such a way that the answer arrives.
-    pub async fn respond(&mut self, response: Response<Bytes>) -> io::Result<bool> {
+    /// read and dropped if it is little, and else the connection closes, in such a way that the answer arrives. A body
+    /// that fails before its end is an error, and the connection is to be dropped: so the peer sees that it lacks something.
+    pub async fn respond(&mut self, response: Response<impl Into<Body>>) -> io::Result<bool> {
         if self.stage != Stage::Asked {
             return Ok(false);
         }
         let (parts, body) = response.into_parts();
+        let body = body.into();
         let close = response::says_close(&parts) || self.must_close().await?;
         let extent = match response::is_bare(parts.status) {
             true => Extent::Unsaid,
-            false => Extent::Length(body.len() as u64),
+            false => Extent::Length(body.length()),
         };
         let connection = match (close, self.old) {
             (true, _) => Some("close"),
@@ -358,20 +382,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let mut head = Vec::new();
         response::write_head(&parts, extent, connection, &mut head);
-        let body = if self.headless || extent == Extent::Unsaid { Bytes::new() } else { body };
-        self.answered = (head.len(), body.len());
-        if body.len() <= TOGETHER {
-            head.extend_from_slice(&body);
-            self.write(&mut &head[..]).await?;
-        } else {
-            self.write(&mut Bytes::from(head).chain(body)).await?;
-        }
+        let body = if self.headless || extent == Extent::Unsaid { Bytes::new().into() } else { body };
+        self.answered = (head.len(), usize::try_from(body.length()).unwrap_or(usize::MAX));
+        self.write_answer(head, body).await?;
         if close || !self.skip_body().await {
             self.finish().await;
             return Ok(false);
         }
         self.stage = Stage::Ready;
         Ok(true)
+    }
+
+    async fn write_answer(&mut self, mut head: Vec<u8>, body: Body) -> io::Result<()> {
+        match body {
+            Body::Whole(body) if body.len() <= TOGETHER => {
+                head.extend_from_slice(&body);
+                self.write(&mut &head[..]).await
+            }
+            Body::Whole(body) => self.write(&mut Bytes::from(head).chain(body)).await,
+            Body::Pieces(mut pieces) => {
+                self.write(&mut &head[..]).await?;
+                while let Some(mut piece) = self.next_of(&mut pieces).await? {
+                    self.write(&mut piece).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The next piece of an answer. What yields none for too long is given up on, as a peer would be.
+    async fn next_of(&mut self, pieces: &mut Pieces) -> io::Result<Option<Bytes>> {
+        match self.alarm.within(self.settings.body, |cx| pieces.poll_piece(cx)).await {
+            Some(piece) => piece.transpose(),
+            None => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     /// Bytes of the last answer's head, and of its body.
@@ -441,19 +485,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.write(&mut bytes).await
     }
 
-    /// Writes it all, with a limit on the time without progress.
+    /// Writes it all, with a limit on the time without progress, and on that with little.
     async fn write(&mut self, bytes: &mut impl Buf) -> io::Result<()> {
+        let (mut since, mut taken) = (None, 0);
         while bytes.has_remaining() {
-            let written = self.write_some(bytes.chunk()).await?;
+            let mut limit = self.settings.body;
+            if taken > 0 {
+                // Most are taken at once, and need no clock.
+                let since: &mut Instant = since.get_or_insert_with(Instant::now);
+                let in_all = limit + Duration::from_millis(taken * 1000 / SLOWEST);
+                limit = limit.min(in_all.saturating_sub(since.elapsed()));
+            }
+            let written = self.write_some(bytes.chunk(), limit).await?;
             bytes.advance(written);
+            taken += written as u64;
         }
         let flush = self.alarm.within(self.settings.body, |cx| Pin::new(&mut self.io).poll_flush(cx));
         flush.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Writes once, something. Where the socket takes nothing for too long, that is an error.
-    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = self.alarm.within(self.settings.body, |cx| Pin::new(&mut self.io).poll_write(cx, bytes));
+    async fn write_some(&mut self, bytes: &[u8], limit: Duration) -> io::Result<usize> {
+        let write = self.alarm.within(limit, |cx| Pin::new(&mut self.io).poll_write(cx, bytes));
         match write.await {
             Some(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
             Some(written) => written,
@@ -478,12 +531,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BodySource for Connection<S> {
         self.body_piece(pace).await
     }
 
+    fn begin_anew(&mut self) {
+        self.waited = None;
+    }
+
     async fn gone(&mut self) {
         Connection::gone(self).await;
     }
 
     fn expected(&self) -> u64 {
         self.body.expected()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer for Connection<S> {
+    /// HTTP/1.0 has no way to hear it (RFC 9110 section 15.2).
+    async fn inform(&mut self, status: StatusCode, fields: &HeaderMap) -> io::Result<()> {
+        if self.stage != Stage::Asked || self.old {
+            return Ok(());
+        }
+        let mut head = Vec::new();
+        response::write_interim(status, fields, &mut head);
+        self.write_all(&head).await
+    }
+
+    fn promise(&mut self, _: &str, _: HeaderMap) -> Option<Promise> {
+        None
     }
 }
 

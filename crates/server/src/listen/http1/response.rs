@@ -3,7 +3,7 @@
 use crate::listen::date;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// How the body of a response is delimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,11 +20,7 @@ pub enum Extent {
 /// response brings along. `Content-Length` and `Transfer-Encoding` follow from `extent` alone.
 pub fn write_head(parts: &Parts, extent: Extent, connection: Option<&str>, out: &mut Vec<u8>) {
     out.reserve(192 + parts.headers.len() * 48);
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(parts.status.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(parts.status.canonical_reason().unwrap_or("Other").as_bytes());
-    out.extend_from_slice(b"\r\n");
+    status_line(parts.status, out);
     // Among the few fields of an answer, looking at each is quicker than looking one up.
     if !parts.headers.keys().any(|name| *name == DATE) {
         line(b"Date", &date::now(), out);
@@ -43,6 +39,23 @@ pub fn write_head(parts: &Parts, extent: Extent, connection: Option<&str>, out: 
     if let Some(connection) = connection {
         line(b"Connection", connection.as_bytes(), out);
     }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a whole interim response, which nothing but fields belongs to (RFC 9110 section 15.2).
+pub fn write_interim(status: StatusCode, fields: &HeaderMap, out: &mut Vec<u8>) {
+    status_line(status, out);
+    for (name, value) in fields {
+        field(name, value, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn status_line(status: StatusCode, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or("Other").as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 

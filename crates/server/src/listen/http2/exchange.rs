@@ -1,19 +1,21 @@
 //! One request and its answer.
 
 use super::head;
+use super::promise::{Origin, Promise, Promises};
 use super::stream::HeldStream;
 use crate::alarm::Alarm;
 use crate::listen::http1::{Framing, Head, Settings, response};
-use crate::listen::{BodyError, BodySource, Pace, date};
+use crate::listen::{Body, BodyError, BodySource, Pace, Peer, date};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use switchboard_wire::code::Problem;
 
 /// What says something of a connection (RFC 9113 section 8.2.2), which HTTP/2 does by itself.
@@ -30,6 +32,9 @@ pub(crate) struct Exchange {
     /// The client waits to be told to go on before it sends the body.
     expects_continue: bool,
     headless: bool,
+    /// As whom the client asked, where it said.
+    origin: Option<Origin>,
+    promises: Promises,
 }
 
 impl Exchange {
@@ -37,8 +42,10 @@ impl Exchange {
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
         settings: Arc<Settings>,
+        promises: Promises,
     ) -> (Result<Head, Problem>, Exchange) {
         let headless = request.method() == Method::HEAD;
+        let origin = Origin::of(request.uri());
         let (head, body) = head::read(request);
         let (left, expects_continue) = match &head {
             Ok(Head { framing: Framing::None, .. }) => (Some(0), false),
@@ -47,49 +54,26 @@ impl Exchange {
             Err(_) => (None, false),
         };
         let alarm = Alarm::default();
-        (head, Exchange { body, respond, settings, alarm, left, expects_continue, headless })
+        (head, Exchange { body, respond, settings, alarm, left, expects_continue, headless, origin, promises })
     }
 
     /// Answers, and returns how many bytes the head's fields and the body have. A body that was not read is not waited for.
-    pub(crate) async fn respond(&mut self, response: Response<Bytes>) -> io::Result<(usize, usize)> {
-        let (mut parts, mut body) = response.into_parts();
+    pub(crate) async fn respond(&mut self, response: Response<impl Into<Body>>) -> io::Result<(usize, usize)> {
+        let (mut parts, body) = response.into_parts();
+        let mut body = body.into();
         if !response::is_bare(parts.status) {
-            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length()));
         }
         if self.headless || response::is_bare(parts.status) {
-            body = Bytes::new();
+            body = Bytes::new().into();
         }
-        let sizes = (dress(&mut parts), body.len());
-        let ends = body.is_empty();
+        let sizes = (dress(&mut parts), usize::try_from(body.length()).unwrap_or(usize::MAX));
+        let ends = body.length() == 0;
         let mut stream = self.respond.send_response(Response::from_parts(parts, ()), ends).map_err(broken)?;
         if !ends {
-            self.write(&mut stream, body).await?;
+            write(&mut stream, body, self.settings.body, &mut self.alarm).await?;
         }
         Ok(sizes)
-    }
-
-    /// Writes a body and ends the stream, as far as the client takes it, with a limit on the time without progress.
-    async fn write(&mut self, stream: &mut SendStream<Bytes>, mut body: Bytes) -> io::Result<()> {
-        while !body.is_empty() {
-            stream.reserve_capacity(body.len());
-            let room = match stream.capacity() {
-                0 => {
-                    let room = self.alarm.within(self.settings.body, |cx| stream.poll_capacity(cx)).await;
-                    match room {
-                        Some(Some(room)) => room.map_err(broken)?,
-                        Some(None) => return Err(io::ErrorKind::BrokenPipe.into()),
-                        None => {
-                            stream.send_reset(Reason::CANCEL);
-                            return Err(io::ErrorKind::TimedOut.into());
-                        }
-                    }
-                }
-                room => room,
-            };
-            let piece = body.split_to(room.min(body.len()));
-            stream.send_data(piece, body.is_empty()).map_err(broken)?;
-        }
-        Ok(())
     }
 
     /// Begins an answer that is held open.
@@ -144,8 +128,73 @@ impl BodySource for Exchange {
     }
 }
 
+impl Peer for Exchange {
+    async fn inform(&mut self, status: StatusCode, fields: &HeaderMap) -> io::Result<()> {
+        let mut interim = Response::new(());
+        *interim.status_mut() = status;
+        *interim.headers_mut() = fields.clone();
+        self.respond.send_informational(interim).map_err(broken)
+    }
+
+    fn promise(&mut self, path: &str, fields: HeaderMap) -> Option<Promise> {
+        let origin = self.origin.as_ref()?;
+        self.promises.open(origin, path, fields, &self.settings, &mut self.respond)
+    }
+}
+
+/// Writes a body and ends the stream, as far as the client takes it. `limit` is for the time without progress, on either
+/// side; what cannot be written to its end breaks off.
+pub(super) async fn write(
+    stream: &mut SendStream<Bytes>,
+    body: Body,
+    limit: Duration,
+    alarm: &mut Alarm,
+) -> io::Result<()> {
+    let mut pieces = match body {
+        Body::Whole(body) => return write_piece(stream, body, true, limit, alarm).await,
+        Body::Pieces(pieces) => pieces,
+    };
+    loop {
+        let piece = alarm.within(limit, |cx| pieces.poll_piece(cx)).await;
+        match piece.unwrap_or_else(|| Some(Err(io::ErrorKind::TimedOut.into()))) {
+            Some(Ok(piece)) => write_piece(stream, piece, pieces.left() == 0, limit, alarm).await?,
+            Some(Err(error)) => {
+                stream.send_reset(Reason::INTERNAL_ERROR);
+                return Err(error);
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn write_piece(
+    stream: &mut SendStream<Bytes>,
+    mut piece: Bytes,
+    ends: bool,
+    limit: Duration,
+    alarm: &mut Alarm,
+) -> io::Result<()> {
+    while !piece.is_empty() {
+        stream.reserve_capacity(piece.len());
+        let room = match stream.capacity() {
+            0 => match alarm.within(limit, |cx| stream.poll_capacity(cx)).await {
+                Some(Some(room)) => room.map_err(broken)?,
+                Some(None) => return Err(io::ErrorKind::BrokenPipe.into()),
+                None => {
+                    stream.send_reset(Reason::CANCEL);
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            },
+            room => room,
+        };
+        let part = piece.split_to(room.min(piece.len()));
+        stream.send_data(part, ends && piece.is_empty()).map_err(broken)?;
+    }
+    Ok(())
+}
+
 /// Makes the fields of an answer those of HTTP/2, and tells how many bytes they have.
-fn dress(parts: &mut Parts) -> usize {
+pub(super) fn dress(parts: &mut Parts) -> usize {
     for name in OF_CONNECTIONS {
         parts.headers.remove(name);
     }
@@ -157,7 +206,7 @@ fn dress(parts: &mut Parts) -> usize {
     parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
 }
 
-fn broken(error: h2::Error) -> io::Error {
+pub(super) fn broken(error: h2::Error) -> io::Error {
     match error.is_io() {
         true => error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()),
         false => io::Error::new(io::ErrorKind::ConnectionReset, error),

@@ -2,14 +2,16 @@
 //! and an answer are for the rest of the server.
 //!
 //! [`head`] makes of a request's fields what HTTP/1.1's parser makes of a head, by the same rules; [`exchange`] is one
-//! request and its answer; [`stream`] an answer that is held open.
+//! request and its answer; [`promise`] an answer to a request that was not made; [`stream`] an answer that is held open.
 
 mod exchange;
 mod head;
+mod promise;
 mod rewound;
 mod stream;
 
 pub(crate) use exchange::Exchange;
+pub(crate) use promise::{Promise, Promises};
 pub(crate) use rewound::Rewound;
 pub(crate) use stream::{HeldStream, Signals};
 

@@ -11,9 +11,9 @@
 //!                                          └──► waits in line ──► asked, one at a time ──► done, or refused
 //! ```
 
-use super::super::{Shard, SharedShard};
+use super::super::{Shard, SharedShard, Turns};
 use super::asked::tell;
-use super::methods::Asked;
+use super::methods::{Asked, Page, since_of};
 use super::{Conversation, Params, opening};
 use crate::application::{Allowed, Answer, Application, Caller, Publishing, Question, Subscribing, Taken, is_reserved};
 use crate::node::Node;
@@ -25,6 +25,7 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
+use switchboard_store::{Opened, Since};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::{Draft, Kind};
@@ -46,13 +47,17 @@ enum What {
     Renew { ticket: Option<u64>, token: String },
     /// The application works on a call.
     Call { ticket: u64, answer: Answer<Json<'static>> },
+    /// A page of history is to be found.
+    History { ticket: u64, page: Page },
     /// The application is asked about the first in line.
     Ask(Answer<Verdict>),
+    /// It is to be found where the reading of the first in line begins, once the application lets it.
+    Open(Begin, Option<Answer<Allowed>>),
 }
 
 /// What the application says of what it was asked about, where it lets it happen.
 enum Verdict {
-    Subscribe(Allowed),
+    Subscribe(Allowed, Option<Opened>),
     Publish(Taken),
 }
 
@@ -69,13 +74,50 @@ impl Errand {
                 let outcome = answer.await;
                 shard.borrow_mut().with(session, |_, conversation| conversation.session.answer(ticket, outcome));
             }
+            What::History { ticket, page } => {
+                let turns = shard.borrow().turns();
+                let outcome = page.find(&node, &turns).await;
+                shard.borrow_mut().with(session, |_, conversation| conversation.session.answer(ticket, outcome));
+            }
             What::Ask(answer) => {
                 let verdict = answer.await;
+                shard.borrow_mut().judged(session, verdict);
+            }
+            What::Open(begin, asked) => {
+                let turns = shard.borrow().turns();
+                let verdict = begin.open(&node, &turns, asked).await;
                 shard.borrow_mut().judged(session, verdict);
             }
         }
         // It may be due at another time from now on.
         bell.notify_one();
+    }
+}
+
+impl Begin {
+    /// Whether it may take long to find where it begins.
+    fn is_long(&self) -> bool {
+        !self.selection.patterns.is_empty() && since_of(self.since.as_deref()) != Since::Latest
+    }
+
+    /// Finds where it begins, once the application has said so.
+    async fn open(
+        self,
+        node: &Node,
+        turns: &Turns,
+        asked: Option<Answer<Allowed>>,
+    ) -> Result<Verdict, ErrorObject<'static>> {
+        let allowed = match asked {
+            Some(asked) => asked.await?,
+            None => Allowed { since: None },
+        };
+        let begin = Begin { since: allowed.since.clone().or(self.since), ..self };
+        if !begin.is_long() {
+            return Ok(Verdict::Subscribe(allowed, None));
+        }
+        let since = since_of(begin.since.as_deref());
+        let opened = node.log.open_in_steps(node.now(), &begin.selection, since, false, turns).await;
+        Ok(Verdict::Subscribe(allowed, Some(opened)))
     }
 }
 
@@ -140,6 +182,10 @@ impl Shard {
         self.send(conversation, What::Renew { ticket, token });
     }
 
+    pub(super) fn look_up(&mut self, conversation: &Conversation, ticket: u64, page: Page) {
+        self.send(conversation, What::History { ticket, page });
+    }
+
     fn send(&mut self, conversation: &Conversation, what: What) {
         self.sessions.errands.push(Errand { session: conversation.id.number, what });
     }
@@ -182,16 +228,17 @@ impl Shard {
         let Waiting { ticket, deed, params } = waiting;
         let done = match deed {
             Deed::Unsubscribe => self.unsubscribe(conversation, *ticket, params),
-            Deed::Subscribe => match self.asked_about(Question::Subscribe) {
-                None => self.subscribe(conversation, *ticket, params),
-                Some(application) => match self.subscribable(conversation, params) {
-                    Ok(Asked { begin: Begin { selection, since }, .. }) => {
-                        let asking = ask_to_subscribe(application, conversation.caller(), names(&selection), since);
-                        self.send(conversation, What::Ask(asking));
+            Deed::Subscribe => match self.subscribable(conversation, params) {
+                Ok(Asked { begin, notices }) => match self.asked_about(Question::Subscribe) {
+                    None if !begin.is_long() => Ok(self.read_from(conversation, *ticket, begin, None, notices)),
+                    application => {
+                        let (texts, since) = (names(&begin.selection), begin.since.clone());
+                        let asked = application.map(|it| ask_to_subscribe(it, conversation.caller(), texts, since));
+                        self.send(conversation, What::Open(begin, asked));
                         return None;
                     }
-                    Err(problem) => Err(problem),
                 },
+                Err(problem) => Err(problem),
             },
             Deed::Publish => {
                 let publish = self.publishable(conversation, params);
@@ -230,10 +277,10 @@ impl Shard {
     /// Does what the application lets happen. The rules may say something else by now.
     fn carry_out(&mut self, conversation: &mut Conversation, waiting: &Waiting, verdict: Verdict) -> Outcome {
         let done = match verdict {
-            Verdict::Subscribe(Allowed { since }) => {
+            Verdict::Subscribe(Allowed { since }, opened) => {
                 self.subscribable(conversation, &waiting.params).map(|Asked { mut begin, notices }| {
                     begin.since = since.or(begin.since);
-                    self.read_from(conversation, waiting.ticket, begin, notices)
+                    self.read_from(conversation, waiting.ticket, begin, opened, notices)
                 })
             }
             Verdict::Publish(taken) => {
@@ -267,7 +314,7 @@ impl Shard {
     pub(super) fn begin_with(&mut self, conversation: &mut Conversation, subscriptions: Vec<Begin>) {
         for begin in subscriptions {
             let channels = names(&begin.selection);
-            let answer = self.read_from(conversation, None, begin, Selection::default());
+            let answer = self.read_from(conversation, None, begin, None, Selection::default());
             let Ok(mut told) = answer.read::<serde_json::Value>() else { continue };
             told["channel"] = match &channels[..] {
                 [one] => serde_json::json!(one),
@@ -351,7 +398,7 @@ fn ask_to_subscribe(
     caller: Caller,
     channels: Vec<String>,
     since: Option<String>,
-) -> Answer<Verdict> {
+) -> Answer<Allowed> {
     Box::pin(async move {
         let mut instead: Option<String> = None;
         for channel in channels {
@@ -365,7 +412,7 @@ fn ask_to_subscribe(
             }
             instead = instead.or(other);
         }
-        Ok(Verdict::Subscribe(Allowed { since: instead }))
+        Ok(Allowed { since: instead })
     })
 }
 

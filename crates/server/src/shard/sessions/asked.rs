@@ -63,7 +63,7 @@ impl Shard {
             }
             Ask::Notify { method, params, reply } => drop(reply.send(conversation.session.notify(&method, params))),
             Ask::Subscribe { params, reply } => {
-                let done = self.subscribe(conversation, None, &params).map_err(of_client);
+                let done = self.subscribe(conversation, &params).map_err(of_client);
                 drop(reply.send(tell(conversation, "subscribed", &params, done)));
             }
             Ask::Unsubscribe { params, reply } => {

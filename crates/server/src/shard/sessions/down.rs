@@ -25,6 +25,8 @@ const CONTROL: usize = 64;
 /// Most that a poll is answered with: messages, and bytes of them, beyond which no more is added.
 const PAGE_ITEMS: usize = 1000;
 const PAGE_BYTES: usize = 4 << 20;
+/// Looks at the log that find nothing, for one poll.
+const STEPS: usize = 4;
 
 /// What came of sending something.
 enum Sent {
@@ -109,7 +111,11 @@ impl Shard {
             linked.sent = conversation.sent;
         }
         self.traffic().sent(way, 0, out[..taken].iter().map(|message| message.bytes.len()).sum());
-        if blocked { Sent::Stuck } else { Sent::Some }
+        if blocked {
+            self.weigh(token);
+            return Sent::Stuck;
+        }
+        Sent::Some
     }
 
     /// Sends the next piece of the log, if the connection is behind or has a step of the script before it.
@@ -166,7 +172,10 @@ impl Shard {
         };
         self.reach(conversation, token, upto.is_some(), reached, finished);
         match () {
-            () if blocked => Sent::Stuck,
+            () if blocked => {
+                self.weigh(token);
+                Sent::Stuck
+            }
             () if upto.is_none() && finished => Sent::All,
             () => Sent::Some,
         }
@@ -325,14 +334,14 @@ impl Shard {
 
     /// What there is to say to a poll. `events` are due to it, and may be nowhere else.
     pub(super) fn page(&mut self, conversation: &mut Conversation, events: &[Arc<Entry>]) -> Page {
-        let mut gathered = Gathered::default();
+        let (mut gathered, mut steps) = (Gathered::default(), 0);
         if events.iter().any(|entry| !entry.event().resumable) && conversation.is_at_end() {
             for entry in events {
                 gathered.event(entry.encoded(Form::NdSession).payload());
                 conversation.walk.place = Place::at(entry.seq());
             }
         }
-        while !gathered.is_full() {
+        while !gathered.is_full() && steps < STEPS {
             let barrier = conversation.script.barrier(&conversation.walk).unwrap_or(u64::MAX);
             conversation.sent = conversation.sent.max(conversation.session.acknowledged());
             for (number, text) in conversation.session.unacknowledged(conversation.sent) {
@@ -359,14 +368,16 @@ impl Shard {
             match (found.caught_up, upto) {
                 (true, Some(_)) => conversation.script.finish(&mut conversation.walk),
                 (true, None) => break,
-                (false, _) => {}
+                // A long look by pattern that found nothing: the client is to come again, so that others have their turn.
+                (false, _) => steps += usize::from(found.items.is_empty()),
             }
         }
         let caught_up = conversation.script.in_past(&conversation.walk).is_none();
         let position = conversation.walk.place.cursor;
         conversation.left_at = caught_up.then_some(Known { control: conversation.sent, position, caught_up });
         let Gathered { messages, events, .. } = gathered;
-        Page { messages, events, place: conversation.place(&self.node.log), seq: conversation.session.expected() }
+        let place = conversation.place(&self.node.log);
+        Page { messages, events, place, seq: conversation.session.expected(), cut: steps == STEPS }
     }
 }
 
@@ -417,7 +428,7 @@ fn read(log: &Memory, now: u64, selection: &Selection, place: Place, upto: u64, 
         let place = if place.cursor < upto { Place::at(upto) } else { place };
         return Lot { items: Vec::new(), place, caught_up: true };
     }
-    let mut piece = log.read(now, selection, cursor, upto, PIECE);
+    let mut piece = log.read_some(now, selection, cursor, upto, PIECE);
     let mut lot = Lot { place: at(piece.cursor), caught_up: piece.caught_up, items: mem::take(&mut piece.found) };
     if scripted && let Some(beyond) = lot.items.iter().position(|found| found.cursor.seq > upto) {
         // A gap is told whole, though it may go on beyond where the script turns. What comes after it is for later.

@@ -144,7 +144,7 @@ impl Shard {
             Err(problem) => return drop(reply.send(Err(problem))),
         };
         let page = self.page(conversation, &[]);
-        let Some(name) = waits.filter(|_| page.messages.is_empty()) else {
+        let Some(name) = waits.filter(|_| page.says_nothing()) else {
             conversation.session.detach(connection, self.sessions.now());
             return drop(reply.send(Ok(page)));
         };
@@ -174,7 +174,7 @@ impl Shard {
     pub(super) fn answer_poll(&mut self, conversation: &mut Conversation, events: &[Arc<Entry>]) {
         if matches!(conversation.link, Link::Poll { .. }) {
             let page = self.page(conversation, events);
-            if !page.messages.is_empty() {
+            if !page.says_nothing() {
                 return self.end_poll(conversation, page);
             }
             if let Some(token) = conversation.link.token()

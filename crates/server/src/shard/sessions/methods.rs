@@ -6,8 +6,10 @@ use super::application::Deed;
 use super::down::names;
 use super::link::Link;
 use crate::auth::Identity;
+use crate::node::Node;
 use crate::session::Outcome;
 use crate::session::opening::Begin;
+use crate::shard::turns::{Turns, at_once};
 use crate::transport::poll;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -139,7 +141,10 @@ impl Shard {
             "subscribe" => return self.in_line(conversation, ticket, Deed::Subscribe, params),
             "unsubscribe" => return self.in_line(conversation, ticket, Deed::Unsubscribe, params),
             "publish" => return self.in_line(conversation, ticket, Deed::Publish, params),
-            "history" => self.history(conversation, &params),
+            "history" => match self.history(conversation, ticket, &params) {
+                Ok(found) => return found,
+                Err(problem) => Err(problem),
+            },
             "presence" => self.who_is_there(conversation, &params),
             "refresh" => match self.refresh(conversation, ticket, &params) {
                 Ok(()) => return None,
@@ -162,14 +167,14 @@ impl Shard {
         ErrorObject::from(problem)
     }
 
+    /// What a backend has a session read.
     pub(super) fn subscribe(
         &mut self,
         conversation: &mut Conversation,
-        ticket: Option<u64>,
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
         let asked = self.subscribable(conversation, params)?;
-        Ok(self.read_from(conversation, ticket, asked.begin, asked.notices))
+        Ok(self.read_from(conversation, None, asked.begin, None, asked.notices))
     }
 
     /// What a client asks to subscribe to, and from where on, if it may.
@@ -189,18 +194,21 @@ impl Shard {
         Ok(Asked { begin: Begin { selection, since }, notices })
     }
 
-    /// Lets a session read something, and gives the answer that says so.
+    /// Lets a session read something, and gives the answer that says so. `opened` is where its reading begins, if that was
+    /// looked for before.
     pub(super) fn read_from(
         &mut self,
         conversation: &mut Conversation,
         ticket: Option<u64>,
         begin: Begin,
+        opened: Option<Opened>,
         notices: Selection,
     ) -> Json<'static> {
         let Begin { selection, since } = begin;
         // What was published before the client asked is not news to it.
         self.catch_up_with_ring(conversation);
-        let opened = self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
+        let open = || self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
+        let opened = opened.unwrap_or_else(open);
         let from = Place { cursor: opened.cursor.seq, floor: opened.cursor.floor };
         let answer = opened_json(&opened);
         let change = Change::Add { selection, from, notices };
@@ -312,7 +320,13 @@ impl Shard {
         self.come(conversation, &come);
     }
 
-    fn history(&mut self, conversation: &Conversation, params: &Params<'_>) -> Result<Json<'static>, Problem> {
+    /// Finds a page of history; what takes more than a step, as it may by pattern, is an errand.
+    fn history(
+        &mut self,
+        conversation: &Conversation,
+        ticket: Option<u64>,
+        params: &Params<'_>,
+    ) -> Result<Option<Outcome>, Problem> {
         let History { channel, since, limit } = params.read()?;
         let selection = ordinary(&[channel])?;
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
@@ -320,10 +334,12 @@ impl Shard {
             0 => return Err(Code::InvalidParams.because("`limit` is a number of events, at least 1")),
             limit => limit.min(self.node.config.limits.page),
         };
-        let bytes = self.node.config.session.memory / PART;
-        let text = poll::page(&self.node, &selection, since_of(since.as_deref()), limit, bytes);
-        let text = String::from_utf8(text).map_err(|_| Code::Internal)?;
-        Json::parse(&text).map(Json::into_owned).ok_or(Code::Internal.into())
+        let (page, turns) = (Page { selection, since, limit }, self.turns());
+        let found = at_once(page.find(&self.node, &turns));
+        if let (None, Some(ticket)) = (&found, ticket) {
+            self.look_up(conversation, ticket, page);
+        }
+        Ok(found)
     }
 
     fn refresh(
@@ -374,6 +390,23 @@ impl Shard {
     }
 }
 
+/// A page of history that was asked for.
+pub(super) struct Page {
+    selection: Selection,
+    since: Option<String>,
+    limit: usize,
+}
+
+impl Page {
+    pub(super) async fn find(&self, node: &Node, turns: &Turns) -> Outcome {
+        let bytes = node.config.session.memory / PART;
+        let since = since_of(self.since.as_deref());
+        let text = poll::page(node, turns, &self.selection, since, (self.limit, bytes)).await;
+        let page = std::str::from_utf8(&text).ok().and_then(|text| Json::parse(text).map(Json::into_owned));
+        page.ok_or_else(|| ErrorObject::from(&Code::Internal.into()))
+    }
+}
+
 impl Conversation {
     /// What it reads once the changes that come with answers yet to leave have come about.
     fn wanted(&self) -> Selection {
@@ -418,7 +451,7 @@ fn apart_from<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
     one.iter().filter(|item| !other.contains(item)).cloned().collect()
 }
 
-fn since_of(text: Option<&str>) -> Since<'_> {
+pub(super) fn since_of(text: Option<&str>) -> Since<'_> {
     match text {
         None | Some("") => Since::Default,
         Some("earliest") => Since::Earliest,

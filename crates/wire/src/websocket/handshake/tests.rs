@@ -34,7 +34,7 @@ fn with<'a>(name: &'a str, values: &[&'a str]) -> Fields<'a> {
 #[test]
 fn the_example_of_rfc_6455_is_accepted() {
     let accepted = accepted(&example()).unwrap();
-    assert_eq!(accepted.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!(accepted.accept.as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!(accepted.protocol, Some("superchat"));
     assert_eq!(accepted.deflate, None);
     assert_eq!(accepted.fields().len(), 4);
@@ -229,5 +229,24 @@ proptest::proptest! {
         let _ = accepted(&fields);
         let _ = accepted(&with("Sec-WebSocket-Key", &[&key]));
         let _ = Offer::new([0; 16], &["a"], true).check(101, headers(&fields));
+    }
+}
+
+#[test]
+fn by_extended_connect_a_key_may_be_missing_and_one_that_is_there_is_answered() {
+    let right = ("sec-websocket-version", &b"13"[..]);
+    let key = ("sec-websocket-key", &b"dGhlIHNhbXBsZSBub25jZQ=="[..]);
+    let offer = ("sec-websocket-protocol", &b"b, a"[..]);
+    let shake = |fields: &[(&'static str, &'static [u8])]| accept_stream(fields.iter().copied(), &["a"], false);
+
+    let accepted = shake(&[right, offer]).unwrap();
+    assert_eq!(accepted.fields(), [("Sec-WebSocket-Protocol", "a".to_owned())], "nothing switches");
+    let accepted = shake(&[right, key]).unwrap();
+    assert_eq!(accepted.fields(), [("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned())]);
+    for bad in [&[right, ("sec-websocket-key", &b"short"[..])][..], &[right, key, key]] {
+        assert_eq!(shake(bad).unwrap_err().code, Code::BadRequest);
+    }
+    for bad in [&[key][..], &[("sec-websocket-version", &b"8"[..])], &[right, right]] {
+        assert_eq!(shake(bad).unwrap_err().code, Code::UpgradeRequired);
     }
 }

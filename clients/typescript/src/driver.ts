@@ -1,0 +1,434 @@
+/** Drives a session, and keeps a connection for it. What is due when is decided here; the clock is given. */
+
+import { Backoff } from "./backoff.js";
+import type { Engine, EngineEvents } from "./engine.js";
+import { type ErrorCode, rowOfClose, SwitchboardError } from "./errors.js";
+import { type Done, Session } from "./session/session.js";
+import type { Sink } from "./session/subscriptions.js";
+import { type Closing, closingOf, type Said } from "./session/words.js";
+import type { Cut, Hearing, Link, Transport, TransportName, Way } from "./transport.js";
+import type { Clock, CoreOptions, State, StateChange, TokenReason } from "./types.js";
+
+/** How often a connection says something whose server does not say how often. Milliseconds, as all times here. */
+const HEARTBEAT = 15_000;
+/** How long a connection may take to be made; the answer to a sign of life, */
+const FIRST = 15_000;
+const PATIENCE = 10_000;
+/** and that where there is reason to believe that the connection is dead. */
+const DOUBT = 4_000;
+/** A connection that lasts so long has worked. */
+const WORKED = 2_000;
+/** Silence in which a connection was cut that is worth to be told from a cut by chance. */
+const IDLE = 1_000;
+/** The longest that a server is given the word on how long to stay away. */
+const WAIT_MAX = 60_000;
+/** A token that ends again so soon after it was renewed is renewed without haste. */
+const RENEWAL = 10_000;
+/** How often in a row the server may refuse a token. */
+const DENIALS = 3;
+/** How long a client that is closed takes to send what was said before. */
+const FAREWELL = 2_000;
+
+export interface DriverOptions extends CoreOptions {
+  transport: Transport;
+  clock: Clock;
+}
+
+/** What is known of the connection. */
+interface Connection {
+  link: Link | undefined;
+  name: TransportName;
+  /** The session that was opened for it. */
+  said: Said | undefined;
+  isGreeted: boolean;
+  /** When it began, and when something was heard of it last. */
+  since: number;
+  heard: number;
+  /** When a sign of life was asked for that did not come yet, and how long it may take. */
+  asked: { at: number; patience: number } | undefined;
+}
+
+export class Driver implements Engine {
+  readonly #url: string;
+  readonly #options: DriverOptions;
+  readonly #events: EngineEvents;
+  readonly #clock: Clock;
+  readonly #session: Session;
+  readonly #backoff = new Backoff();
+  #state: State = "idle";
+  #connection: Connection | undefined;
+  /** What the server said as it closed. */
+  #closing: Closing | undefined;
+  /** The server closed because of a message: the first that it has not applied. */
+  #tooLarge = false;
+  #retryAt: number | undefined;
+  #timer: unknown;
+  /** How long a connection may be silent before something is said, lest something on the way takes it for dead, */
+  #idle = Infinity;
+  /** and the silence after which the last one was cut. */
+  #silence = 0;
+  #token: string | undefined;
+  #asking: AbortController | undefined;
+  /** How often in a row the server refused a token. */
+  #denied = 0;
+  #renewAt: number | undefined;
+  #renewed = -RENEWAL;
+  #leaving: { until: number; done: () => void; isDone: Promise<void> } | undefined;
+
+  constructor(url: string, options: DriverOptions, events: EngineEvents) {
+    this.#url = url;
+    this.#options = options;
+    this.#events = events;
+    this.#clock = options.clock;
+    this.#token = options.token;
+    this.#session = new Session(() => this.#clock.now(), {
+      ...events,
+      called: (method, params, answer) =>
+        events.called(method, params, (message) => {
+          answer(message);
+          this.#flow();
+        }),
+      expiring: (expires) => this.#expiring(expires),
+      closing: (closing) => (this.#closing = closing),
+    });
+  }
+
+  // What the application wants.
+
+  connect(): void {
+    if (this.#state === "idle") this.#connect();
+  }
+
+  call(method: string, params: unknown, repeats: boolean, done: Done): () => void {
+    if (this.#session.isFull) {
+      done(full());
+      return () => {};
+    }
+    const call = this.#session.call(method, params, repeats, done);
+    this.#flow();
+    return () => this.#session.abandon(call);
+  }
+
+  notify(method: string, params: unknown): void {
+    if (this.#session.isFull) throw full();
+    this.#session.notify(method, params);
+    this.#flow();
+  }
+
+  listen(channel: string, since: string | undefined, presence: boolean, sink: Sink): () => void {
+    const listener = this.#session.listen(channel, since, presence, sink);
+    this.#flow();
+    return () => {
+      this.#session.leave(listener);
+      this.#flow();
+    };
+  }
+
+  close(): Promise<void> {
+    if (this.#state === "closed") return Promise.resolve();
+    if (!this.#leaving) {
+      let done = () => {};
+      const isDone = new Promise<void>((resolve) => (done = resolve));
+      this.#leaving = { until: this.#clock.now() + FAREWELL, done, isDone };
+      this.#flow();
+    }
+    return this.#leaving.isDone;
+  }
+
+  /** The page goes: there is no time to say anything. */
+  leave(): void {
+    this.#end(new SwitchboardError("closed"));
+  }
+
+  /** The page is back: nothing is waited for any more. */
+  wake(): void {
+    this.#backoff.reset();
+    if (this.#state === "waiting") this.#retryAt = this.#clock.now();
+    this.doubt();
+  }
+
+  /** There is reason to believe that the connection is dead. */
+  doubt(): void {
+    if (this.#state === "connected") this.#sound(DOUBT);
+    this.#flow();
+  }
+
+  /** The network is back, or is another. */
+  rethink(): void {
+    this.#idle = Infinity;
+    this.#connection?.link?.rethink?.();
+    this.wake();
+  }
+
+  // Time.
+
+  /** After anything has happened: sends what there is to send, and sees to it that what is due next is done. */
+  #flow(): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "connected") this.#connection?.link?.pump(this.#session);
+    if (this.#leaving && this.#hasLeft()) return this.#end(new SwitchboardError("closed"));
+    this.#clock.clear(this.#timer);
+    const due = [this.#session.deadline(), this.#retryAt, this.#renewAt, this.#leaving?.until, this.#quietUntil()];
+    const at = Math.min(...due.map((at) => at ?? Infinity));
+    if (at < Infinity) this.#timer = this.#clock.set(() => this.#tick(), Math.max(0, at - this.#clock.now()));
+  }
+
+  #tick(): void {
+    const isDue = (at: number | undefined) => at !== undefined && at <= this.#clock.now();
+    if (isDue(this.#retryAt)) this.#connect();
+    if (isDue(this.#renewAt)) this.#renew();
+    if (isDue(this.#quietUntil())) this.#isQuiet();
+    this.#flow();
+  }
+
+  /** When the connection has been silent for too long. */
+  #quietUntil(): number | undefined {
+    if (!this.#connection) return undefined;
+    const { isGreeted, since, heard, asked } = this.#connection;
+    if (!isGreeted) return since + FIRST;
+    if (asked) return asked.at + asked.patience;
+    return heard + Math.min(this.#idle, (this.#session.said?.heartbeat ?? HEARTBEAT) * 1.5);
+  }
+
+  #isQuiet(): void {
+    const connection = this.#connection!;
+    if (connection.isGreeted && !connection.asked) return this.#sound(PATIENCE);
+    connection.link?.close(false);
+    this.#cut({ kind: "lost", error: unreachable("the server fell silent") });
+  }
+
+  /** Asks for a sign of life. */
+  #sound(patience: number): void {
+    this.#session.ping();
+    this.#connection!.asked = { at: this.#clock.now(), patience };
+  }
+
+  // Connections.
+
+  #connect(): void {
+    this.#retryAt = undefined;
+    this.#become("connecting");
+    if (this.#session.said) return this.#open();
+    this.#ask(this.#denied > 0 ? "refused" : "connect").then(
+      () => this.#state === "connecting" && this.#open(),
+      (cause) => {
+        if (this.#state !== "connecting") return;
+        this.#wait(new SwitchboardError("no_token", undefined, { cause }));
+        this.#flow();
+      },
+    );
+  }
+
+  #open(): void {
+    const { transport } = this.#options;
+    const now = this.#clock.now();
+    const connection: Connection = {
+      link: undefined, name: transport.name, said: undefined, isGreeted: false, since: now, heard: now, asked: undefined,
+    };
+    this.#connection = connection;
+    const way = this.#way();
+    if (!transport.fits(way)) return this.#end(new SwitchboardError("unsupported"));
+    try {
+      connection.link = transport.open(way, this.#listenTo(connection));
+    } catch (cause) {
+      this.#connection = undefined;
+      this.#wait(unreachable(undefined, cause));
+    }
+    this.#flow();
+  }
+
+  #way(): Way {
+    const session = this.#session;
+    const { fetch = globalThis.fetch, WebSocket = globalThis.WebSocket, credentials = "same-origin" } = this.#options;
+    return {
+      get location() {
+        return session.said?.location;
+      },
+      token: this.#token,
+      query: () => `?since=${session.place}&attempt=${session.attempt()}`,
+      url: this.#url,
+      fetch: (...request) => fetch(...request),
+      credentials,
+      WebSocket,
+      clock: this.#clock,
+    };
+  }
+
+  #listenTo(connection: Connection): Hearing {
+    const isOurs = () => connection === this.#connection;
+    const alive = () => {
+      connection.heard = this.#clock.now();
+      connection.asked = undefined;
+    };
+    return {
+      alive,
+      opened: (said) => (connection.said = said),
+      over: (name, said) => {
+        Object.assign(connection, { name, said, isGreeted: false });
+      },
+      ready: () => isOurs() && this.#flow(),
+      message: (...message) => {
+        alive();
+        if (isOurs()) this.#message(connection, ...message);
+      },
+      cut: (cut) => isOurs() && this.#cut(cut),
+    };
+  }
+
+  #message(connection: Connection, text: string | undefined, place?: string, seq?: number): void {
+    const isFirst = !connection.isGreeted && !closingOf(text);
+    try {
+      if (isFirst) {
+        this.#session.reads();
+        const { said } = connection;
+        if (said && said.id !== this.#session.said?.id) this.#session.opened(said);
+      }
+      this.#session.received(text, place, seq);
+    } catch (cause) {
+      connection.link?.close(false);
+      return this.#cut({ kind: "gone", error: new SwitchboardError("broken", undefined, { cause }) });
+    }
+    if (isFirst) this.#greeted(connection);
+    // There is progress, and not a farewell alone.
+    else if (!this.#closing) this.#backoff.reset();
+    if (text === undefined) connection.link?.ask?.();
+    this.#flow();
+  }
+
+  /** The first has come: the connection works. */
+  #greeted(connection: Connection): void {
+    connection.isGreeted = true;
+    connection.since = this.#clock.now();
+    this.#denied = 0;
+    if (this.#tooLarge) {
+      this.#tooLarge = false;
+      this.#session.refused(this.#session.said?.seq ?? 1, new SwitchboardError("too_large"));
+    }
+    this.#become("connected", { transport: connection.name });
+  }
+
+  /** The connection is no more, or never was. */
+  #cut(cut: Cut): void {
+    const { isGreeted, since, heard } = this.#connection!;
+    const now = this.#clock.now();
+    this.#connection = undefined;
+    if (isGreeted && now - since >= WORKED) this.#backoff.reset();
+    const closing = this.#closing;
+    this.#closing = undefined;
+    if (closing) this.#sentAway(closing);
+    else if (cut.kind === "refused") this.#refused(cut.error);
+    else if (cut.kind === "closed") this.#closed(cut.code, cut.reason);
+    else {
+      if (cut.kind === "gone") this.#session.lost();
+      this.#wait(cut.error, cut.kind === "lost" ? cut.wait : 0);
+    }
+    if (isGreeted && !closing) this.#broke(now - heard);
+    this.#flow();
+  }
+
+  /** The connection broke in silence. Twice after the same is no chance: something on the way cuts what is idle. */
+  #broke(silence: number): void {
+    if (silence < IDLE) return;
+    if (Math.abs(silence / this.#silence - 1) < 0.25) this.#idle = Math.min(this.#idle, silence / 2);
+    this.#silence = silence;
+  }
+
+  /** Tries again after a while, and after what the server asked for. */
+  #wait(error: SwitchboardError | undefined, asked = 0): void {
+    const wait = this.#backoff.next(this.#clock.random()) + Math.min(asked, WAIT_MAX);
+    this.#retryAt = this.#clock.now() + wait;
+    this.#become("waiting", { wait, ...(error ? { error } : {}) });
+  }
+
+  #refused(error: SwitchboardError): void {
+    const isOfSession = this.#session.said !== undefined;
+    this.#session.lost();
+    if (!isOfSession) {
+      const mayBeRenewed = error.status === 401 && this.#options.getToken && this.#denied++ < DENIALS;
+      if (!mayBeRenewed) return this.#end(error);
+    }
+    this.#wait(error);
+  }
+
+  /** The server closed a WebSocket without a word before. */
+  #closed(code: number, reason: string): void {
+    const row = rowOfClose(code);
+    this.#tooLarge = code === 1009;
+    if (!row || row.again || this.#tooLarge) return this.#wait(unreachable(reason || undefined));
+    this.#sentAway({ code: row.name, reason, reconnect: row.name === "not_found" });
+  }
+
+  /** The server said why it closes. */
+  #sentAway({ code, reason, reconnect }: Closing): void {
+    const error = new SwitchboardError(code as ErrorCode, reason);
+    // Of a session that another connection took over, the next one is told what becomes of it.
+    if (reconnect || code === "stale_attempt") return this.#wait(error);
+    if (!code.startsWith("token_") || !this.#options.getToken) return this.#end(error);
+    this.#session.lost();
+    this.#wait(error);
+  }
+
+  // Tokens.
+
+  /** Asks for the token to show, if there is one to be had. */
+  async #ask(reason: TokenReason): Promise<void> {
+    const { token, getToken } = this.#options;
+    if (!getToken || (reason === "connect" && token !== undefined && this.#token === token)) return;
+    this.#asking?.abort();
+    const { signal } = (this.#asking = new AbortController());
+    const got = await getToken({ reason, signal });
+    signal.throwIfAborted();
+    this.#token = got;
+  }
+
+  /** The token ends: another is asked for. Where that was done a moment ago, its time is used up to the half first. */
+  #expiring(expires: number): void {
+    if (!this.#options.getToken) return;
+    const now = this.#clock.now();
+    const isHasty = now - this.#renewed < RENEWAL;
+    this.#renewed = now;
+    this.#renewAt = now + (isHasty ? Math.max(0, Math.min(RENEWAL, (expires - Date.now()) / 2)) : 0);
+  }
+
+  #renew(): void {
+    this.#renewAt = undefined;
+    this.#ask("expiring").then(
+      () => {
+        // One that is not taken is not the end: when the session ends, another is opened with what there is then.
+        this.#session.refresh(this.#token!, () => {});
+        this.#flow();
+      },
+      () => {
+        if (this.#session.said) this.#renewAt = this.#clock.now() + RENEWAL / 2;
+        this.#flow();
+      },
+    );
+  }
+
+  // The end.
+
+  /** Whether the client was closed, and has said what it had to say or tried for long enough. */
+  #hasLeft(): boolean {
+    const hasSaid = this.#session.hasSentAll && !this.#connection?.link?.isBusy;
+    return this.#state !== "connected" || hasSaid || this.#leaving!.until <= this.#clock.now();
+  }
+
+  #end(error: SwitchboardError): void {
+    if (this.#state === "closed") return;
+    this.#clock.clear(this.#timer);
+    this.#asking?.abort();
+    this.#connection?.link?.close(true);
+    this.#connection = undefined;
+    this.#become("closed", error.code === "closed" ? {} : { error });
+    this.#session.end(error);
+    this.#leaving?.done();
+  }
+
+  #become(state: State, change: Partial<StateChange> = {}): void {
+    this.#state = state;
+    this.#events.changed({ ...change, state });
+  }
+}
+
+const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
+const full = () => new SwitchboardError("queue_full");

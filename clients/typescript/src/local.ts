@@ -1,0 +1,42 @@
+/** A connection of one's own: the driver, with the platform's clock, woken by the platform's events. */
+
+import type { EngineEvents } from "./engine.js";
+import { Driver, type DriverOptions } from "./driver.js";
+import type { Clock } from "./types.js";
+
+/** The longest time that every platform's timers take. */
+const LONGEST = 2 ** 31 - 1;
+
+export const CLOCK: Clock = {
+  now: () => performance.now(),
+  set: (callback, milliseconds) => setTimeout(callback, Math.min(Math.ceil(milliseconds), LONGEST)),
+  clear: (timer) => clearTimeout(timer as number),
+  random: () => Math.random(),
+};
+
+export function startDriver(
+  url: string,
+  options: Omit<DriverOptions, "clock"> & { clock?: Clock },
+  events: EngineEvents,
+): Driver {
+  const stop = new AbortController();
+  const driver = new Driver(url, { clock: CLOCK, ...options }, {
+    ...events,
+    changed(change) {
+      if (change.state === "closed") stop.abort();
+      events.changed(change);
+    },
+  });
+  const on = (target: EventTarget | undefined, types: string[], listener: (event: any) => void) => {
+    for (const type of types) target?.addEventListener?.(type, listener, { signal: stop.signal });
+  };
+  const { document } = globalThis;
+  const scope: EventTarget | undefined = globalThis;
+  on(scope, ["online"], () => driver.rethink());
+  on(scope, ["offline"], () => driver.doubt());
+  on(scope, ["pageshow"], ({ persisted }) => persisted && driver.wake());
+  // A page that is only put aside may come back.
+  on(scope, ["pagehide"], ({ persisted }) => persisted || driver.leave());
+  on(document, ["visibilitychange", "resume"], () => document.visibilityState === "visible" && driver.wake());
+  return driver;
+}

@@ -1,0 +1,246 @@
+/** What a channel brings, for callbacks and for loops. */
+
+import { Emitter, type ListenOptions, report } from "./emitter.js";
+import { SwitchboardError } from "./errors.js";
+import type { Engine } from "./engine.js";
+import type { Item, Sink } from "./session/subscriptions.js";
+import type { AnyEvent, EventMap, Gap, Subscribed, SubscribeOptions, SubscriptionEvents, Undo } from "./types.js";
+
+const QUEUE = 256;
+
+/** Types of what takes items as they come. Other listeners alone leave them waiting, for a loop or for one of these. */
+const takes = (type: PropertyKey) => type === "presence" || type === "end" || String(type).startsWith("event");
+
+/**
+ * A subscription. It is used with callbacks,
+ *
+ * ```ts
+ * subscription.on("event", (event) => show(event.data));
+ * subscription.on("gap", () => reload());
+ * ```
+ *
+ * or with a loop, which throws a gap that no listener takes, and ends the subscription when it is left:
+ *
+ * ```ts
+ * for await (const event of subscription) show(event.data);
+ * ```
+ */
+export class Subscription<Events extends EventMap = EventMap>
+  extends Emitter<SubscriptionEvents<Events>>
+  implements AsyncIterable<AnyEvent<Events>>
+{
+  readonly channel: string;
+  readonly #engine: Engine;
+  readonly #options: SubscribeOptions;
+  #said: Subscribed | undefined;
+  #position: string | undefined;
+  #gap: Gap | undefined;
+  /** What was not taken yet, and up to where it goes. */
+  readonly #queue: Item[] = [];
+  #queuedTo: string | undefined;
+  /** There was no room: it is subscribed to again once there is. */
+  #isBehind = false;
+  /** Listeners take items as they come. */
+  #flows = false;
+  #loops = 0;
+  /** Wakes the loops that wait. */
+  #wake: (() => void)[] = [];
+  #leave: (() => void) | undefined;
+  /** It brings no more, for this reason if there is one. */
+  #over: { error: SwitchboardError | undefined } | undefined;
+  /** It is over, and everything was taken. */
+  #isDone = false;
+  #ready: { promise: Promise<Subscribed>; resolve: (said: Subscribed) => void; reject: (why: unknown) => void } | undefined;
+
+  /** @internal */
+  constructor(engine: Engine, channel: string, options: SubscribeOptions) {
+    super();
+    this.#engine = engine;
+    this.channel = channel;
+    this.#options = options;
+    this.#listen(options.since);
+    const { signal } = options;
+    if (signal?.aborted) this.unsubscribe();
+    signal?.addEventListener("abort", this.#stop);
+  }
+
+  /** After what was taken last: what `since` takes. Absent until the subscription is served. */
+  get position(): string | undefined {
+    return this.#position;
+  }
+
+  /** Whether nothing was lost since the position that was asked for last; absent where none was. */
+  get recovered(): boolean | undefined {
+    return this.#said?.recovered;
+  }
+
+  /** The gap that was taken last. */
+  get gap(): Gap | undefined {
+    return this.#gap;
+  }
+
+  /** Whether it has ended. */
+  get ended(): boolean {
+    return this.#isDone;
+  }
+
+  /** Where it begins, once it is served. */
+  get ready(): Promise<Subscribed> {
+    if (!this.#ready) {
+      let resolve!: (said: Subscribed) => void;
+      let reject!: (why: unknown) => void;
+      const promise = new Promise<Subscribed>((yes, no) => ([resolve, reject] = [yes, no]));
+      this.#ready = { promise, resolve, reject };
+      if (this.#said) resolve(this.#said);
+      else if (this.#over) reject(this.#over.error ?? ended());
+    }
+    return this.#ready.promise;
+  }
+
+  override on<Type extends keyof SubscriptionEvents<Events>>(
+    type: Type,
+    listener: (value: SubscriptionEvents<Events>[Type]) => void,
+    options?: ListenOptions,
+  ): Undo {
+    const undo = super.on(type, listener, options);
+    // What waits is taken once all listeners that are added now are there.
+    if (takes(type)) queueMicrotask(() => this.#flow());
+    return undo;
+  }
+
+  readonly #stop = () => this.unsubscribe();
+
+  /** Ends it. What was not taken yet is dropped. */
+  unsubscribe(): void {
+    this.#queue.length = 0;
+    this.#end(undefined);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<AnyEvent<Events>> {
+    this.#loops++;
+    return this.#loop();
+  }
+
+  async *#loop(): AsyncGenerator<AnyEvent<Events>, undefined> {
+    try {
+      for (let event; (event = await this.#next()); ) yield event;
+    } finally {
+      this.#loops--;
+      this.unsubscribe();
+    }
+  }
+
+  /** The next event of a loop: none if there is none any more. */
+  async #next(): Promise<AnyEvent<Events> | undefined> {
+    for (;;) {
+      const item = this.#queue.shift();
+      if (item) {
+        this.#drained();
+        this.#deliver(item);
+        if (item.kind === "event" && !this.#isDone) return item.event as AnyEvent<Events>;
+      } else if (this.#over) {
+        this.#finish();
+        if (this.#over.error) throw this.#over.error;
+        return undefined;
+      } else await new Promise<void>((wake) => this.#wake.push(wake));
+    }
+  }
+
+  /** Gives what waits to the listeners. */
+  #flow(): void {
+    if (this.#loops > 0) return;
+    this.#flows = true;
+    for (let item; (item = this.#queue.shift()); ) this.#deliver(item);
+    this.#drained();
+    if (this.#over) this.#finish();
+  }
+
+  #deliver(item: Item): void {
+    switch (item.kind) {
+      case "event": {
+        const { event } = item;
+        this.#position = event.position;
+        this.emit("event", event as any);
+        return this.emit(`event:${event.event ?? "message"}` as any, event as any);
+      }
+      case "gap": {
+        const { gap } = item;
+        this.#gap = gap;
+        this.#position = gap.to;
+        if (this.hears("gap")) return this.emit("gap", gap as any);
+        this.#queue.length = 0;
+        return this.#end(new SwitchboardError("gap", `events were lost: ${gap.reason}`, { gap }));
+      }
+      case "presence":
+        return this.emit("presence", item.change as any);
+      case "end":
+        return this.emit("end", { channel: item.channel } as any);
+    }
+  }
+
+  #listen(since: string | undefined): void {
+    const sink: Sink = {
+      granted: (said) => this.#granted(said),
+      item: (item) => this.#item(item),
+      over: (error) => this.#end(error?.code === "closed" ? undefined : error),
+    };
+    this.#leave = this.#engine.listen(this.channel, since, this.#options.presence ?? false, sink);
+  }
+
+  #granted(said: Subscribed): void {
+    this.#said = said;
+    this.#queuedTo = said.position;
+    if (this.#queue.length === 0) this.#position = said.position;
+    this.#ready?.resolve(said);
+    this.emit("subscribed", said as any);
+  }
+
+  #item(item: Item): void {
+    if (this.#queue.length >= (this.#options.queue ?? QUEUE) && !this.#flows) {
+      // It comes again, from the log.
+      this.#isBehind = true;
+      this.#leave?.();
+      this.#leave = undefined;
+      return;
+    }
+    if (item.kind === "event") this.#queuedTo = item.event.position;
+    if (item.kind === "gap") this.#queuedTo = item.gap.to;
+    this.#queue.push(item);
+    this.#wakeUp();
+  }
+
+  /** There may be room again. */
+  #drained(): void {
+    if (!this.#isBehind || this.#queue.length > 0 || this.#over) return;
+    this.#isBehind = false;
+    this.#listen(this.#queuedTo);
+  }
+
+  #wakeUp(): void {
+    if (this.#flows && this.#loops === 0) return this.#flow();
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  /** It brings no more. */
+  #end(error: SwitchboardError | undefined): void {
+    if (this.#over) return;
+    this.#over = { error };
+    this.#leave?.();
+    this.#options.signal?.removeEventListener("abort", this.#stop);
+    if (!this.#said) this.#ready?.reject(error ?? ended());
+    if (this.#queue.length === 0) this.#finish();
+    this.#wakeUp();
+  }
+
+  #finish(): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    const { error } = this.#over!;
+    if (!error) return;
+    const isTold = this.#loops > 0 || this.hears("error") || (this.#ready && !this.#said);
+    this.emit("error", error as any);
+    if (!isTold) report(error);
+  }
+}
+
+const ended = () => new SwitchboardError("closed");

@@ -1,0 +1,298 @@
+// When the client connects, waits and gives up, with virtual time.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Switchboard as Core, several, SwitchboardError } from "../dist/core.js";
+import { Driver } from "../dist/driver.js";
+import { HandMade, settled, VirtualClock } from "./support/virtual.mjs";
+
+function stage(options = {}, names = ["websocket"]) {
+  const clock = new VirtualClock();
+  const transports = names.map((name) => new HandMade(name));
+  const remembered = new Map();
+  const storage = { getItem: (key) => remembered.get(key) ?? null, setItem: (key, value) => remembered.set(key, value) };
+  const transport = names.length > 1 ? several(transports, { storage, ...options }) : transports[0];
+  const client = new Core("http://server.example", { transport, clock, ...options });
+  const states = [];
+  client.on("statechange", ({ state, wait }) => states.push(wait === undefined ? state : `${state} ${wait}`));
+  return { client, clock, transports, states, remembered, transport: transports[0] };
+}
+
+/** A driver alone, for what the platform tells it. */
+function bare(options = {}) {
+  const clock = new VirtualClock();
+  const transport = new HandMade("websocket");
+  const changes = [];
+  const driver = new Driver("http://server.example", { transport, clock, ...options }, {
+    changed: (change) => changes.push(change),
+    began: () => {},
+    called: () => {},
+    notified: () => {},
+  });
+  driver.connect();
+  return { driver, clock, transport, changes };
+}
+
+test("waits double from half a second up to twenty, without end, and are short again after success", async () => {
+  const { client, clock, transport, states } = stage();
+  client.connect();
+  for (const wait of [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]) {
+    await settled();
+    transport.last.lose();
+    assert.equal(states.at(-1), `waiting ${wait}`);
+    await clock.pass(wait - 1);
+    assert.equal(states.at(-1), `waiting ${wait}`);
+    await clock.pass(1);
+    assert.equal(states.at(-1), "connecting");
+  }
+  transport.last.greet();
+  assert.equal(client.state, "connected");
+  await clock.pass(5_000);
+  transport.last.lose();
+  assert.equal(states.at(-1), "waiting 250");
+});
+
+test("a connection that is greeted and closed again and again is come back to more and more slowly", async () => {
+  const { client, clock, transport, states } = stage();
+  client.connect();
+  for (const wait of [250, 500, 1000]) {
+    await settled();
+    transport.last.greet();
+    transport.last.say("closing", { code: "overloaded", reason: "Try later.", reconnect: true });
+    transport.last.hearing.cut({ kind: "closed", code: 1013, reason: "" });
+    assert.equal(states.at(-1), `waiting ${wait}`);
+    await clock.pass(wait);
+  }
+});
+
+test("what the server asks for is waited for as well, up to a minute", async () => {
+  for (const [asked, waited] of [[7_000, 7_250], [3_600_000, 60_250]]) {
+    const { client, transport, states } = stage();
+    client.connect();
+    await settled();
+    transport.last.hearing.cut({ kind: "lost", error: new SwitchboardError("overloaded"), wait: asked });
+    assert.equal(states.at(-1), `waiting ${waited}`);
+  }
+});
+
+test("close codes say whether there is a point in coming back", async () => {
+  for (const [code, state] of [[1006, "waiting"], [1012, "waiting"], [1011, "waiting"], [4429, "waiting"], [4403, "closed"], [1000, "closed"]]) {
+    const { client, transport } = stage();
+    const connected = client.connect().catch((error) => error);
+    await settled();
+    transport.last.greet();
+    transport.last.hearing.cut({ kind: "closed", code, reason: "" });
+    assert.equal(client.state, state, String(code));
+    assert.equal(await connected, undefined);
+  }
+});
+
+test("what the server says as it closes counts more than the code", async () => {
+  const { client, transport } = stage();
+  const seen = [];
+  client.on("statechange", ({ state, error }) => seen.push([state, error?.code]));
+  client.connect();
+  await settled();
+  transport.last.greet();
+  const call = client.call("slow").catch((error) => error);
+  transport.last.say("closing", { code: "session_ended", reason: "The session was ended.", reconnect: false });
+  transport.last.hearing.cut({ kind: "closed", code: 1000, reason: "" });
+  assert.deepEqual(seen.at(-1), ["closed", "session_ended"]);
+  assert.equal((await call).code, "session_ended");
+  await assert.rejects(client.call("more"), { code: "session_ended" });
+});
+
+test("a refusal ends the client, and connect fails with it", async () => {
+  const { client, transport } = stage();
+  const connected = client.connect();
+  await settled();
+  transport.last.hearing.cut({ kind: "refused", error: new SwitchboardError("forbidden_origin", "no", { status: 403 }) });
+  await assert.rejects(connected, { code: "forbidden_origin", status: 403 });
+});
+
+test("a session is taken up where it is, with a higher attempt each time", async () => {
+  const { client, clock, transport } = stage();
+  client.connect();
+  await settled();
+  transport.last.greet({ place: "3.p7" });
+  transport.last.say("news", []);
+  transport.last.lose();
+  await clock.pass(500);
+  assert.equal(transport.last.query, "?since=4.p7&attempt=2");
+  transport.last.lose();
+  await clock.pass(1000);
+  assert.equal(transport.last.query, "?since=4.p7&attempt=3");
+});
+
+test("silence is asked about, and then the connection is given up", async () => {
+  const { driver, clock, transport, changes } = bare();
+  await settled();
+  transport.last.greet();
+  await clock.pass(14_999);
+  assert.equal(transport.last.sent.length, 0);
+  await clock.pass(1);
+  assert.deepEqual(transport.last.sent.map(({ method }) => method), ["ping"]);
+  transport.last.answer(transport.last.sent[0].id, { time: 1 });
+  await clock.pass(15_000);
+  assert.equal(transport.last.sent.length, 2, "it answered, so it is asked again when it is silent again");
+  await clock.pass(9_999);
+  assert.equal(changes.at(-1).state, "connected");
+  await clock.pass(1);
+  assert.equal(changes.at(-1).state, "waiting");
+  assert.equal(transport.last.closed, false, "the session goes on");
+  driver.leave();
+});
+
+test("a heartbeat is a sign of life, and a late timer is no reason to give up", async () => {
+  const { clock, transport, changes } = bare();
+  await settled();
+  transport.last.greet();
+  for (let n = 0; n < 20; n++) {
+    await clock.pass(10_000);
+    transport.last.hearing.alive();
+  }
+  assert.equal(transport.last.sent.length, 0);
+  assert.deepEqual(changes.map(({ state }) => state), ["connecting", "connected"]);
+});
+
+test("back from the background or the network, it does not wait", async () => {
+  const { driver, clock, transport, changes } = bare();
+  await settled();
+  for (let n = 0; n < 6; n++) {
+    transport.last.lose();
+    await clock.pass(20_000);
+  }
+  transport.last.lose();
+  assert.equal(changes.at(-1).state, "waiting");
+  driver.wake();
+  await clock.pass(0);
+  assert.equal(changes.at(-1).state, "connecting");
+  transport.last.greet();
+  driver.wake();
+  assert.deepEqual(transport.last.sent.map(({ method }) => method), ["ping"], "a connection is doubted");
+  await clock.pass(4_000);
+  assert.equal(changes.at(-1).state, "waiting");
+});
+
+test("what cuts idle connections is kept from it", async () => {
+  const { clock, transport } = bare();
+  await settled();
+  for (let n = 0; n < 2; n++) {
+    transport.last.greet();
+    await clock.pass(5_000);
+    transport.last.hearing.cut({ kind: "closed", code: 1006, reason: "" });
+    await clock.pass(500);
+  }
+  transport.last.greet();
+  await clock.pass(2_500);
+  assert.deepEqual(transport.last.sent.map(({ method }) => method), ["ping"]);
+});
+
+test("tokens are asked for with the reason, and renewed without a new connection", async () => {
+  const reasons = [];
+  const getToken = ({ reason }) => (reasons.push(reason), `t${reasons.length}`);
+  const { client, clock, transport } = stage({ getToken });
+  client.connect();
+  await settled();
+  assert.equal(transport.last.way.token, "t1");
+  transport.last.hearing.cut({ kind: "refused", error: new SwitchboardError("token_expired", "no", { status: 401 }) });
+  await clock.pass(500);
+  assert.equal(transport.last.way.token, "t2");
+  transport.last.greet();
+  transport.last.say("expiring", { expires: Date.now() + 30_000 });
+  await clock.pass(0);
+  assert.deepEqual(reasons, ["connect", "refused", "expiring"]);
+  const { method, params } = transport.last.sent[0];
+  assert.deepEqual([method, params], ["refresh", { token: "t3" }]);
+  assert.equal(transport.opened.length, 2);
+});
+
+test("a token that is refused again and again ends the client, and one that is not to be had is asked for again", async () => {
+  const { client, clock, transport } = stage({ getToken: () => "bad" });
+  const connected = client.connect();
+  for (let n = 0; n < 4; n++) {
+    await clock.pass(5_000);
+    transport.last.hearing.cut({ kind: "refused", error: new SwitchboardError("unauthorized", "no", { status: 401 }) });
+  }
+  await assert.rejects(connected, { code: "unauthorized" });
+  let isThere = false;
+  const other = stage({ getToken: () => (isThere ? "good" : Promise.reject(new Error("the backend is away"))) });
+  const connects = other.client.connect();
+  await settled();
+  assert.equal(other.client.state, "waiting");
+  isThere = true;
+  await other.clock.pass(500);
+  other.transport.last.greet();
+  await connects;
+});
+
+test("a lost session fails what may have been done, and repeats what may be", async () => {
+  const { client, clock, transport } = stage();
+  client.connect();
+  await settled();
+  transport.last.greet();
+  const once = client.call("transfer").catch((error) => error.code);
+  const history = client.channel("a").history();
+  const keyed = client.channel("a").publish(1, { key: "k" });
+  transport.last.hearing.cut({ kind: "gone" });
+  assert.equal(await once, "session_lost");
+  await clock.pass(500);
+  transport.last.greet({ id: "s2", location: "/session/s2.k" });
+  assert.deepEqual(transport.last.sent.map(({ method, seq }) => [method, seq]), [["history", 1], ["publish", 2]]);
+  const [first, second] = transport.last.sent;
+  transport.last.answer(first.id, { events: [], position: "p1" });
+  transport.last.answer(second.id, { channel: "a", position: "p2" });
+  assert.deepEqual([await history, await keyed], [{ events: [], position: "p1" }, { channel: "a", position: "p2" }]);
+});
+
+test("a server that says what cannot be is not listened to any longer, and another session begins", async () => {
+  for (const foul of ["no JSON", "7", '{"jsonrpc":"2.0","method":"event","params":{"id":1}}', '{"jsonrpc":"2.0","method":"session","params":{}}']) {
+    const { client, clock, transport } = stage();
+    const errors = [];
+    client.on("statechange", ({ error }) => error && errors.push(error.code));
+    client.connect();
+    await settled();
+    transport.last.greet();
+    transport.last.hearing.message(foul);
+    assert.deepEqual([client.state, errors, transport.last.closed], ["waiting", ["broken"], false], foul);
+    await clock.pass(500);
+    transport.last.greet({ id: "s2" });
+    assert.equal(client.session, "s2");
+  }
+});
+
+test("calls end by their time, by their signal, and when the client is closed", async () => {
+  const { client, clock, transport } = stage();
+  client.connect();
+  await settled();
+  transport.last.greet();
+  const slow = client.call("slow", {}, { timeout: 100 });
+  const stop = new AbortController();
+  const stopped = client.call("stopped", {}, { signal: stop.signal });
+  const open = client.call("open");
+  stop.abort();
+  await assert.rejects(stopped, { name: "AbortError" });
+  await assert.rejects(client.call("never", {}, { signal: AbortSignal.abort() }), { name: "AbortError" });
+  const failed = assert.rejects(slow, { code: "timeout" });
+  await clock.pass(100);
+  await failed;
+  const closed = assert.rejects(open, { code: "closed" });
+  await client.close();
+  await closed;
+  assert.equal(transport.last.closed, true, "the session is ended");
+  assert.equal(transport.last.sent.some(({ method }) => method === "never"), false);
+});
+
+test("one that was closed connects again when it is asked to", async () => {
+  const { client, transport } = stage();
+  client.connect();
+  await settled();
+  transport.last.greet();
+  await client.close();
+  await assert.rejects(client.call("x"), { code: "closed" });
+  const connected = client.connect();
+  await settled();
+  transport.last.greet({ id: "s2" });
+  await connected;
+  assert.equal(client.session, "s2");
+});

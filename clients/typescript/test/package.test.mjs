@@ -1,0 +1,80 @@
+// The package as it is published: what is in it, and how it looks to a strict program.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { before, after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+let folder;
+let files;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "switchboard-package-"));
+  const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", folder];
+  const [packed] = [Object.values(JSON.parse(execFileSync("npm", pack, { cwd: root, encoding: "utf8" })))].flat();
+  files = packed.files.map(({ path }) => path);
+  await mkdir(join(folder, "node_modules/switchboard-client"), { recursive: true });
+  const unpack = ["-xzf", packed.filename, "--strip-components=1", "-C", "node_modules/switchboard-client"];
+  execFileSync("tar", unpack, { cwd: folder });
+});
+
+after(() => rm(folder, { recursive: true }));
+
+test("it has modules with types and maps, what they were made of, and what is to be read", async () => {
+  const isExpected = (path) =>
+    /^(package\.json|README\.md|API\.md|LICENSE-(MIT|APACHE))$/.test(path) ||
+    /^src\/[\w/]+\.ts$/.test(path) ||
+    /^dist\/[\w/]+\.(js|d\.ts)(\.map)?$/.test(path) ||
+    /^dist\/switchboard\.min\.js(\.map)?$/.test(path);
+  assert.deepEqual(files.filter((path) => !isExpected(path)), []);
+  const { exports, dependencies, sideEffects } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+  assert.deepEqual([dependencies, sideEffects], [undefined, false]);
+  for (const [name, targets] of Object.entries(exports)) {
+    if (name === "./package.json") continue;
+    for (const path of Object.values(targets)) assert.ok(files.includes(path.slice(2)), `${name} is ${path}`);
+  }
+  for (const path of files.filter((path) => /^src\/.*\.ts$/.test(path))) {
+    const built = path.replace("src", "dist").replace(/ts$/, "js");
+    for (const made of [built, `${built}.map`, built.replace(/js$/, "d.ts")]) assert.ok(files.includes(made), made);
+  }
+});
+
+test("every module of it can be imported, and does nothing by that", () => {
+  const { exports } = JSON.parse(execFileSync("cat", ["node_modules/switchboard-client/package.json"], { cwd: folder, encoding: "utf8" }));
+  const names = Object.keys(exports).filter((name) => name !== "./package.json");
+  const program = names.map((name) => `await import(${JSON.stringify(`switchboard-client${name.slice(1)}`)});`).join("\n");
+  execFileSync(process.execPath, ["--input-type=module", "-e", program], { cwd: folder, timeout: 20_000 });
+});
+
+for (const [resolution, module] of [["nodenext", "nodenext"], ["bundler", "esnext"]]) {
+  test(`a strict program compiles against it, with the modules of ${resolution}`, async () => {
+    await cp(join(root, "test/consumer"), join(folder, resolution), { recursive: true });
+    const compilerOptions = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      noEmit: true,
+      skipLibCheck: false,
+      target: "es2022",
+      lib: ["es2022", "dom"],
+      types: [],
+      module,
+      moduleResolution: resolution,
+    };
+    await writeFile(join(folder, resolution, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+    await writeFile(join(folder, resolution, "package.json"), JSON.stringify({ type: "module" }));
+    try {
+      execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", join(folder, resolution)], { encoding: "utf8" });
+    } catch ({ stdout }) {
+      assert.fail(stdout);
+    }
+  });
+}
+
+test("API.md is what the types say", () => {
+  execFileSync(process.execPath, [join(root, "scripts/api.mjs"), "--check"]);
+});

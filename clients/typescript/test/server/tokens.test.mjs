@@ -1,0 +1,110 @@
+// Who the client is, for longer than one token lasts.
+
+import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { ALL, client, eventually, stage, take } from "../support/index.mjs";
+
+const SECRET = "thirty-two random bytes or more!";
+const KEY = "swk_backend";
+/** How long a short token lasts, in seconds. */
+const SHORT = 3;
+
+function token(seconds, sub = "ann") {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const now = Date.now() / 1000;
+  const channels = { subscribe: ["a/**"], publish: ["a/**"] };
+  const signed = `${part({ alg: "HS256" })}.${part({ sub, iat: Math.floor(now), exp: now + seconds, channels })}`;
+  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
+}
+
+async function guarded(t) {
+  const folder = await mkdtemp(join(tmpdir(), "switchboard-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const hash = createHash("sha256").update(KEY).digest("hex");
+  const config = `
+    [auth]
+    skew = "0s"
+    [[auth.key]]
+    algorithm = "HS256"
+    secret = "${SECRET}"
+    [[auth.api_key]]
+    name = "backend"
+    hash = "sha256:${hash}"
+    publish = ["**"]
+    manage = ["**"]
+  `;
+  await writeFile(join(folder, "server.toml"), config);
+  const staged = await stage(t, {}, { flags: ["--config", join(folder, "server.toml")] });
+  const headers = { authorization: `Bearer ${KEY}` };
+  const api = (method, path, body) => fetch(`${staged.server.url}${path}`, { method, headers, body });
+  return { ...staged, api };
+}
+
+describe("each transport", { concurrency: true }, () => {
+  for (const transport of ALL) {
+    test(`over ${transport} a token is renewed before it ends, in the midst of a subscription`, async (t) => {
+      const { relay, api } = await guarded(t);
+      const reasons = [];
+      const getToken = async ({ reason }) => {
+        reasons.push(reason);
+        return token(SHORT);
+      };
+      const made = client(t, relay.url, { transport, getToken });
+      const a = made.channel("a/x").subscribe();
+      await a.ready;
+      const id = made.session;
+      await eventually("the token was renewed some times", () => reasons.length >= 4);
+      assert.equal((await api("POST", "/channels/a/x", "1")).status, 201);
+      assert.deepEqual(await take(a[Symbol.asyncIterator](), 1), ["1"]);
+      assert.equal(made.session, id);
+      assert.deepEqual(new Set(reasons), new Set(["connect", "expiring"]));
+    });
+
+    test(`over ${transport} a token that ends while it cannot be renewed costs a session, and no event`, async (t) => {
+      const { relay, api } = await guarded(t);
+      const reasons = [];
+      const getToken = async ({ reason }) => {
+        reasons.push(reason);
+        if (reason === "expiring") throw new Error("the backend is away");
+        return token(reasons.length > 3 ? 3600 : SHORT);
+      };
+      const made = client(t, relay.url, { transport, getToken });
+      const a = made.channel("a/x").subscribe();
+      await a.ready;
+      const first = made.session;
+      const loop = a[Symbol.asyncIterator]();
+      for (let n = 0; made.session === first || n < 5; n++) {
+        assert.equal((await api("POST", "/channels/a/x", String(n))).status, 201);
+        assert.deepEqual(await take(loop, 1), [String(n)]);
+      }
+      assert.ok(reasons.includes("expiring"));
+    });
+
+    test(`over ${transport} a token that is taken back is replaced by another`, async (t) => {
+      const { relay, api } = await guarded(t);
+      let sub = "ann";
+      const made = client(t, relay.url, { transport, getToken: () => token(3600, sub) });
+      await made.connect();
+      const first = made.session;
+      sub = "bob";
+      assert.equal((await api("POST", "/api/revoke", JSON.stringify({ user: "ann" }))).status, 200);
+      await eventually("there is another session", () => made.state === "connected" && made.session !== first);
+    });
+  }
+});
+
+test("without a token, and with one that is no good, the client is told", async (t) => {
+  const { relay } = await guarded(t);
+  const nobody = client(t, relay.url);
+  await nobody.connect();
+  await assert.rejects(nobody.channel("a/x").subscribe().ready, { code: "unauthorized" });
+  await assert.rejects(client(t, relay.url, { token: "no token" }).connect(), { code: "unauthorized", status: 401 });
+  const bad = client(t, relay.url, { token: token(-1) });
+  await assert.rejects(bad.connect(), { code: "token_expired", status: 401 });
+  assert.equal(bad.state, "closed");
+  await assert.rejects(bad.call("ping"), { code: "token_expired" });
+});

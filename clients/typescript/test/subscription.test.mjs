@@ -1,0 +1,238 @@
+// What a subscription brings, and how: by callbacks, by loops, and never a gap unseen.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Switchboard as Core } from "../dist/core.js";
+import { HandMade, settled, VirtualClock } from "./support/virtual.mjs";
+
+async function stage(options) {
+  const transport = new HandMade("websocket");
+  const client = new Core("http://server.example", { transport, clock: new VirtualClock() });
+  client.connect();
+  await settled();
+  const server = transport.last;
+  server.greet();
+  const subscription = client.channel("a").subscribe(options);
+  const grant = async (said = { position: "p0" }) => {
+    const { id } = server.sent.filter(({ method }) => method === "subscribe").at(-1);
+    server.answer(id, said);
+    server.say("caught_up", { channel: "a", position: said.position });
+    await settled();
+  };
+  const event = (n, more) => server.say("event", { id: `p${n}`, channel: "a", data: n, time: 1, ...more });
+  const gap = () => server.say("gap", { channel: "a", from: "p1", to: "p5", reason: "trimmed" });
+  return { client, server, subscription, grant, event, gap };
+}
+
+/** What nobody catches while something is done. */
+async function uncaught(what) {
+  const caught = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => caught.push(error));
+  await what();
+  await settled();
+  process.removeAllListeners("uncaughtException");
+  for (const listener of listeners) process.on("uncaughtException", listener);
+  return caught;
+}
+
+test("callbacks hear each event, and those of one type", async () => {
+  const { subscription, grant, event } = await stage();
+  const heard = [];
+  subscription.on("event", ({ data }) => heard.push(data));
+  subscription.on("event:said", ({ data }) => heard.push(`said ${data}`));
+  subscription.on("event:message", ({ data }) => heard.push(`message ${data}`));
+  const undo = subscription.once("event", ({ data }) => heard.push(`once ${data}`));
+  await grant({ position: "p0", recovered: true });
+  assert.deepEqual([subscription.position, subscription.recovered, subscription.gap], ["p0", true, undefined]);
+  event(1);
+  event(2, { event: "said" });
+  assert.deepEqual(heard, [1, "once 1", "message 1", 2, "said 2"]);
+  assert.equal(subscription.position, "p2");
+  undo();
+});
+
+test("a listener goes by its undo, by off, or by a signal", async () => {
+  const { subscription, grant, event } = await stage();
+  const heard = [];
+  const add = (name, options) => {
+    const listener = () => heard.push(name);
+    return [listener, subscription.on("event", listener, options)];
+  };
+  const [, undo] = add("undone");
+  const [off] = add("off");
+  const stop = new AbortController();
+  add("stopped", { signal: stop.signal });
+  add("never", { signal: AbortSignal.abort() });
+  add("stays");
+  await grant();
+  event(1);
+  undo();
+  subscription.off("event", off);
+  stop.abort();
+  event(2);
+  assert.deepEqual(heard, ["undone", "off", "stopped", "stays", "stays"]);
+});
+
+test("what comes before anybody takes it waits, in its order", async () => {
+  const { subscription, grant, event } = await stage();
+  await grant();
+  event(1);
+  event(2);
+  const heard = [];
+  subscription.on("event", ({ data }) => heard.push(data));
+  await settled();
+  event(3);
+  assert.deepEqual(heard, [1, 2, 3]);
+});
+
+test("a loop takes what comes, and unsubscribes when it is left", async () => {
+  const { server, subscription, grant, event } = await stage();
+  await grant();
+  event(1);
+  event(2);
+  const heard = [];
+  for await (const { data } of subscription) {
+    heard.push(data);
+    if (data === 2) break;
+  }
+  assert.deepEqual(heard, [1, 2]);
+  assert.equal(server.sent.at(-1).method, "unsubscribe");
+  assert.equal(subscription.ended, true);
+});
+
+test("a gap is thrown by a loop that does not listen for it, and it says where to go on", async () => {
+  const { subscription, grant, event, gap } = await stage();
+  await grant();
+  event(1);
+  gap();
+  event(6);
+  const heard = [];
+  await assert.rejects(
+    async () => {
+      for await (const { data } of subscription) heard.push(data);
+    },
+    { code: "gap", gap: { channel: "a", from: "p1", to: "p5", reason: "trimmed" } },
+  );
+  assert.deepEqual(heard, [1]);
+  assert.equal(subscription.position, "p5");
+});
+
+test("a gap that is listened for comes in its place", async () => {
+  const { subscription, grant, event, gap } = await stage();
+  const heard = [];
+  subscription.on("gap", ({ reason }) => heard.push(reason));
+  await grant();
+  event(1);
+  gap();
+  event(6);
+  for await (const { data } of subscription) {
+    heard.push(data);
+    if (data === 6) break;
+  }
+  assert.deepEqual(heard, [1, "trimmed", 6]);
+  assert.equal(subscription.gap.to, "p5");
+});
+
+test("a gap that no callback takes ends the subscription with an error, which is reported if nobody takes that", async () => {
+  const taken = await stage();
+  const errors = [];
+  taken.subscription.on("event", () => {});
+  taken.subscription.on("error", (error) => errors.push(error.code));
+  await taken.grant();
+  taken.gap();
+  assert.deepEqual([errors, taken.subscription.ended], [["gap"], true]);
+  const left = await stage();
+  left.subscription.on("event", () => {});
+  await left.grant();
+  const caught = await uncaught(() => left.gap());
+  assert.deepEqual(caught.map(({ code }) => code), ["gap"]);
+});
+
+test("a gap in the answer is told like any other", async () => {
+  const { subscription, grant } = await stage({ since: "p1" });
+  const heard = [];
+  subscription.on("subscribed", (said) => heard.push(said.recovered));
+  subscription.on("gap", ({ reason }) => heard.push(reason));
+  subscription.on("event", () => {});
+  const gap = { channel: "a", from: "p1", to: "p5", reason: "expired" };
+  await grant({ position: "p5", recovered: false, gap });
+  assert.deepEqual(heard, [false, "expired"]);
+  assert.deepEqual(await subscription.ready, { position: "p5", recovered: false, gap });
+});
+
+test("a refused subscription fails once, where it is looked at", async () => {
+  const { server, subscription } = await stage();
+  const { id } = server.sent[0];
+  const ready = subscription.ready;
+  server.hearing.message(JSON.stringify({ jsonrpc: "2.0", id, error: { code: 40300, message: "no" } }));
+  await assert.rejects(ready, { code: "forbidden", rpc: 40300 });
+  await assert.rejects(async () => {
+    for await (const event of subscription) assert.fail(event);
+  }, { code: "forbidden" });
+  const other = await stage();
+  const caught = await uncaught(() => {
+    const { id } = other.server.sent[0];
+    other.server.hearing.message(JSON.stringify({ jsonrpc: "2.0", id, error: { code: 40300, message: "no" } }));
+  });
+  assert.deepEqual(caught.map(({ code }) => code), ["forbidden"], "it is not missed where nobody looks");
+});
+
+test("one that is slower than its queue reads on from the log", async () => {
+  const { server, subscription, grant, event } = await stage({ queue: 2 });
+  await grant();
+  for (const n of [1, 2, 3, 4]) event(n);
+  assert.equal(server.sent.at(-1).method, "unsubscribe");
+  const loop = subscription[Symbol.asyncIterator]();
+  assert.deepEqual([(await loop.next()).value.data, (await loop.next()).value.data], [1, 2]);
+  assert.deepEqual(server.sent.at(-1).params, { channel: "a", since: "p2" });
+  await grant({ position: "p2", recovered: true });
+  event(3);
+  assert.equal((await loop.next()).value.data, 3);
+});
+
+test("a channel that ends finishes the loop, after everything that came before", async () => {
+  const { server, subscription, grant, event } = await stage();
+  const ends = [];
+  subscription.on("gap", () => {});
+  await grant();
+  event(1);
+  server.say("end", { channel: "a" });
+  const heard = [];
+  for await (const { data } of subscription) heard.push(data);
+  assert.deepEqual([heard, ends], [[1], []]);
+});
+
+test("a signal ends a subscription, and its loop without an error", async () => {
+  const stop = new AbortController();
+  const { server, subscription, grant } = await stage({ signal: stop.signal });
+  await grant();
+  setImmediate(() => stop.abort());
+  for await (const event of subscription) assert.fail(event);
+  assert.equal(server.sent.at(-1).method, "unsubscribe");
+});
+
+test("what a listener throws is reported, and harms nobody", async () => {
+  const { client, subscription, grant, event } = await stage();
+  const heard = [];
+  subscription.on("event", () => {
+    throw new Error("a listener's own");
+  });
+  subscription.on("event", ({ data }) => heard.push(data));
+  await grant();
+  const caught = await uncaught(() => event(1));
+  assert.deepEqual([caught.map(({ message }) => message), heard, client.state], [["a listener's own"], [1], "connected"]);
+});
+
+test("presence is heard beside events, and bytes are bytes", async () => {
+  const { server, subscription, grant, event } = await stage({ presence: true });
+  assert.deepEqual(server.sent[0].params, { channel: "a", presence: true });
+  const heard = [];
+  subscription.on("presence", ({ event, member }) => heard.push([event, member.user]));
+  subscription.on("event", ({ data }) => heard.push(data));
+  await grant();
+  server.say("presence", { channel: "a", event: "join", member: { session: "s2", user: "ann" } });
+  event(1, { data: undefined, base64: "AAEC/w==" });
+  assert.deepEqual(heard, [["join", "ann"], new Uint8Array([0, 1, 2, 255])]);
+});

@@ -1,0 +1,144 @@
+//! What is on its way: bodies and messages that have arrived in part, answers that have yet to be taken, and what a reader
+//! that stalls has been sent of an event. Each has a limit of its own; this is the limit of them all together, so that
+//! many peers at once cannot make them add up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+
+/// Bytes of each that are not counted: as much as a connection may take anyway. So what is small gets through however much
+/// else is on its way.
+pub(crate) const FREE: usize = 16 << 10;
+
+/// All that is on its way. What comes has half of the room, and what goes and what stalls a quarter each, so that whoever
+/// takes up all of one leaves the others theirs.
+#[derive(Debug)]
+pub(crate) struct Transits {
+    /// Bodies and messages that have arrived in part.
+    pub(crate) arriving: Arc<Transit>,
+    /// Pages that have yet to be taken.
+    pub(crate) leaving: Arc<Transit>,
+    /// What readers that stall have yet to take of an event.
+    pub(crate) stalled: Arc<Transit>,
+}
+
+impl Transits {
+    pub(crate) fn new(limit: usize) -> Transits {
+        Transits {
+            arriving: Transit::new(limit / 2),
+            leaving: Transit::new(limit / 4),
+            stalled: Transit::new(limit / 4),
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&Transit) -> u64) -> u64 {
+        [&self.arriving, &self.leaving, &self.stalled].into_iter().map(|transit| of(transit)).sum()
+    }
+
+    pub(crate) fn taken(&self) -> u64 {
+        self.sum(|transit| transit.taken.load(Ordering::Relaxed) as u64)
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.sum(|transit| transit.limit as u64)
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.sum(|transit| transit.refused.load(Ordering::Relaxed))
+    }
+}
+
+/// Bytes on their way, and how many may be.
+#[derive(Debug)]
+pub(crate) struct Transit {
+    taken: AtomicUsize,
+    limit: usize,
+    refused: AtomicU64,
+}
+
+/// Something on its way. What it takes is given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Load {
+    transit: Arc<Transit>,
+    taken: usize,
+}
+
+impl Transit {
+    pub(crate) fn new(limit: usize) -> Arc<Transit> {
+        Arc::new(Transit { taken: AtomicUsize::new(0), limit, refused: AtomicU64::new(0) })
+    }
+
+    /// Something that takes nothing yet.
+    pub(crate) fn load(self: &Arc<Transit>) -> Load {
+        Load { transit: self.clone(), taken: 0 }
+    }
+
+    /// Something of this size.
+    pub(crate) fn load_of(self: &Arc<Transit>, bytes: usize) -> Result<Load, Problem> {
+        let mut load = self.load();
+        load.resize(bytes)?;
+        Ok(load)
+    }
+}
+
+impl Load {
+    /// It takes so many bytes now. Refused where there is no room for more, unless there is nothing else; then it takes what
+    /// it took before.
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Problem> {
+        let wanted = bytes.saturating_sub(FREE);
+        if wanted <= self.taken {
+            self.transit.taken.fetch_sub(self.taken - wanted, Ordering::Relaxed);
+            self.taken = wanted;
+            return Ok(());
+        }
+        let more = wanted - self.taken;
+        let room = |all: usize| all.checked_add(more).filter(|then| *then <= self.transit.limit || all == self.taken);
+        match self.transit.taken.try_update(Ordering::Relaxed, Ordering::Relaxed, room) {
+            Ok(_) => {
+                self.taken = wanted;
+                Ok(())
+            }
+            Err(_) => {
+                self.transit.refused.fetch_add(1, Ordering::Relaxed);
+                Err(Code::Overloaded.because("as much is on its way as `memory.transit` allows"))
+            }
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.transit.taken.fetch_sub(self.taken, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(transit: &Transit) -> usize {
+        transit.taken.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn what_is_large_counts_until_it_is_gone_and_what_is_small_always_gets_through() {
+        let transit = Transit::new(100_000);
+        let mut first = transit.load_of(FREE + 60_000).unwrap();
+        assert_eq!(taken(&transit), 60_000);
+        let refused = transit.load_of(FREE + 40_001).unwrap_err();
+        assert_eq!((refused.code, taken(&transit)), (Code::Overloaded, 60_000));
+        assert_eq!(transit.refused.load(Ordering::Relaxed), 1);
+        let small: Vec<Load> = (0..100).map(|_| transit.load_of(FREE).unwrap()).collect();
+        let second = transit.load_of(FREE + 40_000).unwrap();
+        assert!(first.resize(FREE + 60_001).is_err());
+        first.resize(FREE + 10).unwrap();
+        assert_eq!(taken(&transit), 40_010);
+        drop((first, second, small));
+        assert_eq!(taken(&transit), 0);
+        let large = transit.load_of(1 << 30).unwrap();
+        assert!(transit.load_of(FREE + 1).is_err(), "one has room that needs more than all may");
+        drop(large);
+        assert_eq!(taken(&transit), 0);
+    }
+}

@@ -1,0 +1,139 @@
+//! Floods of what is allowed: pings, closes, subscriptions, names, nesting.
+
+use crate::figure;
+use serde_json::json;
+use std::io::Write;
+use std::time::Duration;
+use switchboard::Config;
+use switchboard_testkit::{Message, Server, config, eventually, websocket};
+
+fn one_shard(change: impl FnOnce(&mut Config)) -> Server {
+    let mut config = config();
+    config.shards = Some(1);
+    change(&mut config);
+    Server::start(config)
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_one_by_one_and_in_order() {
+    const PINGS: usize = 20_000;
+    let server = one_shard(|_| ());
+    let mut socket = server.websocket("/channels/a?form=event");
+    socket.notice("$open");
+    let mut flood = Vec::new();
+    (0..PINGS).for_each(|i| flood.extend(websocket::frame(true, 9, i.to_string().as_bytes())));
+    let sender = socket.conn.socket().try_clone().unwrap();
+    let writer = std::thread::spawn(move || (&sender).write_all(&flood).unwrap());
+    for i in 0..PINGS {
+        let pong = loop {
+            let frame = socket.next_frame().unwrap();
+            if frame.opcode == 10 {
+                break frame;
+            }
+        };
+        assert_eq!(pong.payload, i.to_string().as_bytes());
+    }
+    writer.join().unwrap();
+    server.publish("a", "still there");
+    assert_eq!(socket.event()["data"], "still there");
+}
+
+#[test]
+fn a_peer_that_pings_and_does_not_read_is_not_read() {
+    let server = one_shard(|config| config.heartbeat = Duration::from_secs(60));
+    let mut socket = server.websocket("/channels/a");
+    socket.conn.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    let flood = websocket::frame(true, 9, &[b'p'; 125]).repeat(1000);
+    let mut sent = 0_u64;
+    while socket.conn.try_send(&flood).is_ok() {
+        sent += flood.len() as u64;
+        assert!(sent < 1 << 30, "it takes them for ever");
+    }
+    assert_eq!(figure(&server, "paused_total"), 1);
+    server.is_alive();
+}
+
+#[test]
+fn what_follows_a_close_costs_nothing_and_the_connection_goes_in_time() {
+    let server = one_shard(|config| config.timeouts.close = Duration::from_millis(300));
+    let mut socket = server.websocket("/channels/a");
+    socket.send_close(1000);
+    for _ in 0..1000 {
+        // The server may have closed meanwhile.
+        let _ = socket.conn.try_send(websocket::frame(true, 8, &1000_u16.to_be_bytes()));
+    }
+    eventually("it is gone", || figure(&server, "readers_websocket") == 0);
+    eventually("and so is its socket", || figure(&server, "connections") == 1);
+    server.is_alive();
+}
+
+#[test]
+fn a_flood_of_subscriptions_in_a_session_is_answered_refused_or_ends_it() {
+    let server = one_shard(|_| ());
+    let protocol = ("Sec-WebSocket-Protocol", "switchboard.v1");
+    let mut socket = server.handshake("/session", &[protocol]).unwrap();
+    let sender = socket.conn.socket().try_clone().unwrap();
+    const CALLS: usize = 20_000;
+    let writer = std::thread::spawn(move || {
+        for i in 0..CALLS / 2 {
+            for (n, method) in [(2 * i, "subscribe"), (2 * i + 1, "unsubscribe")] {
+                let params = json!({"channel": format!("c/{}", i % 200)});
+                let call = json!({"jsonrpc": "2.0", "id": n, "method": method, "params": params}).to_string();
+                if (&sender).write_all(&websocket::frame(true, 1, call.as_bytes())).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let mut answered = 0;
+    while answered < CALLS {
+        match socket.next() {
+            Message::Text(text) => {
+                let said: serde_json::Value = serde_json::from_str(&text).unwrap();
+                answered += usize::from(said.get("id").is_some() && said.get("method").is_none());
+            }
+            Message::Close(4410, _) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    writer.join().unwrap();
+    assert!(figure(&server, "channels") <= 1, "who listens makes no channel");
+    server.is_alive();
+}
+
+#[test]
+fn names_that_are_only_read_leave_nothing_behind() {
+    let server = one_shard(|_| ());
+    for i in 0..50 {
+        let names: Vec<String> = (0..100).map(|n| format!("channel=flood/{i}/{n}")).collect();
+        let mut lines = server.lines(&format!("/channels?{}", names.join("&")));
+        lines.notice("$open");
+    }
+    eventually("they are gone", || figure(&server, "readers_stream") == 0);
+    assert_eq!(
+        (figure(&server, "channels"), server.page("/api/channels")["channels"].as_array().unwrap().len()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn json_of_any_depth_is_refused_or_taken_and_harms_nobody() {
+    let server = one_shard(|_| ());
+    for open in ["[", "{\"a\":"] {
+        let deep = open.repeat((1 << 20) / open.len());
+        server.post("/channels/a", &[("Content-Type", "application/json")], &deep).expect_problem(400, "invalid_json");
+        let line = format!("{{\"data\":{}", &deep[..1 << 19]);
+        server.post("/channels/a", &[("Content-Type", "application/x-ndjson")], line).expect_refusal(400);
+        server.post("/api/publish", &[], &deep).expect_refusal(400);
+    }
+    let mut socket = server.handshake("/session", &[("Sec-WebSocket-Protocol", "switchboard.v1")]).unwrap();
+    socket.send_text(&"[".repeat(1 << 19));
+    let told = loop {
+        let said = socket.json();
+        if said.get("error").is_some() {
+            break said;
+        }
+    };
+    assert_eq!(told["error"]["code"], -32700);
+    server.is_alive();
+}
