@@ -69,6 +69,17 @@ pub enum Command {
         #[arg(long, default_value_t = 200)]
         events: u64,
     },
+    /// Connections with slow heads, with slow bodies, and readers that never read, beside those who read: of Switchboard alone
+    Hostile {
+        #[command(flatten)]
+        options: Options,
+        /// How many of each
+        #[arg(long, default_value_t = 2000)]
+        each: usize,
+        /// Events published without them, and with them
+        #[arg(long, default_value_t = 1000)]
+        events: u64,
+    },
     /// Fan-out with 100 to 19,000 subscribers, and 10,000 subscribers over 1 to 10,000 channels
     Curve(Options),
     /// Draws the curves of a file of records
@@ -185,6 +196,7 @@ pub const QUICK: &[&str] = &[
     "churn -c 1000 --seconds 3 --runs 1",
     "resume -c 1000 --runs 1 --targets switchboard --transport sse",
     "slow -c 1000 --rate 40 --runs 1 --transport sse",
+    "hostile -c 200 --each 200 --events 200 --runs 1 --transport sse",
 ];
 
 /// What a run without a command does: the sizes of docs/performance.md.
@@ -202,4 +214,5 @@ pub const FULL: &[&str] = &[
     "churn",
     "resume --targets switchboard",
     "slow",
+    "hostile",
 ];

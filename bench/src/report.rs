@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Figures in the order of the table, with their headings and decimals.
-const ROWS: [(&str, &str, usize); 41] = [
+const ROWS: [(&str, &str, usize); 45] = [
     ("cpu_us_per_delivery", "CPU µs/delivery", 2),
     ("deliveries_per_s", "deliveries/s", 0),
     ("bytes_per_connection", "B/connection", 0),
@@ -36,10 +36,14 @@ const ROWS: [(&str, &str, usize); 41] = [
     ("recovered_over_live", "recovered/live", 2),
     ("recovered_per_s", "recovered/s", 0),
     ("stalled", "stalled readers", 0),
+    ("hostile", "mean harm", 0),
+    ("grown_bytes_per_hostile", "grew B/one of them", 0),
     ("grown_by_log_kib", "grew before KiB", 0),
     ("grown_bytes_per_stalled", "grew B/stalled", 0),
     ("held_by_kernel_share", "held by the kernel", 2),
     ("caught_up_s", "caught up in s", 2),
+    ("live_p50_us_before", "live p50 µs before", 0),
+    ("live_p50_us_meanwhile", "live p50 µs then", 0),
     ("live_p99_us_before", "live p99 µs before", 0),
     ("live_p99_us_meanwhile", "live p99 µs then", 0),
     ("latency_p50_us", "latency p50 µs", 0),

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 use switchboard_bench::compare::Rounds;
 use switchboard_bench::scenario::fanout::Pace;
-use switchboard_bench::scenario::{Outcome, Setting, churn, fanout, idle, million, publish, resume, saturate, slow};
+use switchboard_bench::scenario::{
+    Outcome, Setting, churn, fanout, hostile, idle, million, publish, resume, saturate, slow,
+};
 use switchboard_bench::targets::{self, Programs, Target, Transport, peer, process};
 use switchboard_bench::{floor, plot, raise_file_limit, report};
 
@@ -63,6 +65,13 @@ pub fn run(arguments: Arguments) -> Result<bool, String> {
                 // A WebSocket that neither takes nor says anything for three heartbeats is closed: it would be.
                 let setting = Setting { heartbeat: setting.heartbeat.max(Duration::from_secs(120)), ..setting.clone() };
                 slow::run(target, &setting, options.rate.unwrap_or_else(|| gentle(&setting)), events, share)
+            })
+        }
+        Command::Hostile { options, each, events } => {
+            let options = Options { targets: vec!["switchboard".into()], ..options.or(1_000, 1, 128) };
+            measure(&options, |options, target, setting| {
+                let rate = options.rate.unwrap_or_else(|| gentle(setting));
+                hostile::run(target, setting, rate, events, each)
             })
         }
         Command::Curve(options) => curve(&options),

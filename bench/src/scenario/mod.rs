@@ -2,6 +2,7 @@
 
 pub mod churn;
 pub mod fanout;
+pub mod hostile;
 pub mod idle;
 pub mod million;
 pub mod publish;

@@ -13,19 +13,30 @@ class Examples {
   url;
 
   static async start() {
+    const started = new Examples();
+    await started.#run("127.0.0.1:0", "127.0.0.1:0");
+    return started;
+  }
+
+  async #run(...addresses) {
     const path = process.env.EXAMPLES_SERVER;
     if (!path) throw new Error("EXAMPLES_SERVER is not set: it names the program of examples/pages; `cargo xtask clients` sets it");
-    const started = new Examples();
-    const child = spawn(path, ["127.0.0.1:0", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"] });
-    started.#child = child;
-    started.#exit = new Promise((done) => child.once("exit", done));
+    const child = spawn(path, addresses, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = child;
+    this.#exit = new Promise((done) => child.once("exit", done));
     const listening = new Promise((done, fail) => {
       child.once("error", fail);
       child.once("exit", (code) => fail(new Error(`it ended with ${code}`)));
       child.stdout.on("data", (text) => done(/http:\S+/.exec(text)?.[0]));
     });
-    started.url = await within("the examples listen", listening);
-    return started;
+    this.url = await within("the examples listen", listening);
+  }
+
+  /** Starts anew, where it was: with another key for tokens, and an empty log. */
+  async restart() {
+    const page = await (await fetch(`${this.url}/chat`)).text();
+    await this.stop();
+    await this.#run(new URL(this.url).host, `127.0.0.1:${/data-port="(\d+)"/.exec(page)[1]}`);
   }
 
   async stop() {
@@ -136,7 +147,7 @@ test("log: what other pages do is there, and can be looked for", async (t) => {
 
 test("cursors: a move is seen by the other, and a cursor goes with its owner", async (t) => {
   const [ann, ben] = [await window(t, "/cursors", "Ann"), await window(t, "/cursors", "Ben")];
-  await ann.page.locator("#people", { hasText: "1 more is here" }).waitFor();
+  await ann.page.locator("#people", { hasText: "1 other is here" }).waitFor();
   const { x, y, width, height } = await ben.page.locator("#field").boundingBox();
   await ben.page.mouse.move(x + width / 2, y + height / 4);
   const cursor = ann.page.locator(".cursor", { hasText: "Ben" });
@@ -149,6 +160,23 @@ test("cursors: a move is seen by the other, and a cursor goes with its owner", a
   assert.deepEqual([ann.complaints, ben.complaints], [[], []]);
   await ben.page.close();
   await cursor.waitFor({ state: "detached" });
+});
+
+test("pages outlive a restart of the program: tokens, channels and all", async (t) => {
+  const [chat, ticker] = [await window(t, "/chat", "Ann"), await window(t, "/ticker")];
+  await chat.page.fill("#text", "before");
+  await chat.page.press("#text", "Enter");
+  await chat.page.locator(".message", { hasText: "before" }).waitFor();
+  await ticker.page.locator(".good").nth(7).waitFor();
+  await examples.restart();
+  await chat.page.locator(".note", { hasText: "no longer held" }).waitFor();
+  await chat.page.fill("#text", "after");
+  await chat.page.press("#text", "Enter");
+  await chat.page.locator(".message", { hasText: "after" }).waitFor();
+  await chat.page.locator("#people", { hasText: "Ann (you)" }).waitFor();
+  await ticker.page.locator('.link[data-state="connected"]').waitFor();
+  const rate = await ticker.page.locator("#rate").textContent();
+  await ticker.page.waitForFunction((before) => document.getElementById("rate").textContent !== before, rate);
 });
 
 test("no page is wider than a narrow screen", async (t) => {

@@ -23,6 +23,7 @@ async function getsThrough(t, network, transport) {
 test("where WebSockets are blocked it is Server-Sent Events", (t) => getsThrough(t, "blocks-websockets", "sse"));
 test("where event streams are collected it is the HTTP stream", (t) => getsThrough(t, "buffers-events", "stream"));
 test("where every stream is collected it is long polls", (t) => getsThrough(t, "buffers-streams", "poll"));
+test("where answers without a length are held back it is long polls", (t) => getsThrough(t, "holds-back", "poll"));
 
 test("what got through is remembered for the next page of the origin", async (t) => {
   const { server, at, tab } = await stage(t);

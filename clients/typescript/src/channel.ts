@@ -27,7 +27,10 @@ export class Channel<Events extends EventMap = EventMap> {
     this.name = name;
   }
 
-  /** Subscribes. What comes meanwhile is not lost, and what is lost is told. */
+  /**
+   * Subscribes. What comes before anybody takes it waits, and what is lost is told. Where the client is closed, it throws, as
+   * all else fails.
+   */
   subscribe(options: SubscribeOptions = {}): Subscription<Events> {
     return new Subscription<Events>(this.#caller.engine(), this.name, options);
   }

@@ -149,7 +149,7 @@ export class Driver implements Engine {
 
   /** There is reason to believe that the connection is dead. */
   doubt(): void {
-    if (this.#state === "connected") this.#sound(DOUBT);
+    if (this.#state === "connected") this.#askForLife(DOUBT);
     this.#flow();
   }
 
@@ -192,13 +192,13 @@ export class Driver implements Engine {
 
   #isQuiet(): void {
     const connection = this.#connection!;
-    if (connection.isGreeted && !connection.asked) return this.#sound(PATIENCE);
+    if (connection.isGreeted && !connection.asked) return this.#askForLife(PATIENCE);
     connection.link?.close(false);
     this.#cut({ kind: "lost", error: unreachable("the server fell silent") });
   }
 
   /** Asks for a sign of life. */
-  #sound(patience: number): void {
+  #askForLife(patience: number): void {
     this.#session.ping();
     this.#connection!.asked = { at: this.#clock.now(), patience };
   }

@@ -9,6 +9,7 @@ export interface ListenOptions {
   signal?: AbortSignal;
 }
 
+/** What has listeners. */
 export class Emitter<Events extends Record<string, any>> {
   readonly #listeners = new Map<keyof Events, Set<Listener<any>>>();
 
@@ -38,16 +39,17 @@ export class Emitter<Events extends Record<string, any>> {
     return undo;
   }
 
+  /** Removes it. */
   off<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>): void {
     this.#listeners.get(type)?.delete(listener);
   }
 
-  /** Whether somebody listens. */
+  /** @internal Whether somebody listens. */
   protected hears(type: keyof Events): boolean {
     return (this.#listeners.get(type)?.size ?? 0) > 0;
   }
 
-  /** What one listener throws is no concern of the others. */
+  /** @internal What one listener throws is no concern of the others. */
   protected emit<Type extends keyof Events>(type: Type, value: Events[Type]): void {
     for (const listener of [...(this.#listeners.get(type) ?? [])]) {
       try {

@@ -167,7 +167,10 @@ export type SubscriptionEvents<Events extends EventMap = EventMap> = {
    * not missed by accident.
    */
   gap: Gap;
-  /** Somebody comes or goes: only with `presence`. */
+  /**
+   * Somebody comes or goes: only with `presence`. Where some of that was lost, a `gap` says so, whose channel begins with
+   * `$presence` or is left out: ask {@link Channel.presence} again.
+   */
   presence: PresenceChange;
   /** A channel has ended. Of a subscription to one channel it is the last. */
   end: { readonly channel: string };

@@ -246,7 +246,7 @@ test("a lost session fails what may have been done, and repeats what may be", as
 });
 
 test("a server that says what cannot be is not listened to any longer, and another session begins", async () => {
-  for (const foul of ["no JSON", "7", '{"jsonrpc":"2.0","method":"event","params":{"id":1}}', '{"jsonrpc":"2.0","method":"session","params":{}}']) {
+  for (const foul of ["no JSON", '"closing"}', "7", '{"jsonrpc":"2.0","method":"event","params":{"id":1}}', '{"jsonrpc":"2.0","method":"session","params":{}}']) {
     const { client, clock, transport } = stage();
     const errors = [];
     client.on("statechange", ({ error }) => error && errors.push(error.code));

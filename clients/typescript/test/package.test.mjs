@@ -50,6 +50,23 @@ test("every module of it can be imported, and does nothing by that", () => {
   execFileSync(process.execPath, ["--input-type=module", "-e", program], { cwd: folder, timeout: 20_000 });
 });
 
+/** What the README shows, each block a program: what it takes for granted is declared. */
+async function blocks() {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const found = [...readme.matchAll(/^```[jt]s\n([^]*?)^```$/gm)].map(([, code]) => code);
+  assert.ok(found.length >= 8, `${found.length} blocks`);
+  return found.map((code) => {
+    const missing = [
+      [/\bimport \{ Switchboard \}/, 'import { Switchboard } from "switchboard-client";'],
+      [/\bconst client\b/, "declare const client: Switchboard;"],
+      [/\bconst url\b/, "declare const url: string;"],
+      [/\bconst signal\b|[{,] signal \}\) =>/, "declare const signal: AbortSignal;"],
+    ];
+    const declared = missing.filter(([there]) => !there.test(code)).map(([, declaration]) => declaration);
+    return [...declared, code, "export {};"].join("\n");
+  });
+}
+
 for (const [resolution, module] of [["nodenext", "nodenext"], ["bundler", "esnext"]]) {
   test(`a strict program compiles against it, with the modules of ${resolution}`, async () => {
     await cp(join(root, "test/consumer"), join(folder, resolution), { recursive: true });
@@ -66,6 +83,8 @@ for (const [resolution, module] of [["nodenext", "nodenext"], ["bundler", "esnex
       moduleResolution: resolution,
     };
     await writeFile(join(folder, resolution, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+    for (const [n, code] of (await blocks()).entries()) await writeFile(join(folder, resolution, `readme-${n}.ts`), code);
+    await writeFile(join(folder, resolution, "ws.d.ts"), 'declare module "ws" { export default WebSocket; }');
     await writeFile(join(folder, resolution, "package.json"), JSON.stringify({ type: "module" }));
     try {
       execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", join(folder, resolution)], { encoding: "utf8" });

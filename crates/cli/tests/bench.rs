@@ -7,7 +7,7 @@ use std::time::Duration;
 use support::run;
 use switchboard_bench::client::connections::PATIENCE;
 use switchboard_bench::scenario::fanout::{self, Pace};
-use switchboard_bench::scenario::{Setting, million, resume, saturate, slow};
+use switchboard_bench::scenario::{Setting, hostile, million, resume, saturate, slow};
 use switchboard_bench::targets::Transport;
 use switchboard_bench::targets::switchboard::Switchboard;
 use switchboard_testkit::Server;
@@ -62,6 +62,15 @@ fn a_backlog_a_return_and_a_stall_lose_nothing() {
         assert!(outcome.faults.is_empty(), "{outcome:?}");
         assert_eq!(outcome.figure("delivered"), Some(20.0 * 400.0));
     }
+}
+
+#[test]
+fn those_who_mean_harm_are_held_beside_those_who_read() {
+    let target = Switchboard { program: PROGRAM.into() };
+    let outcome = hostile::run(&target, &setting(Transport::Sse, 20), 1_000.0, 100, 10).unwrap();
+    assert!(outcome.faults.is_empty(), "{outcome:?}");
+    assert_eq!(outcome.figure("hostile"), Some(30.0));
+    assert_eq!(outcome.figure("delivered"), Some(20.0 * 100.0));
 }
 
 #[test]

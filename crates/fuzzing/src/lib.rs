@@ -11,6 +11,7 @@
     reason = "a target fails by panicking: that is how a fuzzer is told"
 )]
 
+mod answers;
 mod bodies;
 pub mod choices;
 pub mod corpus;
@@ -38,6 +39,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("answers", answers::run),
     ("bodies", bodies::run),
     ("deflate", deflate::run),
     ("events", events::run),

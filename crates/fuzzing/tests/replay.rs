@@ -43,6 +43,7 @@ macro_rules! replay {
 }
 
 replay! {
+    answers
     bodies
     deflate
     events

@@ -499,17 +499,19 @@ impl Log {
 
     /// Drops encodings, the oldest events' first, while they take more than their share. They have a limit of their own:
     /// who reads is not to make anyone's history shorter.
-    fn shed(&mut self) {
-        /// Places looked at after each append.
+    ///
+    /// Whether there may be more to drop further on.
+    pub(crate) fn shed(&mut self) -> bool {
+        /// Places looked at after each append, and with each read.
         const STEP: usize = 256;
         if self.ledger.bytes() <= self.limits.encodings {
-            return;
+            return false;
         }
         let mut places = self.order.after(self.shed_at, self.shed_at);
         for _ in 0..STEP {
             let Some(place) = places.next() else {
                 self.shed_at = 0;
-                return;
+                return false;
             };
             self.shed_at = place.seq;
             if let Some(entry) = self.records.get(place.channel).and_then(|record| record.at(place.seq)) {
@@ -517,9 +519,10 @@ impl Log {
                 self.stats.shed += 1;
             }
             if self.ledger.bytes() <= self.limits.encodings {
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// How many records were dropped so far.

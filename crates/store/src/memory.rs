@@ -190,7 +190,7 @@ impl Memory {
             let mut log = self.lock();
             log.clock(now);
             let now = log.now;
-            let more = log.expire(Log::STEP) | log.keys.expire(now, Log::STEP);
+            let more = log.expire(Log::STEP) | log.keys.expire(now, Log::STEP) | log.shed();
             log.keep_to_the_limit();
             let trash = std::mem::take(&mut log.trash);
             drop(log);
@@ -228,6 +228,8 @@ impl Memory {
             let mut log = self.lock();
             log.clock(now);
             let more = log.expire_selected(selection);
+            // Whoever reads has encodings made, also where nothing is appended.
+            log.shed();
             let trash = std::mem::take(&mut log.trash);
             if !more && trash.is_empty() {
                 return log;

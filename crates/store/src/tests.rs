@@ -5,10 +5,10 @@ use crate::keys::Claim;
 use crate::log::Log;
 use crate::read::Filter;
 use crate::ring::{Item, Ring, Taken, Trash, What};
-use crate::{Append, Class, Key, Policy, Retention, StreamKey};
+use crate::{Append, Budget, Class, Cursor, Key, Memory, Policy, Read, Retention, StreamKey};
 use switchboard_wire::event::Draft;
 use switchboard_wire::name::Selection;
-use switchboard_wire::{ChannelName, Epoch, Kind};
+use switchboard_wire::{ChannelName, Epoch, Form, Kind};
 
 fn item(channel: &str, size: usize) -> Append {
     let draft = Draft::new(None, Kind::Text, None, "x".repeat(size).into()).unwrap();
@@ -102,4 +102,73 @@ fn a_filter_does_not_take_a_new_channel_for_the_one_whose_place_it_has() {
     assert!(log.records.get(id).is_some());
     filter.renew(&log);
     assert!(filter.selected(&log, id).is_none());
+}
+
+/// Where nothing is appended any more, whoever reads it all in each form has much encoded.
+#[test]
+fn readers_alone_have_no_more_encoded_than_encodings_may_take() {
+    let policy = Policy { bytes: 1 << 20, ..Policy::default() };
+    let limit = crate::Limits::of(&policy).encodings;
+    let log = Memory::new(Epoch::new(1), policy);
+    for n in 0..1000 {
+        log.append(n, &[item("a", 300)]).unwrap();
+    }
+    let mut selection = Selection::default();
+    selection.add("a").unwrap();
+    let forms = [Form::NdJson { gzip: false }, Form::SseRaw { gzip: false }, Form::SseEvent { gzip: false }];
+    for form in forms {
+        let mut cursor = Cursor::at(0);
+        loop {
+            let piece = log.read(1000, &selection, cursor, log.head(), Budget { items: 64, bytes: 1 << 20 });
+            for found in &piece.found {
+                if let Read::Event(entry) = &found.what {
+                    entry.encoded(form);
+                }
+            }
+            let most = limit + 64 * 1024;
+            assert!(log.stats().encodings <= most, "{} of {most}", log.stats().encodings);
+            cursor = piece.cursor;
+            if piece.caught_up {
+                break;
+            }
+        }
+    }
+    log.tick(1000);
+    assert!(log.stats().encodings <= limit, "{} of {limit}", log.stats().encodings);
+}
+
+/// A reader by pattern that goes step by step, past much that it does not select, finds what one that goes at once finds.
+#[test]
+fn steps_find_what_one_long_look_finds() {
+    let default = Class::History(Retention { events: 40, age: 1000, bytes: 1 << 20 });
+    let log = Memory::new(Epoch::new(1), Policy { default, ..Policy::default() });
+    for n in 0..600_u64 {
+        // Of some channels much is lost, of others nothing.
+        let channel = if n % 37 == 0 { format!("b/{}", n % 3) } else { format!("a/{}", n % 4) };
+        log.append(0, &[item(&channel, 10)]).unwrap();
+    }
+    for pattern in ["b/*", "a/1", "*/1", "none/*", "**"] {
+        let mut selection = Selection::default();
+        selection.add(pattern).unwrap();
+        let budget = Budget { items: 1000, bytes: 1 << 20 };
+        let events = |found: &[crate::Found]| -> Vec<u64> {
+            found.iter().filter_map(|found| matches!(found.what, Read::Event(_)).then_some(found.cursor.seq)).collect()
+        };
+        let whole = log.read(0, &selection, Cursor::at(0), log.head(), budget);
+        let (mut cursor, mut found, mut steps) = (Cursor::at(0), Vec::new(), 0);
+        loop {
+            let piece = log.read_some(0, &selection, cursor, log.head(), budget);
+            steps += 1;
+            assert!(piece.caught_up || piece.cursor.seq > cursor.seq, "{pattern}: no step forward from {cursor:?}");
+            (cursor, found) = (piece.cursor, [found, piece.found].concat());
+            if piece.caught_up {
+                break;
+            }
+        }
+        assert_eq!(events(&found), events(&whole.found), "{pattern}");
+        assert_eq!(cursor, whole.cursor, "{pattern}");
+        let lost = |found: &[crate::Found]| found.iter().any(|found| matches!(found.what, Read::Gap(_)));
+        assert_eq!(lost(&found), lost(&whole.found), "{pattern}");
+        assert!(steps > 1, "{pattern}: it took but one step");
+    }
 }

@@ -13,8 +13,9 @@ subscription.on("event", ({ data, time }) => {
   item.classList.toggle("mine", data.from === me.name);
   add(item);
 });
-subscription.on("gap", ({ channel }) => {
-  if (channel === room.name) add(make("li", { className: "note", textContent: "Older messages are no longer held." }));
+subscription.on("gap", ({ reason }) => {
+  // What was skipped is who came and went, never what was said; `members` asks again.
+  if (reason !== "skipped") add(make("li", { className: "note", textContent: "Older messages are no longer held." }));
 });
 members(room, subscription, (names) => {
   document.getElementById("count").textContent = names.size;

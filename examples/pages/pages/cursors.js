@@ -17,7 +17,7 @@ members(channel, subscription, (present) => {
     }
   }
   const others = names.size - 1;
-  document.getElementById("people").textContent = others > 0 ? `${others} more ${others === 1 ? "is" : "are"} here` : "Nobody else is here yet";
+  document.getElementById("people").textContent = others > 1 ? `${others} others are here` : others === 1 ? "1 other is here" : "Nobody else is here yet";
 });
 // A gap is no loss here: the next move says all there is to know. `members` hears it and asks again.
 subscription.on("event", ({ data }) => {

@@ -6,7 +6,10 @@ const POINTS = 60;
 let heard = 0;
 
 // Without `since` a channel of class `state` begins with its state.
-client.channel("price/*").subscribe().on("event", ({ channel, data, time }) => {
+const subscription = client.channel("price/*").subscribe();
+// Where the server was started anew, a gap says so. There is nothing to do: the newest prices come all the same.
+subscription.on("gap", () => {});
+subscription.on("event", ({ channel, data, time }) => {
   const good = goods.get(channel) ?? add(channel);
   good.show(data);
   heard += 1;

@@ -43,7 +43,7 @@ impl Model {
     pub(crate) fn speak(&self, question: &str, random: fastrand::Rng) -> Speech<'_> {
         let mut random = random;
         let asked: Vec<String> = question.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect();
-        let is_about = |word: &str| word.len() > 3 && asked.contains(&bare(word));
+        let is_about = |word: &str| asked.iter().any(|asked| asked.len() > 4 && bare(word).starts_with(asked.as_str()));
         let about: Vec<Pair> = self.begins.iter().filter(|(a, b)| is_about(a) || is_about(b)).copied().collect();
         let begins = if about.is_empty() { &self.begins } else { &about };
         let pair = random.choice(begins).copied();
@@ -103,10 +103,7 @@ mod tests {
         let model = Model::new();
         for seed in 0..200 {
             let words: Vec<&str> = model.speak("What is a session?", fastrand::Rng::with_seed(seed)).collect();
-            assert!(
-                words[..2].iter().any(|word| ["what", "session"].contains(&&*bare(word))),
-                "seed {seed}: {words:?}"
-            );
+            assert!(words[..2].iter().any(|word| bare(word).starts_with("session")), "seed {seed}: {words:?}");
             assert!((ENOUGH..=MOST).contains(&words.len()), "seed {seed}: {words:?}");
         }
     }

@@ -27,8 +27,13 @@ export interface Closing {
 /** What `closing` says, if that is what this message is. */
 export function closingOf(text: string | undefined): Closing | undefined {
   if (!text?.includes('"closing"')) return undefined;
-  const { method, params } = JSON.parse(text);
-  return method === "closing" ? params : undefined;
+  try {
+    const { method, params } = JSON.parse(text);
+    return method === "closing" ? params : undefined;
+  } catch {
+    // What is no message is told where it is read.
+    return undefined;
+  }
 }
 
 /** The answer to `subscribe`. */

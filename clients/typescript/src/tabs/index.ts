@@ -66,6 +66,9 @@ class Tab implements Engine {
   readonly #events: EngineEvents;
   readonly #calls = new Map<number, Call>();
   readonly #listeners = new Map<number, Listener>();
+  /** Who waits for what the leader says, by the numbers that it was told. */
+  #sinks = new Map<number, Sink>();
+  #dones = new Map<number, Done>();
   #last = 0;
   /** What stands behind this tab, and whose it is: none until there is a leader. */
   #engine: Pick<Engine, "call" | "notify" | "listen"> | undefined;
@@ -238,8 +241,8 @@ class Tab implements Engine {
 
   #became(change: Omit<StateChange, "previous">): void {
     this.#hub?.became(change);
-    this.#events.changed(change);
-    if (change.state === "closed") this.#end();
+    if (change.state === "closed") this.#end(change.error);
+    else this.#events.changed(change);
   }
 
   /** Leads no more, if it did. */
@@ -318,8 +321,9 @@ class Tab implements Engine {
       case "became": {
         const { error, ...change } = letter.change;
         if (letter.session && letter.session.id !== this.#session) this.#began(letter.session);
-        this.#events.changed({ ...change, ...(error ? { error: errorFrom(error) } : {}) });
-        return change.state === "closed" ? this.#end() : undefined;
+        const why = error && errorFrom(error);
+        if (change.state === "closed") return this.#end(why);
+        return this.#events.changed({ ...change, ...(why ? { error: why } : {}) });
       }
       case "notified":
         return this.#events.notified(letter.method, letter.params);
@@ -335,9 +339,6 @@ class Tab implements Engine {
         return this.#dones.get(letter.id)?.(letter.error && errorFrom(letter.error), letter.result);
     }
   }
-
-  #sinks = new Map<number, Sink>();
-  #dones = new Map<number, Done>();
 
   /** The leader, as what stands behind this tab. */
   #toLeader(): Pick<Engine, "call" | "notify" | "listen"> {
@@ -370,18 +371,18 @@ class Tab implements Engine {
     return new Promise((done) => signal.addEventListener("abort", () => done(), { once: true }));
   }
 
-  #end(): void {
+  #end(why?: SwitchboardError): void {
     if (this.#isOver.signal.aborted) return;
     this.#isOver.abort();
     this.#queued?.abort();
     clearInterval(this.#timer as number);
     this.#yield();
-    const error = new SwitchboardError("closed");
+    this.#events.changed({ state: "closed", ...(why ? { error: why } : {}) });
+    const error = why ?? new SwitchboardError("closed");
     for (const { done } of this.#calls.values()) done(error);
     for (const { sink } of this.#listeners.values()) sink.over(error);
     this.#calls.clear();
     this.#listeners.clear();
-    this.#events.changed({ state: "closed" });
     this.#post.close();
   }
 }

@@ -132,3 +132,22 @@ test("a tab that leads and is frozen is left behind, and follows when it is back
   assert.deepEqual(await take(known[Symbol.asyncIterator](), 10), numbers(0, 10));
   assert.equal((await connections(server)).length, 1);
 });
+
+test("a refusal is told to all tabs, and each may try again", async (t) => {
+  const { relay } = await stage(t);
+  const locks = new Locks();
+  // A page of another origin is not let in, as long as its requests say so.
+  let origin = "https://elsewhere.example";
+  const fetchAs = (url, init = {}) => fetch(url, { ...init, headers: { ...init.headers, ...(origin ? { origin } : {}) } });
+  const made = () => {
+    const engine = shared({ locks, BroadcastChannel: channels({ is: false }), name: relay.url });
+    return client(t, relay.url, { transport: "sse", fetch: fetchAs, engine });
+  };
+  const tabs = [made(), made()];
+  const refused = tabs.map((each) => each.connect());
+  for (const each of refused) await assert.rejects(each, { code: "forbidden_origin", status: 403 });
+  for (const each of tabs) await assert.rejects(each.call("ping"), { code: "forbidden_origin" });
+  origin = undefined;
+  await Promise.all(tabs.map((each) => each.connect()));
+  assert.equal(tabs[0].session, tabs[1].session);
+});

@@ -8,7 +8,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "the helpers of tests fail as tests do: by panicking"
+    clippy::print_stdout,
+    reason = "the helpers of tests fail as tests do: by panicking, and who runs this for minutes is told how it goes"
 )]
 
 mod publishers;
@@ -37,6 +38,7 @@ wait = "2s"
 age = "30s"
 [history]
 events = 5000
+age = "30s"
 bytes = "4MiB"
 [memory]
 bytes = "64MiB"

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Channels that are published to, and read by pattern.
 pub(crate) const CHANNELS: u64 = 8;
 /// Between two publishes of one.
-const PACE: Duration = Duration::from_millis(4);
+const PACE: Duration = Duration::from_millis(16);
 
 #[derive(Clone, Copy)]
 enum Way {

@@ -5,6 +5,7 @@ mod body;
 mod date;
 pub mod http1;
 pub(crate) mod http2;
+mod pacing;
 mod peer;
 pub(crate) mod proxy;
 mod source;

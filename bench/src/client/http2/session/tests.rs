@@ -12,8 +12,11 @@ fn session(requests: usize) -> Session {
     session
 }
 
-/// Frames, one after the other: type, flags, stream, payload.
-fn frames(frames: &[(u8, u8, u32, &[u8])]) -> Vec<u8> {
+/// Type, flags, stream and payload of a frame.
+type Written<'a> = (u8, u8, u32, &'a [u8]);
+
+/// Frames, one after the other.
+fn frames(frames: &[Written<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     frames.iter().for_each(|(kind, flags, stream, payload)| frame::write(*kind, *flags, *stream, payload, &mut out));
     out
@@ -44,7 +47,7 @@ fn happens(session: &mut Session, input: &[u8], cuts: &[usize]) -> (Vec<String>,
 
 /// The one thing that happens, without cuts.
 #[track_caller]
-fn only(requests: usize, input: &[(u8, u8, u32, &[u8])]) -> String {
+fn only(requests: usize, input: &[Written<'_>]) -> String {
     let (mut events, _) = happens(&mut session(requests), &frames(input), &[]);
     assert_eq!(events.len(), 1, "{events:?}");
     events.remove(0)
@@ -134,7 +137,7 @@ fn ends_of_all_kinds_are_noticed() {
 #[test]
 fn what_no_server_may_send_breaks_the_connection() {
     let head = (kind::HEADERS, 0, 1, &b"\x88"[..]);
-    let wrong: [&[(u8, u8, u32, &[u8])]; 12] = [
+    let wrong: [&[Written<'_>]; 12] = [
         &[(kind::DATA, 0, 0, b"x")],
         &[(kind::DATA, 0, 2, b"x")],
         &[(kind::DATA, 0, 3, b"x")],

@@ -7,6 +7,7 @@ use super::response::{self, Extent};
 use crate::alarm::Alarm;
 use crate::config::Config;
 use crate::listen::http2::{PREFACE, Promise};
+use crate::listen::pacing::Pacing;
 use crate::listen::{Body, BodyError, BodySource, Pace, Peer, Pieces};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
@@ -32,9 +33,6 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const SCRATCH: usize = 16 << 10;
 /// Bytes read at once of a body that is known to be long.
 const BULK: usize = 64 << 10;
-/// What a body or an answer takes up of time beyond its limit is made up for by bytes: so many a second. Without it a peer
-/// that sends or takes a byte now and then would never be done.
-const SLOWEST: u64 = 1024;
 /// Answers up to this many bytes are copied behind their head, so that both leave in one piece.
 const TOGETHER: usize = 16 << 10;
 
@@ -92,8 +90,8 @@ pub struct Connection<S> {
     is_first: bool,
     /// The body of the present request.
     body: BodyDecoder,
-    /// Since when the present event or body is waited for, and how much of it has come.
-    waited: Option<(Instant, u64)>,
+    /// How long the present event or body may yet take.
+    pacing: Pacing,
     /// What is still to be written of `100 Continue`.
     due: &'static [u8],
     /// Whether the peer asked with HEAD.
@@ -141,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stage: Stage::Ready,
             is_first: true,
             body: BodyDecoder::new(Framing::None),
-            waited: None,
+            pacing: Pacing::default(),
             due: &[],
             headless: false,
             old: false,
@@ -208,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stage = Stage::Asked;
         self.is_first = false;
         self.body = BodyDecoder::new(head.framing);
-        self.waited = None;
+        self.pacing.begin_anew();
         self.due = if head.expect_continue && !self.body.is_done() { CONTINUE } else { &[] };
         self.headless = head.method == Method::HEAD;
         self.old = head.version == Version::HTTP_10;
@@ -263,7 +261,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.send_due().await?;
             let read = match pace {
                 Pace::Steady => {
-                    let deadline = self.body_deadline();
+                    let deadline = Instant::now() + self.pacing.left(self.settings.body);
                     match self.fill_by(deadline).await {
                         Some(read) => read,
                         None => {
@@ -277,26 +275,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         // This may take long, so it keeps no buffer.
                         self.buf = BytesMut::new();
                     }
-                    self.waited = None;
+                    self.pacing.begin_anew();
                     self.fill().await
                 }
             };
-            if let (Some((_, come)), Ok(read)) = (&mut self.waited, &read) {
-                *come += *read as u64;
+            if let Ok(read) = read {
+                self.pacing.moved(read);
             }
             if !matches!(read, Ok(1..)) {
                 self.close = true;
                 return Err(read.map_or_else(BodyError::Io, |_| BodyError::CutOff));
             }
         }
-    }
-
-    /// When the next byte of a body is no longer waited for.
-    fn body_deadline(&mut self) -> Instant {
-        let now = Instant::now();
-        let (since, come) = *self.waited.get_or_insert((now, 0));
-        let in_all = since + self.settings.body + Duration::from_millis(come * 1000 / SLOWEST);
-        in_all.min(now + self.settings.body)
     }
 
     /// Takes bytes off the buffer; the buffer with them if these are all, as the body of a small request is.
@@ -487,18 +477,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Writes it all, with a limit on the time without progress, and on that with little.
     async fn write(&mut self, bytes: &mut impl Buf) -> io::Result<()> {
-        let (mut since, mut taken) = (None, 0);
+        let (mut pacing, mut limit) = (Pacing::default(), self.settings.body);
         while bytes.has_remaining() {
-            let mut limit = self.settings.body;
-            if taken > 0 {
-                // Most are taken at once, and need no clock.
-                let since: &mut Instant = since.get_or_insert_with(Instant::now);
-                let in_all = limit + Duration::from_millis(taken * 1000 / SLOWEST);
-                limit = limit.min(in_all.saturating_sub(since.elapsed()));
-            }
             let written = self.write_some(bytes.chunk(), limit).await?;
             bytes.advance(written);
-            taken += written as u64;
+            pacing.moved(written);
+            if bytes.has_remaining() {
+                // Most are taken at once, and need no clock.
+                limit = pacing.left(self.settings.body);
+            }
         }
         let flush = self.alarm.within(self.settings.body, |cx| Pin::new(&mut self.io).poll_flush(cx));
         flush.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
@@ -532,7 +519,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BodySource for Connection<S> {
     }
 
     fn begin_anew(&mut self) {
-        self.waited = None;
+        self.pacing.begin_anew();
     }
 
     async fn gone(&mut self) {

@@ -5,6 +5,7 @@ use super::promise::{Origin, Promise, Promises};
 use super::stream::HeldStream;
 use crate::alarm::Alarm;
 use crate::listen::http1::{Framing, Head, Settings, response};
+use crate::listen::pacing::Pacing;
 use crate::listen::{Body, BodyError, BodySource, Pace, Peer, date};
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -27,6 +28,8 @@ pub(crate) struct Exchange {
     respond: SendResponse<Bytes>,
     settings: Arc<Settings>,
     alarm: Alarm,
+    /// How long the present event or body may yet take.
+    pacing: Pacing,
     /// Bytes of the body that are to come, where the client has said how many.
     left: Option<u64>,
     /// The client waits to be told to go on before it sends the body.
@@ -53,8 +56,8 @@ impl Exchange {
             Ok(Head { framing: Framing::Chunked, expect_continue, .. }) => (None, *expect_continue),
             Err(_) => (None, false),
         };
-        let alarm = Alarm::default();
-        (head, Exchange { body, respond, settings, alarm, left, expects_continue, headless, origin, promises })
+        let (alarm, pacing) = (Alarm::default(), Pacing::default());
+        (head, Exchange { body, respond, settings, alarm, pacing, left, expects_continue, headless, origin, promises })
     }
 
     /// Answers, and returns how many bytes the head's fields and the body have. A body that was not read is not waited for.
@@ -69,6 +72,8 @@ impl Exchange {
         }
         let sizes = (dress(&mut parts), usize::try_from(body.length()).unwrap_or(usize::MAX));
         let ends = body.length() == 0;
+        // What the answer takes of what may be on its way, it takes until it has left.
+        let _load = std::mem::take(&mut parts.extensions);
         let mut stream = self.respond.send_response(Response::from_parts(parts, ()), ends).map_err(broken)?;
         if !ends {
             write(&mut stream, body, self.settings.body, &mut self.alarm).await?;
@@ -98,8 +103,14 @@ impl BodySource for Exchange {
         }
         loop {
             let data = match pace {
-                Pace::Steady => self.alarm.within(self.settings.body, |cx| self.body.poll_data(cx)).await,
-                Pace::Unhurried => Some(poll_fn(|cx| self.body.poll_data(cx)).await),
+                Pace::Steady => {
+                    let limit = self.pacing.left(self.settings.body);
+                    self.alarm.within(limit, |cx| self.body.poll_data(cx)).await
+                }
+                Pace::Unhurried => {
+                    self.pacing.begin_anew();
+                    Some(poll_fn(|cx| self.body.poll_data(cx)).await)
+                }
             };
             let data = match data {
                 None => return Err(BodyError::Slow),
@@ -109,6 +120,7 @@ impl BodySource for Exchange {
                 Some(Some(Err(_))) => return Err(BodyError::CutOff),
                 Some(Some(Ok(data))) => data,
             };
+            self.pacing.moved(data.len());
             // Room for as much again.
             let _ = self.body.flow_control().release_capacity(data.len());
             self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
@@ -116,6 +128,10 @@ impl BodySource for Exchange {
                 return Ok(Some(data));
             }
         }
+    }
+
+    fn begin_anew(&mut self) {
+        self.pacing.begin_anew();
     }
 
     async fn gone(&mut self) {
@@ -174,10 +190,11 @@ async fn write_piece(
     limit: Duration,
     alarm: &mut Alarm,
 ) -> io::Result<()> {
+    let mut pacing = Pacing::default();
     while !piece.is_empty() {
         stream.reserve_capacity(piece.len());
         let room = match stream.capacity() {
-            0 => match alarm.within(limit, |cx| stream.poll_capacity(cx)).await {
+            0 => match alarm.within(pacing.left(limit), |cx| stream.poll_capacity(cx)).await {
                 Some(Some(room)) => room.map_err(broken)?,
                 Some(None) => return Err(io::ErrorKind::BrokenPipe.into()),
                 None => {
@@ -188,6 +205,7 @@ async fn write_piece(
             room => room,
         };
         let part = piece.split_to(room.min(piece.len()));
+        pacing.moved(part.len());
         stream.send_data(part, ends && piece.is_empty()).map_err(broken)?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream};
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::sync::Notify;
@@ -39,9 +39,15 @@ impl Signals {
 /// What a stream wakes.
 struct Signal {
     signals: Arc<Signals>,
-    token: AtomicU32,
+    token: u32,
     /// Whether the shard is busy with the stream itself, and will look what became of it.
     quiet: AtomicBool,
+}
+
+impl Signal {
+    fn new(signals: &Arc<Signals>, token: u32) -> Arc<Signal> {
+        Arc::new(Signal { signals: signals.clone(), token, quiet: AtomicBool::new(false) })
+    }
 }
 
 impl Wake for Signal {
@@ -51,7 +57,7 @@ impl Wake for Signal {
 
     fn wake_by_ref(self: &Arc<Signal>) {
         if !self.quiet.load(Ordering::Acquire) {
-            self.signals.tell(self.token.load(Ordering::Relaxed));
+            self.signals.tell(self.token);
         }
     }
 }
@@ -73,18 +79,23 @@ struct Hears {
     stream: RecvStream,
     /// What of it was not read yet.
     rest: Bytes,
+    /// Apart from the writing side's, which is hushed at times: the connection may be another thread's, and what it brings
+    /// meanwhile nobody would look at.
+    waker: Option<Waker>,
 }
 
 impl HeldStream {
     pub(super) fn new(send: SendStream<Bytes>, hears: Option<RecvStream>) -> HeldStream {
-        let hears = hears.map(|stream| Box::new(Hears { stream, rest: Bytes::new() }));
+        let hears = hears.map(|stream| Box::new(Hears { stream, rest: Bytes::new(), waker: None }));
         HeldStream { send, hears, told: None, complete: false }
     }
 
     /// From here on tells what becomes of it, under this token.
     pub(crate) fn attach(&mut self, signals: &Arc<Signals>, token: u32) {
-        let signal =
-            Arc::new(Signal { signals: signals.clone(), token: AtomicU32::new(token), quiet: AtomicBool::new(false) });
+        if let Some(hears) = &mut self.hears {
+            hears.waker = Some(Waker::from(Signal::new(signals, token)));
+        }
+        let signal = Signal::new(signals, token);
         // What was said, or became of it, before anyone asked to be told.
         signals.tell(token);
         self.told = Some((signal.clone(), Waker::from(signal)));
@@ -99,18 +110,25 @@ impl HeldStream {
         if bytes.is_empty() {
             return Ok(0);
         }
-        // Room that is there at once would be told as well, each time.
-        self.hush(true);
-        self.send.reserve_capacity(bytes.len());
-        let room = self.send.capacity().min(bytes.len());
-        let sent = match room {
-            0 => Ok(()),
-            room => self.send.send_data(bytes.slice(..room), false).map_err(reset),
-        };
-        self.hush(false);
-        sent?;
-        self.look()?;
-        if room == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(room) }
+        loop {
+            // Room that is there at once would be told as well, each time.
+            self.hush(true);
+            self.send.reserve_capacity(bytes.len());
+            let room = self.send.capacity().min(bytes.len());
+            let sent = match room {
+                0 => Ok(()),
+                room => self.send.send_data(bytes.slice(..room), false).map_err(reset),
+            };
+            self.hush(false);
+            sent?;
+            self.look()?;
+            match room {
+                // Room that another thread's connection made while nothing was to be told: it is not told again.
+                0 if self.send.capacity() > 0 => {}
+                0 => return Err(ErrorKind::WouldBlock.into()),
+                room => return Ok(room),
+            }
+        }
     }
 
     /// Reads what the client has said. A stream that only speaks tells in this way that it was reset.
@@ -120,14 +138,15 @@ impl HeldStream {
     /// `WouldBlock` if there is nothing: it is told when there is. Any other if the stream is no more.
     pub(crate) fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.look()?;
-        let (Some(hears), Some((_, waker))) = (&mut self.hears, &self.told) else {
+        let Some(hears) = &mut self.hears else { return Err(ErrorKind::WouldBlock.into()) };
+        let Hears { stream, rest, waker: Some(waker) } = &mut **hears else {
             return Err(ErrorKind::WouldBlock.into());
         };
         let mut read = 0;
         // A client may send a frame for every few bytes, so as many are taken as there is room for.
         while read < out.len() {
-            if hears.rest.is_empty() {
-                match hears.stream.poll_data(&mut Context::from_waker(waker)) {
+            if rest.is_empty() {
+                match stream.poll_data(&mut Context::from_waker(waker)) {
                     Poll::Pending if read == 0 => return Err(ErrorKind::WouldBlock.into()),
                     // What follows is for the next read to say.
                     Poll::Pending | Poll::Ready(None) => break,
@@ -135,17 +154,22 @@ impl HeldStream {
                     Poll::Ready(Some(Err(error))) => return Err(reset(error)),
                     Poll::Ready(Some(Ok(data))) => {
                         // Room for as much again; a stream that is no more says so at the next read.
-                        let _ = hears.stream.flow_control().release_capacity(data.len());
-                        hears.rest = data;
+                        let _ = stream.flow_control().release_capacity(data.len());
+                        *rest = data;
                     }
                 }
             }
-            let length = hears.rest.len().min(out.len() - read);
-            out[read..read + length].copy_from_slice(&hears.rest[..length]);
-            hears.rest.advance(length);
+            let length = rest.len().min(out.len() - read);
+            out[read..read + length].copy_from_slice(&rest[..length]);
+            rest.advance(length);
             read += length;
         }
         Ok(read)
+    }
+
+    /// Whether the client may say something on it.
+    pub(crate) fn hears(&self) -> bool {
+        self.hears.is_some()
     }
 
     /// Says that nothing more is said.

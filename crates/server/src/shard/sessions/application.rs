@@ -57,7 +57,7 @@ enum What {
 
 /// What the application says of what it was asked about, where it lets it happen.
 enum Verdict {
-    Subscribe(Allowed, Option<Opened>),
+    Subscribe(Allowed, Option<Box<Opened>>),
     Publish(Taken),
 }
 
@@ -117,7 +117,7 @@ impl Begin {
         }
         let since = since_of(begin.since.as_deref());
         let opened = node.log.open_in_steps(node.now(), &begin.selection, since, false, turns).await;
-        Ok(Verdict::Subscribe(allowed, Some(opened)))
+        Ok(Verdict::Subscribe(allowed, Some(Box::new(opened))))
     }
 }
 
@@ -280,7 +280,7 @@ impl Shard {
             Verdict::Subscribe(Allowed { since }, opened) => {
                 self.subscribable(conversation, &waiting.params).map(|Asked { mut begin, notices }| {
                     begin.since = since.or(begin.since);
-                    self.read_from(conversation, waiting.ticket, begin, opened, notices)
+                    self.read_from(conversation, waiting.ticket, begin, opened.map(|opened| *opened), notices)
                 })
             }
             Verdict::Publish(taken) => {
