@@ -4,6 +4,7 @@
 mod bench;
 mod clients;
 mod fuzz;
+mod http2;
 mod instructions;
 mod needs;
 mod program;

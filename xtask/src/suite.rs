@@ -3,7 +3,7 @@
 use crate::instructions::instructions;
 use crate::program::{ask, cargo, root, run};
 use crate::steps::{Failure, Outcome, Steps};
-use crate::{clients, needs, tidy};
+use crate::{clients, http2, needs, tidy};
 use std::path::Path;
 
 /// Everything a change must pass. `cargo test` comes last, so that its closing lines are the last thing read.
@@ -14,6 +14,7 @@ pub(crate) fn test() -> Result<(), Failure> {
     steps.run("wasm", wasm)?;
     steps.run("instructions", || instructions(false))?;
     clients::run_all(&mut steps)?;
+    steps.run("tests over HTTP/2", http2::suites)?;
     steps.run("tests", tests)?;
     steps.summary();
     Ok(())

@@ -11,6 +11,7 @@ use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -136,47 +137,61 @@ async fn exchange(
     let converses = asked.is_websocket();
     let ended = !converses && !chunked && length.unwrap_or(0) == 0;
     let (answer, mut up) = requests.send_request(asked.request()?, ended).map_err(io::Error::other)?;
-    let (mut reader, mut writer) = client.split();
-    let sending = async {
-        if let Some(left) = length.filter(|_| !ended) {
-            send_length(&mut reader, received, &mut up, left).await?;
-        } else if chunked {
-            send_chunks(&mut reader, received, &mut up).await?;
-        } else if converses {
-            send_all(&mut reader, received, &mut up).await?;
-        } else if reader.read_buf(received).await? == 0 {
-            // The client has gone while it was to be answered.
-            return Ok(());
-        }
-        std::future::pending::<io::Result<()>>().await
-    };
-    let mut answering = pin!(async {
-        let response = answer.await.map_err(io::Error::other)?;
-        let switches = converses && response.status() == 200;
-        let sized = response.headers().contains_key("content-length") || response.status() == 204;
-        let bare = sized || response.status() == 304;
-        writer.write_all(&head_of(&response, &asked, switches, bare)).await?;
-        let mut body = response.into_body();
-        while let Some(data) = body.data().await {
-            let data = data.map_err(io::Error::other)?;
-            let _ = body.flow_control().release_capacity(data.len());
-            if !data.is_empty() {
-                writer.write_all(&piece(&data, !switches && !bare)).await?;
+    // Whether the client has said all of its request.
+    let said = Cell::new(length.is_none() && !chunked);
+    let goes_on = {
+        let (mut reader, mut writer) = client.split();
+        let sending = async {
+            if let Some(left) = length.filter(|_| !ended) {
+                send_length(&mut reader, received, &mut up, left).await?;
+                said.set(true);
+            } else if chunked {
+                send_chunks(&mut reader, received, &mut up).await?;
+                said.set(true);
+            } else if converses {
+                send_all(&mut reader, received, &mut up).await?;
+            } else if reader.read_buf(received).await? == 0 {
+                // The client has gone while it was to be answered.
+                return Ok(());
             }
+            std::future::pending::<io::Result<()>>().await
+        };
+        let mut answering = pin!(async {
+            let response = answer.await.map_err(io::Error::other)?;
+            let switches = converses && response.status() == 200;
+            let sized = response.headers().contains_key("content-length") || response.status() == 204;
+            let bare = sized || response.status() == 304;
+            writer.write_all(&head_of(&response, &asked, switches, bare)).await?;
+            let mut body = response.into_body();
+            while let Some(data) = body.data().await {
+                let data = data.map_err(io::Error::other)?;
+                let _ = body.flow_control().release_capacity(data.len());
+                if !data.is_empty() {
+                    writer.write_all(&piece(&data, !switches && !bare)).await?;
+                }
+            }
+            if !switches && !bare && asked.method != Method::HEAD {
+                writer.write_all(b"0\r\n\r\n").await?;
+            }
+            Ok::<bool, io::Error>(bare && !switches)
+        });
+        tokio::select! {
+            goes_on = &mut answering => goes_on,
+            sent = sending => match sent {
+                // The server has heard enough, and may have answered.
+                Err(error) if matches!(error.kind(), io::ErrorKind::Other | io::ErrorKind::BrokenPipe) => answering.await,
+                gone => gone.map(|()| false),
+            },
         }
-        if !switches && !bare && asked.method != Method::HEAD {
-            writer.write_all(b"0\r\n\r\n").await?;
-        }
-        Ok::<bool, io::Error>(bare && !switches)
-    });
-    tokio::select! {
-        goes_on = &mut answering => goes_on,
-        sent = sending => match sent {
-            // The server has heard enough, and may have answered.
-            Err(error) if matches!(error.kind(), io::ErrorKind::Other | io::ErrorKind::BrokenPipe) => answering.await,
-            gone => gone.map(|()| false),
-        },
+    }?;
+    if !said.get() && !ended {
+        // Closing now, with the rest of the body unread, would reset the connection, and the answer with it.
+        let mut rest = vec![0; 64 << 10];
+        client.shutdown().await?;
+        while client.read(&mut rest).await? > 0 {}
+        return Ok(false);
     }
+    Ok(goes_on)
 }
 
 fn head_of(response: &Response<RecvStream>, asked: &Asked, switches: bool, bare: bool) -> Vec<u8> {

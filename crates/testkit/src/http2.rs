@@ -158,6 +158,8 @@ pub struct Http2 {
     /// Whether each frame of data is answered with room for as much again, as it is read. `false` is a client that does
     /// not read, as far as the server can tell.
     pub grants: bool,
+    /// Whether pings of the server are answered as they are read.
+    pub answers: bool,
     /// Streams of which the same is true while the others are read.
     pub stalled: BTreeSet<u32>,
     /// What the server has set.
@@ -180,6 +182,7 @@ impl Http2 {
             waiting: BTreeMap::new(),
             heard: BTreeMap::new(),
             grants: true,
+            answers: true,
             stalled: BTreeSet::new(),
             settings: Vec::new(),
             room: BTreeMap::new(),
@@ -246,9 +249,12 @@ impl Http2 {
         if frame.kind == kind::WINDOW_UPDATE {
             *self.room.entry(frame.stream).or_default() += i64::from(frame.number(0));
         }
+        if self.answers && (frame.kind, frame.flags) == (kind::PING, 0) {
+            // One that has closed is found out by the next read.
+            let _ = self.try_send(self::frame(kind::PING, flag::ACK, 0, &frame.payload));
+        }
         if self.grants && frame.kind == kind::DATA && !frame.payload.is_empty() {
             let room = frame.payload.len() as u32;
-            // One that has closed is found out by the next read.
             let _ = self.try_send(window_update(0, room));
             if !frame.ends_stream() && !self.stalled.contains(&frame.stream) {
                 let _ = self.try_send(window_update(frame.stream, room));
@@ -563,9 +569,7 @@ impl Http2 {
 #[track_caller]
 fn read_settings(frame: &Frame) -> Vec<(u16, u32)> {
     assert_eq!(frame.payload.len() % 6, 0, "{frame:?}");
-    let one = |six: &[u8]| {
-        (u16::from_be_bytes([six[0], six[1]]), u32::from_be_bytes([six[2], six[3], six[4], six[5]]))
-    };
+    let one = |six: &[u8]| (u16::from_be_bytes([six[0], six[1]]), u32::from_be_bytes([six[2], six[3], six[4], six[5]]));
     frame.payload.chunks(6).map(one).collect()
 }
 

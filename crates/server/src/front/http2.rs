@@ -82,7 +82,9 @@ impl Requests {
         let mut parting: Option<Instant> = None;
         let mut idle_since = Instant::now();
         loop {
-            let idle = tokio::time::sleep_until(idle_since + self.settings.idle);
+            // A client that is told to go and does not answer is left once nothing of its is open.
+            let patience = if leaving { self.node.config.timeouts.close } else { self.settings.idle };
+            let idle = tokio::time::sleep_until(idle_since + patience);
             let look = tokio::time::sleep(LOOK);
             tokio::select! {
                 request = connection.accept() => match request {
@@ -93,11 +95,12 @@ impl Requests {
                 },
                 _ = &mut drained, if parting.is_none() && !leaving => parting = Some(Instant::now() + PARTING),
                 () = look, if parting.is_some() && !leaving => {}
-                () = idle, if !leaving => {
-                    if connection.has_streams() {
-                        idle_since = Instant::now();
-                    } else {
-                        leaving = true;
+                () = idle => {
+                    idle_since = Instant::now();
+                    if !connection.has_streams() {
+                        if std::mem::replace(&mut leaving, true) {
+                            return;
+                        }
                         connection.graceful_shutdown();
                     }
                 }
@@ -106,7 +109,7 @@ impl Requests {
             // to go: some hang up on hearing that. What it asks from then on it asks elsewhere.
             let parts = parting.is_some_and(|until| !connection.has_streams() || until <= Instant::now());
             if (self.refused.is_some() || parts) && !leaving {
-                leaving = true;
+                (leaving, idle_since) = (true, Instant::now());
                 connection.graceful_shutdown();
             }
         }

@@ -125,6 +125,12 @@ impl Shard {
     pub(super) fn unresponsive(&mut self, token: Token) {
         self.node.figures.shard(self.index).unresponsive();
         self.begin_close(token, Ending::Closing(Code::Unresponsive));
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
+            && !held.sink.is_blocked()
+        {
+            // Else a stream of HTTP/2 would be reset, and the reset would overtake why.
+            held.sink.end();
+        }
         self.remove(token);
     }
 

@@ -50,7 +50,13 @@ fn one_that_is_dropped_in_whatever_state_leaves_nothing_behind() {
     let begin: [fn(&mut Http2); 5] = [
         |_| {},
         |client| client.sse(1, "/channels/a", &[]),
-        |client| client.send(switchboard_testkit::http2::headers(1, &switchboard_testkit::http2::fields("POST", "/channels/a", &[]), false)),
+        |client| {
+            client.send(switchboard_testkit::http2::headers(
+                1,
+                &switchboard_testkit::http2::fields("POST", "/channels/a", &[]),
+                false,
+            ))
+        },
         |client| client.ask(1, "GET", "/channels/a?wait=60&since=latest", &[], None),
         |client| drop(crate::websocket::open(client, 1, "/channels/a", &[])),
     ];

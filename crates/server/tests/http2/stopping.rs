@@ -148,11 +148,26 @@ fn a_connection_with_a_stream_that_is_held_is_not_idle_and_is_once_it_has_gone()
     let mut client = connect(&server);
     client.sse(1, "/channels/a", &[]);
     client.text_through(1, "event: $open\n");
-    assert!(client.is_silent_for(0, Duration::from_millis(1000)), "it is not told to go");
+    assert!(client.is_silent_for(1, Duration::from_millis(1000)));
+    // It was not told to go: it may ask on.
+    goes_on(&mut client, 3);
     server.publish("a", "still here");
     client.text_through(1, "data: still here\n");
     server.end("a");
     assert!(client.rest(1).is_ok());
+    assert_eq!(client.farewell().1, error::NO_ERROR);
+    ends(&mut client);
+}
+
+#[test]
+fn a_client_that_does_not_answer_is_left_once_nothing_of_its_is_open() {
+    let mut config = config();
+    config.timeouts.idle = Duration::from_millis(200);
+    config.timeouts.close = Duration::from_millis(200);
+    let server = Server::start(config);
+    let mut client = connect(&server);
+    client.answers = false;
+    goes_on(&mut client, 1);
     assert_eq!(client.farewell().1, error::NO_ERROR);
     ends(&mut client);
 }

@@ -179,7 +179,7 @@ fn a_session_has_its_ways_on_streams_of_one_connection() {
     talk(&mut client, &server, &location, 3, "a");
     // A stream that breaks loses nothing: the session waits, and is taken up on another.
     client.send(rst_stream(3, error::CANCEL));
-    server.await_readers("a", 1);
+    server.await_readers("a", 0);
     let again = format!("{location}?attempt=9");
     client.sse(21, &again, &[]);
     client.ask(23, "POST", &location, &[], Some(call(7, "ping", &json!({})).as_bytes()));
@@ -224,7 +224,9 @@ fn a_session_is_a_websocket_over_one_stream() {
     say(&mut client, call(1, "subscribe", &json!({ "channel": "a" })));
     assert_eq!(json_of(&mut client, 1)["id"], 1);
     server.publish("a", "heard");
-    assert_eq!(json_of(&mut client, 1)["params"]["data"], "heard");
+    let event =
+        std::iter::repeat_with(|| json_of(&mut client, 1)).find(|message| message["method"] == "event").unwrap();
+    assert_eq!(event["params"]["data"], "heard");
     for n in 2..200 {
         say(&mut client, call(n, "ping", &json!({})));
     }

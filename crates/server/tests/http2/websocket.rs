@@ -154,7 +154,8 @@ fn messages_are_deflated_where_that_is_offered() {
 fn a_version_that_is_not_13_and_a_path_that_is_none_are_refused_as_over_http_1_1() {
     let server = Server::new();
     let mut client = connect(&server);
-    let old: Vec<Field<'_>> = fields("CONNECT", "/channels/a", &[(":protocol", "websocket"), ("sec-websocket-version", "8")]);
+    let old: Vec<Field<'_>> =
+        fields("CONNECT", "/channels/a", &[(":protocol", "websocket"), ("sec-websocket-version", "8")]);
     client.send(headers(1, &old, false));
     let refused = client.response(1).expect_refusal(426);
     assert_eq!((refused.field("sec-websocket-version"), refused.field("upgrade")), (Some("13"), None));

@@ -114,8 +114,12 @@ impl BodySource for Exchange {
             };
             let data = match data {
                 None => return Err(BodyError::Slow),
-                Some(None) if self.body.is_end_stream() => return Ok(None),
-                Some(None) => return Err(BodyError::CutOff),
+                // Trailers may follow, which say nothing here.
+                Some(None) => match poll_fn(|cx| self.body.poll_trailers(cx)).await {
+                    Ok(_) => return Ok(None),
+                    Err(error) if error.is_io() => return Err(BodyError::Io(broken(error))),
+                    Err(_) => return Err(BodyError::CutOff),
+                },
                 Some(Some(Err(error))) if error.is_io() => return Err(BodyError::Io(broken(error))),
                 Some(Some(Err(_))) => return Err(BodyError::CutOff),
                 Some(Some(Ok(data))) => data,
