@@ -465,9 +465,7 @@ impl Http2 {
     #[track_caller]
     pub fn put(&mut self, stream: u32, bytes: &[u8], ends: bool) -> usize {
         self.ping();
-        let initial = self.setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535);
-        let room = |of: u32, initial: u32| i64::from(initial) + self.room.get(&of).copied().unwrap_or(0);
-        let length = bytes.len().min(room(stream, initial).min(room(0, 65_535)).max(0) as usize);
+        let length = bytes.len().min(self.room(stream).max(0) as usize);
         let mut frames = Vec::new();
         for piece in bytes[..length].chunks(16_384) {
             frames.extend_from_slice(&data(stream, piece, false));
@@ -476,10 +474,22 @@ impl Http2 {
             frames.extend_from_slice(&data(stream, "", true));
         }
         self.send(frames);
+        self.note_sent(stream, length);
+        length
+    }
+
+    /// How much may be sent on a stream, as far as the server has said in what was read.
+    pub fn room(&self, stream: u32) -> i64 {
+        let initial = self.setting(setting::INITIAL_WINDOW_SIZE).unwrap_or(65_535);
+        let room = |of: u32, initial: u32| i64::from(initial) + self.room.get(&of).copied().unwrap_or(0);
+        room(stream, initial).min(room(0, 65_535))
+    }
+
+    /// Counts what was sent by hand.
+    pub fn note_sent(&mut self, stream: u32, length: usize) {
         for of in [0, stream] {
             *self.room.entry(of).or_default() -= length as i64;
         }
-        length
     }
 
     /// Opens a stream of events, whose head must be 200.
