@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 
+import h2.exceptions
 import httpx
 
 from support import BINARY, BYTES, LINES, TEXT, Case, Secure, within
@@ -18,6 +20,11 @@ class HttpxSseHttp2(HttpxSse):
     async def asyncSetUp(self):
         self.client = httpx.AsyncClient(http1=False, http2=True, timeout=None)
         self.addAsyncCleanup(self.client.aclose)
+
+    async def hears_farewell(self, events):
+        # `h2` fails at a PING behind a GOAWAY, and with that loses whatever came in the same read.
+        with contextlib.suppress(h2.exceptions.ProtocolError):
+            await super().hears_farewell(events)
 
 
 async def split(response):
