@@ -37,11 +37,16 @@ function executable() {
 
 let browser;
 
+/** A browser, with these flags beside the usual ones. */
+export function start(flags = []) {
+  // The sandbox needs a user who is not root. The only pages opened here are the test's own.
+  const args = [...QUIET, ...flags, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])];
+  return chromium.launch({ executablePath: executable(), args });
+}
+
 /** One browser for all tests of a file. */
 export async function launch() {
-  // The sandbox needs a user who is not root. The only pages opened here are the test's own.
-  const args = process.getuid?.() === 0 ? [...QUIET, "--no-sandbox"] : QUIET;
-  browser = await chromium.launch({ executablePath: executable(), args });
+  browser = await start();
   return browser.version();
 }
 
@@ -60,8 +65,13 @@ export async function profile(test, options) {
  * A page of this origin in a profile of its own. Its scripts call `heard(item)`, and the inbox has it.
  * The address is one of the server's that sends no script: what runs in the page is the test's alone.
  */
-export async function open(test, origin) {
-  const context = await profile(test);
+export async function open(test, origin, options) {
+  const context = await profile(test, options);
+  return tab(context, origin);
+}
+
+/** The same in a profile that is there. */
+export async function tab(context, origin) {
   const page = await context.newPage();
   const inbox = new Inbox();
   await page.exposeFunction("heard", (item) => inbox.push(item));

@@ -28,11 +28,11 @@ async function reopened(inbox) {
   }
 }
 
-/** `settings` of the server: variables of its environment. */
-export function eventSourceContract(name, EventSource, settings = {}) {
+/** `settings` of the server: variables of its environment. `begin` brings it, and a way there. */
+export function eventSourceContract(name, EventSource, settings = {}, begin = stage) {
   test(`${name}: hears text of many lines, types, and bytes as base64`, async (t) => {
-    const { server } = await stage(t, settings);
-    const { inbox } = await listen(t, EventSource, `${server.url}/channels/a`, ["said"]);
+    const { server, at } = await begin(t, settings);
+    const { inbox } = await listen(t, EventSource, `${at}/channels/a`, ["said"]);
     const ids = [
       await server.publish("a", LINES),
       await server.publish("a", "{\"n\": 1.0}", { type: "application/json", event: "said" }),
@@ -45,8 +45,8 @@ export function eventSourceContract(name, EventSource, settings = {}) {
   });
 
   test(`${name}: hears events of several channels with their names`, async (t) => {
-    const { server } = await stage(t, settings);
-    const { inbox } = await listen(t, EventSource, `${server.url}/channels?channel=a&channel=b/**`);
+    const { server, at } = await begin(t, settings);
+    const { inbox } = await listen(t, EventSource, `${at}/channels?channel=a&channel=b/**`);
     await server.publish("a", LINES);
     await server.publish("b/c/d", BYTES, { type: "application/octet-stream" });
     const events = (await inbox.take(2)).map(([, data]) => JSON.parse(data));
@@ -56,7 +56,7 @@ export function eventSourceContract(name, EventSource, settings = {}) {
   });
 
   test(`${name}: cut in the midst of an event, it comes back with Last-Event-ID and misses nothing`, async (t) => {
-    const { server, way } = await stage(t, settings);
+    const { server, way } = await begin(t, settings);
     const { inbox } = await listen(t, EventSource, `${way.url}/channels/a`);
     const first = await server.publish("a", "first");
     assert.deepEqual(await inbox.next(), ["message", "first", first]);
@@ -75,7 +75,7 @@ export function eventSourceContract(name, EventSource, settings = {}) {
   });
 
   test(`${name}: is told what is gone when it was away for too long`, async (t) => {
-    const { server, way } = await stage(t, { ...settings, SWITCHBOARD_HISTORY_EVENTS: "2" });
+    const { server, way } = await begin(t, { ...settings, SWITCHBOARD_HISTORY_EVENTS: "2" });
     const { inbox } = await listen(t, EventSource, `${way.url}/channels/a`);
     const first = await server.publish("a", "first");
     await inbox.next();
@@ -92,8 +92,8 @@ export function eventSourceContract(name, EventSource, settings = {}) {
   });
 
   test(`${name}: survives a drain, and is told that the log is another`, async (t) => {
-    const { server } = await stage(t, settings);
-    const { inbox } = await listen(t, EventSource, `${server.url}/channels/a`);
+    const { server, at } = await begin(t, settings);
+    const { inbox } = await listen(t, EventSource, `${at}/channels/a`);
     await server.publish("a", "before");
     await inbox.next();
     assert.equal(await server.drain(), 0);
@@ -107,7 +107,7 @@ export function eventSourceContract(name, EventSource, settings = {}) {
   });
 
   test(`${name}: stops at the end of a channel`, async (t) => {
-    const { server, way } = await stage(t, settings);
+    const { server, way } = await begin(t, settings);
     const { source, inbox } = await listen(t, EventSource, `${way.url}/channels/a`);
     await server.publish("a", "last", { end: true });
     assert.equal((await inbox.next())[1], "last");

@@ -33,12 +33,13 @@ async function cutShort({ next }, saysCut) {
 
 /**
  * `saysCut`: whether it is known to tell a body in chunks that was cut from one that has ended. The `fetch` of Node 20
- * does not where the answer has `Connection: close`. The rest is settings of the server.
+ * does not where the answer has `Connection: close`. `saysReset`: the same where the connection goes on. `begin` brings the
+ * server and a way there; the rest is settings of the server.
  */
-export function fetchContract(name, fetch, { saysCut, ...settings }) {
+export function fetchContract(name, fetch, { saysCut, saysReset = saysCut, begin = stage, ...settings }) {
   test(`${name}: an HTTP stream carries text and bytes as published`, async (t) => {
-    const { server } = await stage(t, settings);
-    const { next } = await read(t, fetch, `${server.url}/channels?channel=a&channel=b`);
+    const { server, at } = await begin(t, settings);
+    const { next } = await read(t, fetch, `${at}/channels?channel=a&channel=b`);
     assert.ok((await next()).$open);
     const id = await server.publish("a", TEXT, { event: "said" });
     await server.publish("b", BYTES, { type: "application/octet-stream" });
@@ -48,7 +49,7 @@ export function fetchContract(name, fetch, { saysCut, ...settings }) {
   });
 
   test(`${name}: cut in the midst of an event, an HTTP stream resumes and misses nothing`, async (t) => {
-    const { server, way } = await stage(t, settings);
+    const { server, way } = await begin(t, settings);
     const before = await read(t, fetch, `${way.url}/channels/a`);
     await before.next();
     await server.publish("a", "first");
@@ -66,21 +67,21 @@ export function fetchContract(name, fetch, { saysCut, ...settings }) {
   });
 
   test(`${name}: an HTTP stream ends with the channel, and is answered 204 from then on`, async (t) => {
-    const { server } = await stage(t, settings);
-    const { next } = await read(t, fetch, `${server.url}/channels/a`);
+    const { server, at } = await begin(t, settings);
+    const { next } = await read(t, fetch, `${at}/channels/a`);
     await next();
     const last = await server.publish("a", "last", { end: true });
     assert.equal((await next()).data, "last");
     assert.deepEqual(await next(), { $end: { channel: "a" } });
     assert.equal(await next(), undefined);
-    const { response } = await read(t, fetch, `${server.url}/channels/a?since=${last}`);
+    const { response } = await read(t, fetch, `${at}/channels/a?since=${last}`);
     assert.equal(response.status, 204);
   });
 
   test(`${name}: a raw body is the data alone, and ends as the channel does`, async (t) => {
-    const { server } = await stage(t, settings);
+    const { server, at } = await begin(t, settings);
     await server.publish("a", BYTES, { type: "application/octet-stream" });
-    const url = `${server.url}/channels/a?form=raw&since=earliest`;
+    const url = `${at}/channels/a?form=raw&since=earliest`;
     const { response } = await read(t, fetch, url);
     assert.equal(response.headers.get("content-type"), "application/octet-stream");
     await server.publish("a", BYTES.subarray(3), { type: "application/octet-stream", end: true });
@@ -89,17 +90,17 @@ export function fetchContract(name, fetch, { saysCut, ...settings }) {
   });
 
   test(`${name}: a raw body that lost something fails, or ends before what comes later`, async (t) => {
-    const { server } = await stage(t, settings);
+    const { server, at } = await begin(t, settings);
     await server.publish("a", BYTES, { type: "application/octet-stream" });
-    const { response } = await read(t, fetch, `${server.url}/channels/a?form=raw&since=earliest`);
+    const { response } = await read(t, fetch, `${at}/channels/a?form=raw&since=earliest`);
     await server.remove("a");
     const body = await within("the body to end", response.arrayBuffer()).catch((error) => error);
-    if (saysCut) assert.ok(body instanceof TypeError);
+    if (saysReset) assert.ok(body instanceof TypeError);
     else assert.ok(body instanceof TypeError || BYTES.equals(Buffer.from(body)));
   });
 
   test(`${name}: long polls hand a cursor on, through a cut and to the end`, async (t) => {
-    const { server, way } = await stage(t, settings);
+    const { server, way } = await begin(t, settings);
     const poll = async (since) => {
       const answer = await fetch(`${way.url}/channels/a?wait=30&since=${since}`);
       return answer.json();

@@ -26,10 +26,11 @@ async function follow(t, WebSocket, url) {
   return { ...rest, inbox, next: async () => JSON.parse(await inbox.next()) };
 }
 
-export function webSocketContract(name, WebSocket) {
+/** `begin` brings the server, and a way there. */
+export function webSocketContract(name, WebSocket, begin = stage) {
   test(`${name}: raw form carries text and bytes as published`, async (t) => {
-    const { server } = await stage(t);
-    const { inbox } = await connect(t, WebSocket, `${server.url}/channels/a`);
+    const { server, at } = await begin(t);
+    const { inbox } = await connect(t, WebSocket, `${at}/channels/a`);
     await server.publish("a", TEXT);
     await server.publish("a", "{\"n\": 1.0}", { type: "application/json" });
     await server.publish("a", BYTES, { type: "application/octet-stream" });
@@ -37,9 +38,9 @@ export function webSocketContract(name, WebSocket) {
   });
 
   test(`${name}: what it sends in raw form is published, and it hears itself`, async (t) => {
-    const { server } = await stage(t);
-    const speaker = await connect(t, WebSocket, `${server.url}/channels/a`);
-    const listener = await follow(t, WebSocket, `${server.url}/channels/a?form=event`);
+    const { server, at } = await begin(t);
+    const speaker = await connect(t, WebSocket, `${at}/channels/a`);
+    const listener = await follow(t, WebSocket, `${at}/channels/a?form=event`);
     assert.ok((await listener.next()).$open);
     const long = "compressible ".repeat(20_000);
     for (const data of [TEXT, BYTES, "", long]) speaker.socket.send(data);
@@ -52,7 +53,7 @@ export function webSocketContract(name, WebSocket) {
   });
 
   test(`${name}: cut in the midst of an event, it resumes in event form and misses nothing`, async (t) => {
-    const { server, way } = await stage(t);
+    const { server, way } = await begin(t);
     const before = await follow(t, WebSocket, `${way.url}/channels?channel=a&channel=b`);
     assert.ok((await before.next()).$open);
     await server.publish("a", "first");
@@ -75,24 +76,24 @@ export function webSocketContract(name, WebSocket) {
   });
 
   test(`${name}: is told what is gone when it was away for too long`, async (t) => {
-    const { server } = await stage(t, { SWITCHBOARD_HISTORY_EVENTS: "1" });
+    const { server, at } = await begin(t, { SWITCHBOARD_HISTORY_EVENTS: "1" });
     const first = await server.publish("a", "first");
     const lost = await server.publish("a", "lost");
     await server.publish("a", "held");
     const gap = { channel: "a", from: first, to: lost, reason: "trimmed" };
-    const reader = await follow(t, WebSocket, `${server.url}/channels/a?form=event&since=${first}`);
+    const reader = await follow(t, WebSocket, `${at}/channels/a?form=event&since=${first}`);
     assert.deepEqual((await reader.next()).$open.gap, gap);
     assert.deepEqual(await reader.next(), { $gap: gap });
     assert.equal((await reader.next()).data, "held");
-    const raw = await connect(t, WebSocket, `${server.url}/channels/a?since=${first}`);
+    const raw = await connect(t, WebSocket, `${at}/channels/a?since=${first}`);
     assert.equal((await raw.closed())[0], 4410);
   });
 
   test(`${name}: closes with 1000 at the end of a channel, and with 1012 at a drain`, async (t) => {
-    const { server } = await stage(t);
-    const raw = await connect(t, WebSocket, `${server.url}/channels/a`);
-    const event = await follow(t, WebSocket, `${server.url}/channels/a?form=event`);
-    const other = await connect(t, WebSocket, `${server.url}/channels/b`);
+    const { server, at } = await begin(t);
+    const raw = await connect(t, WebSocket, `${at}/channels/a`);
+    const event = await follow(t, WebSocket, `${at}/channels/a?form=event`);
+    const other = await connect(t, WebSocket, `${at}/channels/b`);
     assert.ok((await event.next()).$open);
     const last = await server.publish("a", "last", { end: true });
     assert.equal(await raw.inbox.next(), "last");
@@ -100,7 +101,7 @@ export function webSocketContract(name, WebSocket) {
     assert.equal((await event.next()).data, "last");
     assert.deepEqual(await event.next(), { $end: { channel: "a" } });
     assert.deepEqual(await event.closed(), [1000, true]);
-    const late = await connect(t, WebSocket, `${server.url}/channels/a?since=${last}`);
+    const late = await connect(t, WebSocket, `${at}/channels/a?since=${last}`);
     assert.deepEqual(await late.closed(), [1000, true]);
     assert.equal(await server.drain(), 0);
     assert.deepEqual(await other.closed(), [1012, true]);

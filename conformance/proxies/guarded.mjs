@@ -31,12 +31,12 @@ subscribe = "anyone"
 `;
 
 /** A server with authentication that lets in pages of `origin`, a token for everything, and what signs more of them. */
-export async function guarded(test, { settings = {}, origin, configuration = configured(origin) } = {}) {
+export async function guarded(test, { settings = {}, origin, flags = [], configuration = configured(origin) } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "switchboard-guarded-"));
   test.after(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, "switchboard.toml");
   await writeFile(file, configuration);
-  const server = await Server.start(settings, ["--config", file]);
+  const server = await Server.start(settings, ["--config", file, ...flags]);
   test.after(() => server.stop());
   const may = ["--subscribe", "**", "--publish", "**", "--manage", "**"];
   const sign = async (...flags) => {

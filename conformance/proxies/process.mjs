@@ -1,16 +1,15 @@
 // nginx and HAProxy as processes of their own: Debian's configuration, as it comes, with ours in its place. What has to
 // differ for a test, addresses and files, is replaced; all else is what a machine of Debian's has.
 
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { certify } from "../support/certificate.mjs";
 import { until } from "../support/index.mjs";
 
-const run = promisify(execFile);
 const DOCUMENTS = new URL("../../docs/", import.meta.url);
 
 /** A file below `docs`. */
@@ -100,18 +99,11 @@ async function stage() {
   return { folder, port, at: (name) => join(folder, name) };
 }
 
-/** A key and a certificate for the name, which signs itself. */
-async function certify(at) {
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", at("key.pem")];
-  const name = ["-subj", `/CN=${NAME}`, "-addext", `subjectAltName=DNS:${NAME},DNS:localhost,IP:127.0.0.1`];
-  await run("openssl", ["req", "-x509", "-days", "2", ...key, ...name, "-out", at("certificate.pem")]);
-  return { key: at("key.pem"), certificate: at("certificate.pem"), authority: await readFile(at("certificate.pem"), "utf8") };
-}
-
 /** Debian's nginx.conf, with this in place of its sites, and everything it writes in the folder. */
 async function nginxStock(at, sites) {
   const stock = await readFile("/etc/nginx/nginx.conf", "utf8");
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${at(kind)};`);
+  // Without a user of its own its workers are nobody: what they need is for everybody.
   return replaced(stock, [
     [/^user .*$/gm, ""],
     ["/run/nginx.pid", at("nginx.pid")],
@@ -134,7 +126,7 @@ export async function nginxWith(test, sites, settings = {}) {
 /** nginx as `docs/proxies.md` sets it up. `changes` are replacements in its configuration. */
 export async function nginx(test, server, changes = []) {
   const staged = await stage();
-  const { key, certificate, authority } = await certify(staged.at);
+  const { key, certificate, authority } = await certify(staged.folder, NAME);
   const sites = replaced(await document("proxies/nginx.conf"), [
     ["listen 443 ssl http2;", "listen 127.0.0.1:PORT ssl http2;"],
     [`/etc/ssl/${NAME}.crt`, certificate],
@@ -156,7 +148,7 @@ async function haproxyStock() {
 /** HAProxy with the file of `docs/proxies` of this name. */
 export async function haproxy(test, server, { file = "haproxy.cfg", changes = [] } = {}) {
   const { folder, port, at } = await stage();
-  const { key, certificate, authority } = await certify(at);
+  const { key, certificate, authority } = await certify(folder, NAME);
   const pair = (await readFile(certificate, "utf8")) + (await readFile(key, "utf8"));
   await writeFile(at("pair.pem"), pair);
   await writeFile(at("event-stream.http"), await document("proxies/event-stream.http"));

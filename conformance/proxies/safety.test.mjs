@@ -2,11 +2,14 @@
 // differently, and a server that is away for a moment.
 
 import assert from "node:assert/strict";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import tls from "node:tls";
 import { until, within } from "../support/index.mjs";
 import { Client, from, guarded, lookup } from "./guarded.mjs";
-import { NAME, haproxy, nginx } from "./process.mjs";
+import { NAME, document, haproxy, nginx } from "./process.mjs";
 
 const PROXIES = { nginx, HAProxy: haproxy };
 const STREAM = { accept: "application/x-ndjson" };
@@ -59,6 +62,24 @@ function safety(start) {
     for (const secret of [key, token]) assert.ok(!log.includes(secret), log);
   });
 
+  test("by a socket in the file system everything is as by a port", async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "switchboard-socket-"));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    await chmod(folder, 0o755);
+    const path = join(folder, "http.sock");
+    const settings = { SWITCHBOARD_SOCKET_MODE: "666", SWITCHBOARD_LIMITS_ADDRESS: "1" };
+    const { server, token } = await guarded(t, { settings, flags: ["--listen", `unix:${path}`] });
+    const change = await documented(start.name, server, path);
+    const proxy = await start(t, server, start === nginx ? change : { changes: change });
+    const client = new Client(t, proxy, token);
+    const { socket, inbox } = await client.socket("/channels/a", ["switchboard.raw.v1"]);
+    socket.send("by a socket");
+    assert.equal(await inbox.next(), "by a socket");
+    const read = (address) => from(t, address, proxy, "/channels/state/x", STREAM);
+    assert.equal((await read("127.0.0.2")).statusCode, 200);
+    assert.equal((await read("127.0.0.2")).statusCode, 429);
+  });
+
   test("no request gets past the proxy's rules by hiding in another", async (t) => {
     const { server, token } = await guarded(t);
     const proxy = await start(t, server, REFUSING[start.name]);
@@ -91,6 +112,16 @@ function safety(start) {
     assert.equal(JSON.parse(reopened[1]).gap.reason, "epoch");
     assert.ok(errors.length > 0 && source.readyState === 1);
   });
+}
+
+/** What the page says to write for a socket, at this path, in place of a line of the configuration. */
+async function documented(proxy, server, path) {
+  const page = await document("proxies.md");
+  const [line, pattern] = {
+    nginx: [`proxy_pass ${server.url};`, /^proxy_pass http:\/\/unix:.*$/m],
+    haproxy: [`server one 127.0.0.1:${server.port}`, /^server one unix@.*$/m],
+  }[proxy];
+  return [[line, pattern.exec(page)[0].replace("/run/switchboard/http.sock", path)]];
 }
 
 /** A rule of the proxy's own, by which it can be told whether it saw a request. */

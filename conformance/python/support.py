@@ -7,6 +7,9 @@ import logging
 import os
 import re
 import signal
+import ssl
+import subprocess
+import tempfile
 import unittest
 import urllib.parse
 
@@ -67,10 +70,13 @@ class Server:
     """The real program in a process of its own, and a publisher that talks to it directly."""
 
     port = 0
+    secure_port = 0
+    """Of TLS, where the settings name a certificate."""
 
     @classmethod
     async def start(cls, **settings):
-        """Starts on a free port. The settings are variables of its environment."""
+        """Starts on a free port. The settings are variables of its environment. With a certificate among them it speaks
+        TLS as well, on another port."""
         server = cls()
         others = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHBOARD_")}
         server._environment = {**others, "SWITCHBOARD_LOG_LEVEL": "warn", **settings}
@@ -79,19 +85,24 @@ class Server:
 
     async def restart(self):
         """Starts, again on the same port if it ran before."""
+        is_secure = "SWITCHBOARD_TLS_CERTIFICATE" in self._environment
+        if is_secure:
+            self._environment["SWITCHBOARD_TLS_LISTEN"] = f"127.0.0.1:{self.secure_port}"
         self._process = await asyncio.create_subprocess_exec(
             program(), "serve", "--listen", f"127.0.0.1:{self.port}", "--shards", "2",
             env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         )
-        self.port = await within("the server says where it listens", self._listening())
+        self.port = await within("the server says where it listens", self._listening("http"))
+        if is_secure:
+            self.secure_port = await within("the server says where it speaks TLS", self._listening("https"))
         # It goes on writing, and nobody reads: a full pipe would stop it.
         self._drained = asyncio.create_task(self._process.stdout.read())
 
-    async def _listening(self):
+    async def _listening(self, scheme):
         said = ""
         while line := (await self._process.stdout.readline()).decode():
             said += line
-            if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", line):
+            if found := re.search(rf"listening on {scheme}://127\.0\.0\.1:(\d+)", line):
                 return int(found[1])
         raise AssertionError(f"the server ended: {said}")
 
@@ -150,8 +161,10 @@ class Way:
     when told, in the midst of an event if need be. The server is not asked, as with any real network."""
 
     @classmethod
-    async def to(cls, server):
+    async def to(cls, server, is_secure=False):
+        """`is_secure`: to where it speaks TLS, of which bytes alone are seen."""
         way = cls()
+        way._is_secure = is_secure
         way._upstream, way._connections, way._tasks = server, [], set()
         way._is_shut, way._allowance, way._cut = False, None, asyncio.Event()
         way._listener = await asyncio.start_server(way._accept, "127.0.0.1", 0)
@@ -161,7 +174,7 @@ class Way:
     async def _accept(self, near_reader, near):
         if self._is_shut:
             return near.transport.abort()
-        far_reader, far = await asyncio.open_connection("127.0.0.1", self._upstream.port)
+        far_reader, far = await asyncio.open_connection("127.0.0.1", self._port)
         sent, received = bytearray(), bytearray()
         self._connections.append((near, far, sent, received))
         up = self._carry(near_reader, far, lambda data: sent.extend(data))
@@ -190,8 +203,17 @@ class Way:
         return passes
 
     @property
+    def _port(self):
+        return self._upstream.secure_port if self._is_secure else self._upstream.port
+
+    @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._is_secure else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self):
+        """How many connections came this way."""
+        return len(self._connections)
 
     @property
     def requests(self):
@@ -239,10 +261,29 @@ class Case(unittest.IsolatedAsyncioTestCase):
 
     settings = {}
     """Variables of the server's environment."""
+    is_secure = False
 
     async def stage(self):
         server = await Server.start(**self.settings)
         self.addAsyncCleanup(server.stop)
-        way = await Way.to(server)
+        way = await Way.to(server, self.is_secure)
         self.addAsyncCleanup(way.close)
         return server, way
+
+
+class Secure:
+    """For a test whose way leads to where the server speaks TLS."""
+
+    is_secure = True
+
+    def trust(self):
+        """Makes a certificate for the server, which signs itself, and gives what trusts it."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.certificate, key = f"{folder.name}/certificate.pem", f"{folder.name}/key.pem"
+        made = "openssl req -x509 -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+        names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        files = ["-keyout", key, "-out", self.certificate]
+        subprocess.run([*made.split(), *names, *files], check=True, capture_output=True)
+        self.settings = {"SWITCHBOARD_TLS_CERTIFICATE": self.certificate, "SWITCHBOARD_TLS_KEY": key}
+        return ssl.create_default_context(cafile=self.certificate)

@@ -67,14 +67,17 @@ class HttpxSse(Case):
         self.assertEqual((await self.heard(events)).data, "live again")
         self.assertEqual(way.is_compressed, self.settings == GZIP)
 
-    async def test_a_restart_is_told_as_an_epoch_gap(self):
-        server, _ = await self.stage()
-        events, opened = await self.open(f"{server.url}/channels/a")
-        self.assertEqual(await server.drain(), 0)
+    async def hears_farewell(self, events):
         closing = await self.heard(events)
         self.assertEqual((closing.event, closing.json()["reconnect"]), ("$closing", True))
         with self.assertRaises(StopAsyncIteration):
             await self.heard(events)
+
+    async def test_a_restart_is_told_as_an_epoch_gap(self):
+        server, _ = await self.stage()
+        events, opened = await self.open(f"{server.url}/channels/a")
+        self.assertEqual(await server.drain(), 0)
+        await self.hears_farewell(events)
         await server.restart()
         events, again = await self.open(f"{server.url}/channels/a", opened.id)
         self.assertEqual(again.json()["gap"]["reason"], "epoch")

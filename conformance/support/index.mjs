@@ -4,6 +4,7 @@ import { Server, program } from "./server.mjs";
 import { Way } from "./way.mjs";
 
 export { Server, Way, program };
+export { certificate } from "./certificate.mjs";
 export { Inbox, until, within } from "./wait.mjs";
 export { BYTES, LINES, TEXT } from "./samples.mjs";
 
@@ -16,5 +17,15 @@ export async function stage(test, settings) {
   test.after(() => server.stop());
   const way = await Way.to(server);
   test.after(() => way.close());
-  return { server, way };
+  return { server, way, at: server.url };
+}
+
+/** The same over TLS: `at` is where the server speaks it, and the way leads there. */
+export async function secureStage(test, { key, certificate }, settings = {}) {
+  const names = { SWITCHBOARD_TLS_CERTIFICATE: certificate, SWITCHBOARD_TLS_KEY: key };
+  const server = await Server.start({ ...settings, ...names });
+  test.after(() => server.stop());
+  const way = await Way.to(server, { isSecure: true });
+  test.after(() => way.close());
+  return { server, way, at: server.secureUrl };
 }

@@ -32,9 +32,11 @@ export class Server {
   #words;
   #exit;
   port = 0;
+  /** Of TLS, where the settings name a certificate. */
+  securePort = 0;
 
   /** Starts on a free port. `settings` are variables of its environment, such as SWITCHBOARD_HISTORY_EVENTS;
-   * `words` are more of its command. */
+   * `words` are more of its command. With a certificate among the settings it speaks TLS as well, on another port. */
   static async start(settings = {}, words = []) {
     const server = new Server();
     server.#settings = settings;
@@ -44,8 +46,10 @@ export class Server {
   }
 
   async #run() {
+    const isSecure = "SWITCHBOARD_TLS_CERTIFICATE" in this.#settings;
+    const secure = isSecure ? { SWITCHBOARD_TLS_LISTEN: `127.0.0.1:${this.securePort}` } : {};
     const child = spawn(await program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--shards", "2", ...this.#words], {
-      env: environment(this.#settings),
+      env: environment({ ...this.#settings, ...secure }),
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#process = child;
@@ -56,15 +60,20 @@ export class Server {
       child.once("exit", () => fail(new Error(`the server ended: ${said}`)));
       child.stdout.on("data", (text) => {
         said += text;
-        const port = /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(said)?.[1];
-        if (port) done(Number(port));
+        const port = (scheme) => Number(new RegExp(`listening on ${scheme}://127\\.0\\.0\\.1:(\\d+)\n`).exec(said)?.[1] ?? 0);
+        const ports = [port("http"), port("https")];
+        if (ports[0] && (ports[1] || !isSecure)) done(ports);
       });
     });
-    this.port = await within("the server says where it listens", listening);
+    [this.port, this.securePort] = await within("the server says where it listens", listening);
   }
 
   get url() {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  get secureUrl() {
+    return `https://127.0.0.1:${this.securePort}`;
   }
 
   /** Asks it to stop, and waits: 0, or why it ended otherwise. */

@@ -1,5 +1,6 @@
 // A way to the server that can be cut. It carries TCP, keeps the heads of the requests that pass, and severs
-// connections when told, in the midst of an event if need be. The server is not asked, as with any real network.
+// connections when told, in the midst of an event if need be. The server is not asked, as with any real network. Of HTTP/2
+// and TLS it sees bytes alone.
 
 import net from "node:net";
 import { within } from "./wait.mjs";
@@ -13,6 +14,9 @@ function head(text) {
   return { method, target, headers: Object.fromEntries(pairs) };
 }
 
+/** What HTTP/2 in clear text begins with. */
+const PREFACE = "PRI * HTTP/2.0\r\n";
+
 /** As much of what comes down is kept as holds the head of an answer. */
 const HEAD = 4096;
 
@@ -25,11 +29,14 @@ export class Way {
   #isShut = false;
   #allowance = Infinity;
   #onCut = () => {};
+  #isSecure = false;
   port = 0;
 
-  static async to(server) {
+  /** `isSecure`: to where it speaks TLS. */
+  static async to(server, { isSecure = false } = {}) {
     const way = new Way();
     way.#upstream = server;
+    way.#isSecure = isSecure;
     way.#listener = net.createServer((near) => way.#carry(near));
     await new Promise((done) => way.#listener.listen(0, "127.0.0.1", done));
     way.port = way.#listener.address().port;
@@ -38,8 +45,8 @@ export class Way {
 
   #carry(near) {
     if (this.#isShut) return near.resetAndDestroy();
-    const far = net.connect(this.#upstream.port, "127.0.0.1");
-    const connection = { near, far, isSocket: false, sent: "", received: "" };
+    const far = net.connect(this.#isSecure ? this.#upstream.securePort : this.#upstream.port, "127.0.0.1");
+    const connection = { near, far, isOpaque: this.#isSecure, sent: "", received: "" };
     this.#connections.push(connection);
     for (const [socket, other] of [[near, far], [far, near]]) {
       socket.on("error", () => other.destroy());
@@ -64,16 +71,18 @@ export class Way {
   }
 
   #look(connection, bytes) {
-    if (connection.isSocket) return;
+    if (connection.isOpaque) return;
+    const isFirst = connection.sent === "" && connection.received === "";
+    if (isFirst && bytes.toString("latin1").startsWith(PREFACE)) return (connection.isOpaque = true);
     const heads = (connection.sent + bytes.toString("latin1")).split("\r\n\r\n");
     connection.sent = heads.pop();
     for (const text of heads) this.requests.push(head(text));
     // After a handshake come the frames of a WebSocket.
-    connection.isSocket = heads.length > 0 && "upgrade" in this.requests.at(-1).headers;
+    connection.isOpaque = heads.length > 0 && "upgrade" in this.requests.at(-1).headers;
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.#isSecure ? "https" : "http"}://127.0.0.1:${this.port}`;
   }
 
   /** The requests for this channel. */

@@ -27,6 +27,7 @@ pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("clients: nghttp", || node_tests("conformance/nghttp"))?;
     steps.run("clients: node", node)?;
     steps.run("clients: python", python)?;
+    steps.run("clients: niquests", niquests)?;
     steps.run("clients: rust", rust)?;
     steps.run("clients: chromium", chromium)?;
     steps.run("http1", http1)?;
@@ -107,6 +108,11 @@ fn node_tests(folder: &str) -> Result<Outcome, Failure> {
 
 fn python() -> Result<Outcome, Failure> {
     python_tests("conformance/python", "conformance-python")
+}
+
+/// In an environment of its own: it puts itself in place of what others need.
+fn niquests() -> Result<Outcome, Failure> {
+    python_tests("conformance/niquests", "conformance-niquests")
 }
 
 /// Requests that could be read in two ways, through proxies, and those that others test their parsers with.

@@ -18,6 +18,7 @@ const NEEDS: &[Need] = &[
     Need { name: "openssl", is_there: || is_installed("openssl"), packages: &["openssl"] },
     Need { name: "sslscan", is_there: || is_installed("sslscan"), packages: &["sslscan"] },
     Need { name: "nghttp", is_there: || is_installed("nghttp"), packages: &["nghttp2-client"] },
+    Need { name: "nghttpx", is_there: || is_installed("nghttpx"), packages: &["nghttp2-proxy"] },
     Need { name: "valgrind", is_there: || is_installed("valgrind"), packages: &["valgrind"] },
     Need { name: "Node.js 20.18.1 or newer", is_there: node, packages: &["nodejs"] },
     Need { name: "npm", is_there: || is_installed("npm"), packages: &["npm"] },

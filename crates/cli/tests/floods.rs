@@ -26,7 +26,6 @@ fn measure(what: &str, does: impl FnOnce(&Server) -> Vec<Http2>) {
     honest.text_through(1, "data: served\n");
     honest.get(3, "/healthz").expect(200);
     let after = server.resident();
-    println!("{what}: {} KiB more", after.saturating_sub(before) >> 10);
     assert!(after.saturating_sub(before) < GROWTH, "{what}: it grew from {before} to {after} bytes");
     drop(open);
 }

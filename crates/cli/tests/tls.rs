@@ -1,14 +1,17 @@
 //! TLS by other people's programs: curl, openssl and sslscan, as Debian has them, against the real server.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
+#![allow(clippy::print_stdout, reason = "what is measured is printed")]
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use support::run;
+use switchboard_testkit::crowd::raise_file_limit;
 use switchboard_testkit::issuer::Authority;
-use switchboard_testkit::tls::Files;
+use switchboard_testkit::tls::{Files, VERSIONS, client, connect};
 use switchboard_testkit::{Server, Signal, eventually};
 
 /// The real server, with TLS and without, and a socket in the file system.
@@ -25,7 +28,7 @@ impl Real {
         let config = files.directory().join("switchboard.toml");
         let socket = files.directory().join("http.sock");
         let text = format!(
-            "listen = [\"127.0.0.1:0\", \"unix:{}\"]\n[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+            "heartbeat = \"1s\"\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]\n[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
             socket.display(),
             files.certificate().display(),
             files.key().display()
@@ -84,8 +87,10 @@ fn curl_publishes_and_reads_over_tls_and_through_the_socket() {
     for version in ["--http1.1", "--http2"] {
         let words = ["-sSN", version, "--cacert", &root, "-H", "Accept: text/event-stream"];
         let stream = program("curl", &[&words[..], &[&format!("{url}?since=earliest")]].concat(), "");
-        let said: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-        assert_eq!(said[..2], ["over TLS", "through the socket"], "{stream}");
+        let said = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+        // Notices are JSON.
+        let said: Vec<&str> = said.filter(|data| !data.starts_with('{')).collect();
+        assert_eq!(said, ["over TLS", "through the socket"], "{stream}");
     }
     // Without the root it is nobody's word.
     let refused = program("curl", &["-sS", &url], "");
@@ -118,7 +123,7 @@ fn a_reload_shows_the_new_certificate_or_says_why_not() {
     let real = Real::start();
     let (url, root) = (format!("{}/healthz", real.url()), real.root());
     let shown = || program("openssl", &["s_client", "-connect", &format!("localhost:{}", real.port())], "");
-    let certificate = |said: &str| said.split("-----BEGIN").nth(1).map(str::to_owned);
+    let certificate = |said: &str| Some(said.split("-----BEGIN").nth(1)?.split("-----END").next()?.to_owned());
     let old = certificate(&shown());
     assert!(old.is_some());
     std::fs::write(real.files.key(), "no key").unwrap();
@@ -140,7 +145,7 @@ fn openssl_finds_what_is_spoken_and_what_is_not() {
         assert!(said.contains("Verify return code: 0 (ok)") && said.contains("ALPN protocol: http/1.1"), "{said}");
     }
     for (options, why) in [
-        (&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"][..], "alert protocol version"),
+        (&["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"][..], "alert handshake failure"),
         (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], "alert handshake failure"),
         (&["-tls1_2", "-cipher", "AES128-GCM-SHA256"], "alert handshake failure"),
         (&["-alpn", "mqtt"], "alert no application protocol"),
@@ -151,9 +156,31 @@ fn openssl_finds_what_is_spoken_and_what_is_not() {
     // A letter on a line of its own is a command: to shake hands again, to change the keys and ask for the same.
     let again = real.openssl(&["-tls1_2"], "R\n");
     assert!(again.contains("no renegotiation"), "{again}");
-    let request = "GET /healthz HTTP/1.1\nHost: localhost\nConnection: close\n\n";
-    let said = real.openssl(&["-tls1_3", "-crlf", "-ign_eof"], &format!("K\n{request}"));
-    assert!(said.contains("KEYUPDATE") && said.contains("\nok\n"), "{said}");
+    let said = change_keys(&real);
+    assert!(said.contains("HTTP/1.1 200 OK") && said.contains("\nok\n"), "{said}");
+}
+
+/// Has openssl change its keys and ask for the same, and then ask for something: what it was answered.
+fn change_keys(real: &Real) -> String {
+    let (connect, root) = (format!("localhost:{}", real.port()), real.root());
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-connect", &connect, "-CAfile", &root, "-tls1_3", "-crlf"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"K\n").unwrap();
+    // What comes in the same piece as the command is dropped, so it is to have said that it did.
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    read_to(&mut told, |line| line.contains("KEYUPDATE"));
+    stdin.write_all(b"GET /healthz HTTP/1.1\nHost: localhost\nConnection: close\n\n").unwrap();
+    let mut said = String::new();
+    // The server closes, and with that openssl ends.
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    said
 }
 
 #[test]
@@ -181,7 +208,6 @@ fn sslscan_finds_nothing_amiss() {
         "TLSv1.1   disabled",
         "TLSv1.2   enabled",
         "TLSv1.3   enabled",
-        "Compression disabled",
         "TLSv1.3 not vulnerable to heartbleed",
         "TLSv1.2 not vulnerable to heartbleed",
     ] {
@@ -199,4 +225,62 @@ fn sslscan_finds_nothing_amiss() {
         let sealed = cipher.contains("GCM") || cipher.contains("CHACHA20") || cipher.contains("POLY1305");
         assert!(forward && sealed, "{cipher}");
     }
+}
+
+/// Connections that are measured.
+const MANY: usize = 5_000;
+
+/// Memory of an idle stream without TLS and in each of its versions, in bytes of the server's proportional set size.
+#[test]
+#[ignore = "it measures: cargo test --release -p switchboard-cli --test tls -- --ignored --nocapture"]
+fn memory_of_an_idle_connection() {
+    raise_file_limit();
+    let plain = Real::start();
+    let address = plain.server.address();
+    println!("without TLS: {} bytes", grown(&plain, || TcpStream::connect(address).unwrap()));
+    for version in VERSIONS {
+        let real = Real::start();
+        let config = std::sync::Arc::new(client(&real.authority, &[version]));
+        let address = format!("127.0.0.1:{}", real.port()).parse().unwrap();
+        println!("{version:?}: {} bytes", grown(&real, || connect(address, &config)));
+    }
+}
+
+/// By how much the server grows for each idle stream, once all of them had a heartbeat.
+fn grown<S: Read + Write>(real: &Real, open: impl Fn() -> S) -> u64 {
+    let subscribe = || {
+        let mut stream = open();
+        let request = "GET /channels/idle HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut stream = BufReader::with_capacity(1024, stream);
+        read_to(&mut stream, |line| line.contains("$open"));
+        stream
+    };
+    let gather = |count: usize| {
+        let mut streams: Vec<_> = (0..count).map(|_| subscribe()).collect();
+        // A heartbeat is a comment.
+        streams.iter_mut().for_each(|stream| read_to(stream, |line| line.starts_with(':')));
+        streams
+    };
+    let few = gather(100);
+    let before = proportional(real);
+    let many = gather(MANY);
+    let after = proportional(real);
+    drop((few, many));
+    after.saturating_sub(before) / MANY as u64
+}
+
+fn read_to(stream: &mut impl BufRead, found: impl Fn(&str) -> bool) {
+    let mut line = String::new();
+    while !found(&line) {
+        line.clear();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the stream has ended");
+    }
+}
+
+/// The proportional set size of the server, in bytes.
+fn proportional(real: &Real) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", real.server.pid().as_raw_nonzero())).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
 }

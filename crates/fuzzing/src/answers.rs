@@ -18,7 +18,7 @@ const EACH: usize = 3;
 const LISTENERS: [&str; 3] = ["a", "b/*", "**"];
 const MESSAGES: usize = 200;
 
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     let (mut session, mut now) = (Session::default(), 0);
     for channel in LISTENERS {
         session.listen(channel, None, channel == "a").expect("a name or a pattern");

@@ -53,6 +53,8 @@ enum Outcome {
 /// Where a request comes from.
 struct Client {
     address: IpAddr,
+    /// Whether it comes by TLS.
+    secure: bool,
     /// Its place among those of the address, where that is counted by connections and the request has the whole of one.
     seat: Option<AddressSeat>,
 }

@@ -155,10 +155,10 @@ fn steps_find_what_one_long_look_finds() {
             found.iter().filter_map(|found| matches!(found.what, Read::Event(_)).then_some(found.cursor.seq)).collect()
         };
         let whole = log.read(0, &selection, Cursor::at(0), log.head(), budget);
-        let (mut cursor, mut found, mut empty) = (Cursor::at(0), Vec::new(), 0);
+        let (mut cursor, mut found, mut steps) = (Cursor::at(0), Vec::new(), 0);
         loop {
             let piece = log.read_some(0, &selection, cursor, log.head(), budget);
-            empty += usize::from(piece.found.is_empty() && !piece.caught_up);
+            steps += 1;
             assert!(piece.caught_up || piece.cursor.seq > cursor.seq, "{pattern}: no step forward from {cursor:?}");
             (cursor, found) = (piece.cursor, [found, piece.found].concat());
             if piece.caught_up {
@@ -169,6 +169,6 @@ fn steps_find_what_one_long_look_finds() {
         assert_eq!(cursor, whole.cursor, "{pattern}");
         let lost = |found: &[crate::Found]| found.iter().any(|found| matches!(found.what, Read::Gap(_)));
         assert_eq!(lost(&found), lost(&whole.found), "{pattern}");
-        assert!(empty > 0 || !pattern.contains("*") || pattern == "**", "{pattern}: it took but one step");
+        assert!(steps > 1, "{pattern}: it took but one step");
     }
 }

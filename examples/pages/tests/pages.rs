@@ -35,7 +35,7 @@ struct Visitor {
 impl Visitor {
     fn open(web: SocketAddr, realtime: SocketAddr, name: &str) -> Visitor {
         let json: [Field<'_>; 1] = [("Content-Type", "application/json")];
-        let answer = Conn::open(web).post("/token", &json, &json!({"name": name}).to_string()).expect(200);
+        let answer = Conn::open(web).post("/token", &json, json!({"name": name}).to_string()).expect(200);
         let token = answer.json()["token"].as_str().unwrap().to_owned();
         let protocols = format!("switchboard.v1, switchboard.token.{token}");
         let origin = format!("http://{web}");
@@ -153,7 +153,7 @@ fn a_name_that_cannot_be_gets_no_token() {
     let (web, _) = run();
     let json: [Field<'_>; 1] = [("Content-Type", "application/json")];
     for name in ["", " ", "a name that is longer than it may be", "a\nb"] {
-        Conn::open(web).post("/token", &json, &json!({"name": name}).to_string()).expect(400);
+        Conn::open(web).post("/token", &json, json!({"name": name}).to_string()).expect(400);
     }
     Conn::open(web).get("/chat").expect(200);
     Conn::open(web).get("/..%2fsrc%2fmain.js").expect(404);

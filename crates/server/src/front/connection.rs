@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
     let Accepted { socket, secure, admission, address, seat, mut refused } = accepted;
     let Ok(mut socket) = TcpStream::from_std(socket) else { return };
-    let mut client = Client { address, seat };
+    let mut client = Client { address, secure, seat };
     let mut leftover = BytesMut::new();
     if node.config.proxies.speaks_protocol(address) {
         let mut draining = node.draining.subscribe();

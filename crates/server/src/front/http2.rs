@@ -16,11 +16,17 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+
+/// How long a connection's streams have for their last words in a drain before the client is told to go.
+const PARTING: Duration = Duration::from_secs(1);
+/// How often it is looked whether they have said them.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Serves a connection until both sides are done with it. Its streams that are held stay with their shards meanwhile.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
@@ -41,6 +47,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         bell: bell.clone(),
         settings,
         address: client.address,
+        secure: client.secure,
         refused,
         running: Rc::default(),
         promises: Promises::default(),
@@ -58,6 +65,7 @@ struct Requests {
     bell: Arc<Notify>,
     settings: Arc<Settings>,
     address: IpAddr,
+    secure: bool,
     refused: Option<Code>,
     /// Requests that are being answered.
     running: Rc<Cell<u32>>,
@@ -71,11 +79,13 @@ impl Requests {
         let mut draining = self.node.draining.subscribe();
         let mut drained = pin!(draining.wait_for(|draining| *draining));
         let mut leaving = false;
+        let mut parting: Option<Instant> = None;
         let mut idle_since = Instant::now();
         loop {
             // A client that is told to go and does not answer is left once nothing of its is open.
             let patience = if leaving { self.node.config.timeouts.close } else { self.settings.idle };
             let idle = tokio::time::sleep_until(idle_since + patience);
+            let look = tokio::time::sleep(LOOK);
             tokio::select! {
                 request = connection.accept() => match request {
                     Some(Ok((request, respond))) => self.answer(request, respond),
@@ -83,12 +93,8 @@ impl Requests {
                     Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection failed"),
                     None => return,
                 },
-                // What is in progress is answered, and every stream that is held says its last words, before the client
-                // is left; what it asks behind that it asks elsewhere.
-                _ = &mut drained, if !leaving => {
-                    (leaving, idle_since) = (true, Instant::now());
-                    connection.graceful_shutdown();
-                }
+                _ = &mut drained, if parting.is_none() && !leaving => parting = Some(Instant::now() + PARTING),
+                () = look, if parting.is_some() && !leaving => {}
                 () = idle => {
                     idle_since = Instant::now();
                     if !connection.has_streams() {
@@ -99,7 +105,10 @@ impl Requests {
                     }
                 }
             }
-            if self.refused.is_some() && !leaving {
+            // What is in progress is answered, and every stream that is held says its last words, before the client is told
+            // to go: some hang up on hearing that. What it asks from then on it asks elsewhere.
+            let parts = parting.is_some_and(|until| !connection.has_streams() || until <= Instant::now());
+            if (self.refused.is_some() || parts) && !leaving {
                 (leaving, idle_since) = (true, Instant::now());
                 connection.graceful_shutdown();
             }
@@ -119,7 +128,7 @@ impl Requests {
             node: self.node.clone(),
             shard: self.shard.clone(),
             refused: self.refused,
-            client: Client { address: self.address, seat: None },
+            client: Client { address: self.address, secure: self.secure, seat: None },
             reading: None,
             promised: Vec::new(),
         };

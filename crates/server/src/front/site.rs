@@ -73,7 +73,7 @@ impl<C: Peer> Front<C> {
         }
         let mut response = site.answer(&asked).await?;
         if let Some(due) = due {
-            due.dress(response.status(), false, response.headers_mut());
+            due.dress(response.status(), self.client.secure, response.headers_mut());
         }
         Ok(Outcome::File(response))
     }

@@ -146,6 +146,11 @@ impl Carrier {
         }
     }
 
+    /// Whether dropping it before the peer has ended its side would tell the peer so.
+    pub(super) fn is_heard_out(&self) -> bool {
+        matches!(self, Carrier::Stream(stream) if stream.hears())
+    }
+
     pub(super) fn peer(&self) -> Option<IpAddr> {
         match self {
             Carrier::Plain(socket) | Carrier::Tls(socket, _) => socket.peer_addr().ok().map(|peer| peer.ip()),

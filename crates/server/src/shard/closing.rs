@@ -92,17 +92,19 @@ impl Shard {
     }
 
     /// The last bytes have left. A WebSocket waits for its peer's close frame, or, if it failed, for the peer to
-    /// hang up: closing a socket with unread bytes in it would reset it, and the reset could overtake the last words.
+    /// hang up: closing a socket with unread bytes in it would reset it, and the reset could overtake the last words. So it
+    /// could on a stream that is done with before its client is, which some take for the loss of all that came before.
     pub(super) fn said_farewell(&mut self, token: Token) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         if held.sink.is_blocked() {
             return;
         }
-        let done = !held.transport.is_websocket() || held.peer_closed;
+        let said = !held.transport.is_websocket() || held.peer_closed;
+        let done = said && !held.sink.is_heard_out();
         if done && held.complete {
             held.sink.end();
         }
-        if done || (held.hang_up && held.sink.hang_up().is_err()) {
+        if done || ((said || held.hang_up) && held.sink.hang_up().is_err()) {
             self.remove(token);
         }
     }

@@ -155,7 +155,9 @@ impl Shard {
             Incoming::Pong(payload) if held.transport.is_session() => self.ponged(token, &payload),
             Incoming::Pong(_) => {}
             Incoming::Close(received) => {
-                held.peer_closed = true;
+                if mem::replace(&mut held.peer_closed, true) {
+                    return;
+                }
                 self.closed_by_client(token, &received);
                 let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
                 if held.closing {

@@ -64,6 +64,11 @@ impl Sink {
         self.carrier.hang_up()
     }
 
+    /// Whether the peer is listened to until it ends its side; see [`Carrier::is_heard_out`].
+    pub(crate) fn is_heard_out(&self) -> bool {
+        self.carrier.is_heard_out()
+    }
+
     pub(crate) fn peer(&self) -> Option<IpAddr> {
         self.carrier.peer()
     }

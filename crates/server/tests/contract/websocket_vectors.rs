@@ -1,11 +1,17 @@
 //! `vectors/websocket` over real sockets. What a WebSocket in raw form says, it hears: so `/channels/echo` is an echo
-//! server, and all the vectors that a server reads are played to it, one after the other, on that one channel.
+//! server, and all the vectors that a server reads are played to it, one after the other, on that one channel: directly, and
+//! over HTTP/2 through nghttpx, which speaks HTTP/1.1 on its other side.
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use switchboard_testkit::reach::reach;
 use switchboard_testkit::websocket::{BINARY, CLOSE, PING, PONG, TEXT, frame, inflate};
-use switchboard_testkit::{Field, Server, WebSocket, config};
+use switchboard_testkit::{Conn, Field, Response, Server, WebSocket, config, eventually};
 use switchboard_vectors::{Case, Event, Piece, Side, websocket};
+
+/// What says to everyone what it hears.
+const ECHO: &str = "/channels/echo";
 
 /// What a socket surely takes at once, in bytes.
 const SPARED: usize = 128 << 10;
@@ -18,12 +24,15 @@ fn server(case: &Case) -> Server {
     Server::start(config)
 }
 
+/// What opens a WebSocket, with these fields in its handshake.
+type Open<'a> = dyn Fn(&[Field<'_>]) -> Result<WebSocket, Response> + 'a;
+
 /// One way to send a vector.
-fn play(server: &Server, case: &Case, pieces: &[Piece], how: &str) {
+fn play(open: &Open<'_>, case: &Case, pieces: &[Piece], how: &str) {
     let name = format!("{}, {how}", case.name);
     let offer = case.offer.as_deref().or(case.deflate.then_some("permessage-deflate"));
     let fields: Vec<Field<'_>> = offer.iter().map(|offer| ("Sec-WebSocket-Extensions", *offer)).collect();
-    let mut socket = server.handshake("/channels/echo", &fields).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+    let mut socket = open(&fields).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
     let answer = socket.head.field("sec-websocket-extensions").map(str::to_owned);
     if case.offer.is_some() {
         assert_eq!(answer, case.answer, "{name}");
@@ -140,12 +149,13 @@ fn the_server_answers_the_vectors_however_they_are_cut() {
     let mut count = 0;
     for case in websocket().filter(|case| case.role == Side::Server) {
         let server = servers.entry((case.limit, case.fragments)).or_insert_with(|| server(&case));
-        play(server, &case, &case.pieces, "as given");
+        let open = |fields: &[Field<'_>]| server.handshake(ECHO, fields);
+        play(&open, &case, &case.pieces, "as given");
         let whole = case.whole();
         for (size, most) in [(usize::MAX, 2 << 20), (1, 2 << 10), (1009, 1 << 18)] {
             if whole.len() <= most {
                 let cut = whole.chunks(size).map(|bytes| Piece { bytes: bytes.to_vec(), message: None });
-                play(server, &case, &cut.collect::<Vec<_>>(), &format!("in pieces of {size} bytes"));
+                play(&open, &case, &cut.collect::<Vec<_>>(), &format!("in pieces of {size} bytes"));
             }
         }
         count += 1;
@@ -153,5 +163,59 @@ fn the_server_answers_the_vectors_however_they_are_cut() {
     assert!(count >= 380, "only {count} vectors were found");
     for server in servers.values() {
         server.is_alive();
+    }
+}
+
+/// nghttpx before a server: WebSockets over HTTP/1.1 on this side, over HTTP/2 on the other.
+struct Bridge {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Bridge {
+    fn to(server: SocketAddr) -> Bridge {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let front = format!("--frontend=127.0.0.1,{};no-tls", address.port());
+        let back = format!("--backend=127.0.0.1,{};;proto=h2", server.port());
+        let flags = ["--conf=/dev/null", "--workers=1", "--log-level=ERROR", &front, &back];
+        let child = Command::new("nghttpx").args(flags).stdin(Stdio::null()).spawn();
+        let child = child.unwrap_or_else(|error| panic!("nghttpx, of Debian's package nghttp2-proxy: {error}"));
+        let bridge = Bridge { child, address };
+        eventually("nghttpx listens", || TcpStream::connect(address).is_ok());
+        bridge
+    }
+
+    fn open(&self, fields: &[Field<'_>]) -> Result<WebSocket, Response> {
+        WebSocket::handshake(Conn::open(self.address), ECHO, fields)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // It ends with the test, one way or another.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn over_http2_through_nghttpx_the_vectors_are_answered_alike() {
+    let mut bridges = HashMap::new();
+    let mut count = 0;
+    for case in websocket().filter(|case| case.role == Side::Server) {
+        let (_, bridge) = bridges.entry((case.limit, case.fragments)).or_insert_with(|| {
+            let server = server(&case);
+            let bridge = Bridge::to(server.running().addresses()[0]);
+            (server, bridge)
+        });
+        play(&|fields| bridge.open(fields), &case, &case.pieces, "through nghttpx");
+        count += 1;
+    }
+    assert!(count >= 380, "only {count} vectors were found");
+    for (server, _) in bridges.values() {
+        let metrics = String::from_utf8(server.get("/metrics").body).unwrap();
+        assert!(!metrics.contains("\nswitchboard_http2_total 0\n"), "{metrics}");
     }
 }

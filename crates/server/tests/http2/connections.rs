@@ -55,7 +55,7 @@ fn one_that_is_dropped_in_whatever_state_leaves_nothing_behind() {
                 1,
                 &switchboard_testkit::http2::fields("POST", "/channels/a", &[]),
                 false,
-            ))
+            ));
         },
         |client| client.ask(1, "GET", "/channels/a?wait=60&since=latest", &[], None),
         |client| drop(crate::websocket::open(client, 1, "/channels/a", &[])),

@@ -4,7 +4,7 @@ use crate::websocket::{self, json_of};
 use crate::{connect, goes_on};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
-use switchboard_testkit::http2::{data, error, fields, headers};
+use switchboard_testkit::http2::{data, error, fields, headers, kind};
 use switchboard_testkit::{Http2, Server, config};
 
 fn draining(server: Server) -> JoinHandle<Duration> {
@@ -66,6 +66,25 @@ fn a_drain_tells_every_stream_and_then_the_connection() {
     idle.farewell();
     ends(&mut idle);
     assert!(began.elapsed() < Duration::from_secs(3), "told after {:?}", began.elapsed());
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_client_is_told_to_go_when_its_streams_have_said_their_last_words() {
+    let server = Server::new();
+    let mut client = connect(&server);
+    client.sse(1, "/channels/a", &[]);
+    let thread = draining(server);
+    let mut has_ended = false;
+    loop {
+        let frame = client.next().expect("the connection does not end before");
+        if frame.kind == kind::GOAWAY {
+            break;
+        }
+        has_ended |= frame.stream == 1 && frame.ends_stream();
+    }
+    assert!(has_ended, "some clients hang up on hearing it");
+    client.cut();
     thread.join().unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! WebSocket over HTTP/2 (RFC 8441).
 
 use crate::{connect, goes_on};
+use std::time::Duration;
 use switchboard_testkit::http2::{Ended, data, error, fields, headers, rst_stream, websocket};
 use switchboard_testkit::websocket::{BINARY, CLOSE, PING, PONG, TEXT, deflate, frame, frame_with, inflate, key};
 use switchboard_testkit::{Field, Head, Http2, Server, Value, eventually, json};
@@ -45,6 +46,20 @@ pub(crate) fn text(client: &mut Http2, stream: u32) -> String {
 pub(crate) fn json_of(client: &mut Http2, stream: u32) -> Value {
     let text = text(client, stream);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn a_stream_is_not_reset_behind_the_answer_to_a_close() {
+    let server = Server::new();
+    let mut client = connect(&server);
+    open(&mut client, 1, "/channels/a", &[]);
+    client.send(data(1, frame(true, CLOSE, &1000_u16.to_be_bytes()), false));
+    assert_eq!(next(&mut client, 1), (0x80 | CLOSE, vec![0x03, 0xe8]));
+    assert_eq!(client.rest(1), Ok(vec![]));
+    // Some clients take a reset for the loss of what came before it.
+    assert!(client.is_silent_for(1, Duration::from_millis(300)));
+    client.send(data(1, "", true));
+    goes_on(&mut client, 3);
 }
 
 #[test]

@@ -124,6 +124,19 @@ fn hints_come_before_whatever_the_answer_is_and_the_connection_goes_on() {
 }
 
 #[test]
+fn over_tls_the_digest_is_kept_for_tls_alone() {
+    let files = files();
+    let mut config = switchboard_testkit::config();
+    let mut settings = files.settings();
+    settings.push = vec![PushRule { page: "/".into(), files: vec!["/style.css".into()] }];
+    config.site = Some(settings);
+    let server = Server::secure(config, &switchboard_testkit::tls::VERSIONS);
+    let response = server.connect().get("/").expect(200);
+    let cookie = response.field("set-cookie").unwrap();
+    assert!(cookie.ends_with("; Secure"), "{cookie}");
+}
+
+#[test]
 fn what_cannot_be_pushed_stops_the_start() {
     let files = files();
     let mut config = switchboard_testkit::config();

@@ -167,6 +167,11 @@ impl HeldStream {
         Ok(read)
     }
 
+    /// Whether the client may say something on it.
+    pub(crate) fn hears(&self) -> bool {
+        self.hears.is_some()
+    }
+
     /// Says that nothing more is said.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.send.send_data(Bytes::new(), true).map_err(reset)
