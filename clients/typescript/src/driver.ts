@@ -73,6 +73,7 @@ export class Driver implements Engine {
   #denied = 0;
   #renewAt: number | undefined;
   #renewed = -RENEWAL;
+  #expires = 0;
   #leaving: { until: number; done: () => void; isDone: Promise<void> } | undefined;
 
   constructor(url: string, options: DriverOptions, events: EngineEvents) {
@@ -386,16 +387,21 @@ export class Driver implements Engine {
     if (!this.#options.getToken) return;
     const now = this.#clock.now();
     const isHasty = now - this.#renewed < RENEWAL;
+    this.#expires = expires;
     this.#renewed = now;
     this.#renewAt = now + (isHasty ? Math.max(0, Math.min(RENEWAL, (expires - Date.now()) / 2)) : 0);
   }
 
   #renew(): void {
+    const expires = this.#expires;
     this.#renewAt = undefined;
     this.#ask("expiring").then(
       () => {
         // One that is not taken is not the end: when the session ends, another is opened with what there is then.
-        this.#session.refresh(this.#token!, () => {});
+        this.#session.refresh(this.#token!, (_, said) => {
+          // The server tells once of each end: one that is the same is not told of again.
+          if (said?.expires === expires) this.#expiring(expires);
+        });
         this.#flow();
       },
       () => {

@@ -157,9 +157,11 @@ class Several implements Link {
   close(end: boolean): void {
     this.#isClosed = true;
     this.#stop();
+    const current = this.#current;
+    this.#current = undefined;
     // Nobody but who listens notices silence.
-    if (this.#current && !end) this.#memory.ended(this.#current.transport, true);
-    this.#current?.link?.close(end);
+    if (current && !end) this.#memory.ended(current.transport, true);
+    current?.link?.close(end);
   }
 
   /** Starts the next one, and after its head start the one after that. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, after, test } from "node:test";
@@ -14,6 +14,9 @@ let files;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "switchboard-package-"));
+  // As `prepack` does, which would build once more.
+  const licences = ["LICENSE-MIT", "LICENSE-APACHE"];
+  for (const name of licences) await copyFile(join(root, "../..", name), join(root, name));
   const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", folder];
   const [packed] = [Object.values(JSON.parse(execFileSync("npm", pack, { cwd: root, encoding: "utf8" })))].flat();
   files = packed.files.map(({ path }) => path);
@@ -31,6 +34,7 @@ test("it has modules with types and maps, what they were made of, and what is to
     /^dist\/[\w/]+\.(js|d\.ts)(\.map)?$/.test(path) ||
     /^dist\/switchboard\.min\.js(\.map)?$/.test(path);
   assert.deepEqual(files.filter((path) => !isExpected(path)), []);
+  for (const name of ["README.md", "API.md", "LICENSE-MIT", "LICENSE-APACHE"]) assert.ok(files.includes(name), name);
   const { exports, dependencies, sideEffects } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   assert.deepEqual([dependencies, sideEffects], [undefined, false]);
   for (const [name, targets] of Object.entries(exports)) {

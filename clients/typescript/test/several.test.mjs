@@ -188,3 +188,21 @@ test("one that breaks soon after it was greeted, three times in a row, is doubte
   assert.equal(transports[0].opened.length, 3);
   assert.equal(transports[1].opened.length, 1, "the next is tried first");
 });
+
+test("one that falls silent soon after it was greeted, three times in a row, is doubted", async () => {
+  const { clock, transports } = stage();
+  const passes = async (until) => {
+    for (let steps = 0; !until(); steps++) {
+      assert.ok(steps < 3_000);
+      await clock.pass(100);
+    }
+  };
+  for (let n = 1; n <= 3; n++) {
+    await passes(() => transports[0].opened.length === n);
+    assert.equal(transports[1].opened.length, 0);
+    transports[0].last.greet();
+    await passes(() => transports[0].last.closed !== undefined);
+  }
+  await passes(() => transports[1].opened.length === 1);
+  assert.equal(transports[0].opened.length, 3, "the next is tried first");
+});

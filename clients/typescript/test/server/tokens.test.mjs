@@ -13,11 +13,11 @@ const KEY = "swk_backend";
 /** How long a short token lasts, in seconds. */
 const SHORT = 3;
 
-function token(seconds, sub = "ann") {
+function token(seconds, sub = "ann", whole = (time) => time) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const now = Date.now() / 1000;
   const channels = { subscribe: ["a/**"], publish: ["a/**"] };
-  const signed = `${part({ alg: "HS256" })}.${part({ sub, iat: Math.floor(now), exp: now + seconds, channels })}`;
+  const signed = `${part({ alg: "HS256" })}.${part({ sub, iat: Math.floor(now), exp: whole(now + seconds), channels })}`;
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
 }
 
@@ -95,6 +95,16 @@ describe("each transport", { concurrency: true }, () => {
       await eventually("there is another session", () => made.state === "connected" && made.session !== first);
     });
   }
+});
+
+test("a token that ends in the same second as the one before it is followed by another all the same", async (t) => {
+  const { relay } = await guarded(t);
+  const made = client(t, relay.url, { getToken: () => token(4, "ann", Math.floor) });
+  await made.connect();
+  const id = made.session;
+  const expires = Date.now() + 8_000;
+  await eventually("two lives of a token are over", () => Date.now() > expires || made.session !== id);
+  assert.equal(made.session, id);
 });
 
 test("without a token, and with one that is no good, the client is told", async (t) => {

@@ -57,7 +57,11 @@ export class HandMade {
       pump: (up) => {
         for (let message; (message = up.nextUp()); ) link.sent.push({ seq: message.seq, ...JSON.parse(message.text) });
       },
-      close: (end) => (link.closed = end),
+      // As those over sockets do, it says a little later that it is closed.
+      close: (end) => {
+        link.closed = end;
+        queueMicrotask(link.lose);
+      },
       say: (method, params) => hearing.message(JSON.stringify({ jsonrpc: "2.0", method, params })),
       answer: (id, result) => hearing.message(JSON.stringify({ jsonrpc: "2.0", id, result })),
       greet: (said) => link.say("session", { id: "s1", location: "/session/s1.k", place: "0.p0", seq: 1, heartbeat: 10_000, ...said }),
