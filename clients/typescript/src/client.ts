@@ -95,7 +95,10 @@ export class Switchboard extends Emitter<ClientEvents> {
     });
   }
 
-  /** Ends the session. What was said before is sent first; calls that wait for their answers fail with `closed`. */
+  /**
+   * Ends the session. What was said before is sent first, if the client is connected; calls that wait for their answers
+   * fail with `closed`.
+   */
   async close(): Promise<void> {
     if (this.#engine) await this.#engine.close();
     else this.#become({ state: "closed" });

@@ -11,25 +11,31 @@ export interface ListenOptions {
 
 /** What has listeners. */
 export class Emitter<Events extends Record<string, any>> {
-  readonly #listeners = new Map<keyof Events, Set<Listener<any>>>();
+  /** Each with what is called for it, which is something else for one that listens once. */
+  readonly #listeners = new Map<keyof Events, Map<Listener<any>, Listener<any>>>();
 
   /** Adds a listener, and gives what removes it. */
-  on<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>, { signal }: ListenOptions = {}): Undo {
+  on<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>, options?: ListenOptions): Undo {
+    return this.#add(type, listener, listener, options);
+  }
+
+  #add(type: keyof Events, listener: Listener<any>, called: Listener<any>, { signal }: ListenOptions = {}): Undo {
     const undo = () => {
       this.off(type, listener);
       signal?.removeEventListener("abort", undo);
     };
     if (signal?.aborted) return undo;
     signal?.addEventListener("abort", undo, { once: true });
-    const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(listener));
+    const listeners = this.#listeners.get(type) ?? new Map();
+    this.#listeners.set(type, listeners.set(listener, called));
     return undo;
   }
 
   /** Adds a listener for the next time alone. */
   once<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>, options?: ListenOptions): Undo {
-    const undo = this.on(
+    const undo = this.#add(
       type,
+      listener,
       (value) => {
         undo();
         listener(value);
@@ -51,7 +57,7 @@ export class Emitter<Events extends Record<string, any>> {
 
   /** @internal What one listener throws is no concern of the others. */
   protected emit<Type extends keyof Events>(type: Type, value: Events[Type]): void {
-    for (const listener of [...(this.#listeners.get(type) ?? [])]) {
+    for (const listener of [...(this.#listeners.get(type)?.values() ?? [])]) {
       try {
         listener(value);
       } catch (error) {
