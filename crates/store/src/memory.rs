@@ -124,10 +124,17 @@ impl Memory {
     /// As [`Memory::read`], but one step of it: the piece may be empty where the reader is not caught up, and its cursor is
     /// then past what was looked at.
     pub fn read_some(&self, now: u64, selection: &Selection, cursor: Cursor, upto: u64, budget: Budget) -> Piece {
-        let log = self.expired(now, selection);
-        let mut reading = Reading::new(selection, cursor, upto.min(log.head), budget);
-        if !log.advance(&mut reading) {
-            reading.stop();
+        let mut log = self.expired(now, selection);
+        let upto = upto.min(log.head);
+        let mut reading = Reading::new(selection, cursor, upto, budget);
+        while !log.advance(&mut reading) {
+            if reading.at() < upto {
+                reading.stop();
+                break;
+            }
+            // What lies beyond is there to tell of a loss whole, and whoever stopped in it would be caught up without that.
+            drop(log);
+            log = self.expired(now, selection);
         }
         reading.finish(&log)
     }

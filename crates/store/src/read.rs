@@ -211,6 +211,11 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// How far it has come.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
     /// Goes no further than it has come.
     pub(crate) fn stop(&mut self) {
         self.stopped = true;
@@ -218,8 +223,11 @@ impl<'a> Reading<'a> {
 
     /// Nothing more is found up to where the reading was to go, or there is no room for it.
     pub(crate) fn finish(mut self, log: &Log) -> Piece {
-        self.close_gap(log, if self.stopped { self.at } else { self.upto });
-        let caught_up = !self.full && !self.stopped;
+        if self.stopped {
+            return self.break_off(log);
+        }
+        self.close_gap(log, self.upto);
+        let caught_up = !self.full;
         if caught_up {
             self.at = self.at.max(self.upto);
         }
@@ -229,6 +237,19 @@ impl<'a> Reading<'a> {
         };
         let ended = caught_up && log.ended_by(self.selection, cursor.seq);
         Piece { found: self.found, cursor, caught_up, ended }
+    }
+
+    /// It goes on another time. A mark that is still to come may stand for losses that lie before here, as nothing is held in
+    /// between: so a gap that is open is of the whole stream, and without one the next begins where all was told.
+    fn break_off(mut self, log: &Log) -> Piece {
+        if self.open_gap.is_some() {
+            if let Some(Found { what: Read::Gap(gap), .. }) = self.found.last_mut() {
+                gap.channel = None;
+            }
+            self.close_gap(log, self.at);
+        }
+        let cursor = Cursor { seq: self.at, floor: self.floor };
+        Piece { found: self.found, cursor, caught_up: false, ended: false }
     }
 }
 

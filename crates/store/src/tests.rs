@@ -169,6 +169,46 @@ fn steps_find_what_one_long_look_finds() {
         assert_eq!(cursor, whole.cursor, "{pattern}");
         let lost = |found: &[crate::Found]| found.iter().any(|found| matches!(found.what, Read::Gap(_)));
         assert_eq!(lost(&found), lost(&whole.found), "{pattern}");
-        assert!(steps > 1, "{pattern}: it took but one step");
+        // A name alone is looked up, and not walked to.
+        assert_eq!(steps > 1, pattern.contains('*'), "{pattern}: {steps} steps");
+    }
+}
+
+#[test]
+fn reading_in_steps_tells_of_every_loss_wherever_a_step_ends() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let default = Class::History(Retention { events: 1 + random.usize(..6), age: 1000, bytes: 1 << 20 });
+        let log = Memory::new(Epoch::new(1), Policy { default, ..Policy::default() });
+        let mut published = Vec::new();
+        for _ in 0..300 {
+            let channel = format!("{}/{}", ["r", "s"][random.usize(..2)], random.usize(..4).min(random.usize(..4)));
+            log.append(0, &[item(&channel, 1)]).unwrap();
+            published.push((log.head(), ChannelName::new(&channel).unwrap()));
+        }
+        let mut selection = Selection::default();
+        selection.add("r/*").unwrap();
+        let budget = Budget { items: 1 + random.usize(..20), bytes: 1 << 20 };
+        let (mut cursor, mut found) = (Cursor::at(random.u64(..100)), Vec::new());
+        let begun = cursor.seq;
+        loop {
+            let piece = log.read_some(0, &selection, cursor, log.head(), budget);
+            (cursor, found) = (piece.cursor, [found, piece.found].concat());
+            if piece.caught_up {
+                break;
+            }
+        }
+        assert_eq!(cursor, Cursor::at(log.head()));
+        for (seq, channel) in published.iter().filter(|(seq, of)| *seq > begun && selection.selects(of)) {
+            let id = log.position(*seq).to_string();
+            let tells = |found: &&crate::Found| match &found.what {
+                Read::Event(entry) => entry.seq() == *seq,
+                Read::Gap(gap) => {
+                    gap.channel.as_ref().is_none_or(|of| of == channel) && *gap.from < *id && id <= gap.to.to_string()
+                }
+                Read::End(_) => false,
+            };
+            assert_eq!(found.iter().filter(tells).count(), 1, "seed {seed}: {seq} of {channel}: {found:?}");
+        }
     }
 }
