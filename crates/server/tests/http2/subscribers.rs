@@ -234,16 +234,3 @@ fn a_session_is_a_websocket_over_one_stream() {
         assert_eq!(json_of(&mut client, 1)["id"], n);
     }
 }
-
-#[test]
-fn a_raw_body_that_lost_something_breaks_off_with_an_error_that_every_client_takes_for_one() {
-    let server = Server::new();
-    let mut client = connect(&server);
-    client.ask(1, "GET", "/channels/a?form=raw&transport=stream", &[], None);
-    assert_eq!(client.head(1).status, 200);
-    server.publish("a", "lost");
-    client.text_through(1, "lost");
-    server.delete("/channels/a").expect(204);
-    assert_eq!(client.ended(1), Ended::Reset(error::INTERNAL_ERROR));
-    goes_on(&mut client, 3);
-}

@@ -1,7 +1,7 @@
 //! An answer that is held open: one stream of a connection, as a shard writes and reads it.
 
 use bytes::{Buf, Bytes};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -199,10 +199,6 @@ impl Drop for HeldStream {
         if self.complete {
             // One that is no more has ended in another way.
             let _ = self.finish();
-        } else if self.hears.is_none() {
-            // The crate would say CANCEL, of which some clients make no more than an end. For a WebSocket it is the right
-            // word (RFC 8441 section 5).
-            self.send.send_reset(Reason::INTERNAL_ERROR);
         }
     }
 }
