@@ -84,24 +84,22 @@ impl<C: Peer> Front<C> {
             head.host = Some(host);
         }
         self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
-        let outcome = self.answer(&head).await;
-        match &outcome {
+        match self.answer(&head).await {
             Outcome::Respond(response) => {
-                self.audit(&head, response);
+                self.audit(&head, &response);
                 // The path alone: a query may hold a token.
                 tracing::debug!(method = %head.method, path = shown(&head.path), status = %response.status());
+                Outcome::Respond(self.dress(&head, response))
             }
             Outcome::File(response) => {
                 tracing::debug!(method = %head.method, path = head.path, status = %response.status());
+                Outcome::File(response)
             }
             Outcome::Hold(answer) => {
                 tracing::debug!(path = shown(&head.path), transport = ?answer.transport, "held");
+                Outcome::Hold(answer)
             }
-            Outcome::Gone => {}
-        }
-        match outcome {
-            Outcome::Respond(response) => Outcome::Respond(self.dress(&head, response)),
-            other => other,
+            Outcome::Gone => Outcome::Gone,
         }
     }
 
