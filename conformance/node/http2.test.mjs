@@ -8,7 +8,7 @@ import { BYTES, Inbox, LINES, TEXT, certificate, secureStage, stage, within } fr
 
 const SSE = { accept: "text/event-stream" };
 const NDJSON = { accept: "application/x-ndjson" };
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = http2.constants;
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 
 const own = await certificate();
 after(own.remove);
@@ -154,6 +154,26 @@ function shows(begin) {
     assert.equal((await one.ask("/api/publish", { ":method": "POST" }, batch)).status, 201);
     const names = Object.keys(raw.fields);
     assert.deepEqual(names.filter((name) => ["connection", "keep-alive", "transfer-encoding", "upgrade"].includes(name)), []);
+  });
+
+  test("a raw body that lost something has its head and what came before, and fails", async (t) => {
+    const { server, at } = await begin(t);
+    const one = await Connection.to(t, at);
+    const { position } = await one.publish("a", LINES);
+    const there = await one.open("/channels/a?form=raw&since=earliest", NDJSON);
+    assert.equal((await there.head())[":status"], 200);
+    const first = await within("what is there", new Promise((done) => there.stream.once("data", done)));
+    assert.equal(first.toString(), LINES);
+    await server.remove("a");
+    const gone = await one.open(`/channels/a?form=raw&since=${position}`, NDJSON);
+    for (const { stream, head, ended } of [there, gone]) {
+      const failed = new Promise((done) => stream.once("error", done));
+      stream.resume();
+      assert.equal((await head())[":status"], 200);
+      assert.equal((await within("an error", failed)).code, "ERR_HTTP2_STREAM_ERROR");
+      assert.equal(await ended(), NGHTTP2_INTERNAL_ERROR);
+    }
+    assert.equal((await one.ask("/healthz")).status, 200);
   });
 
   test("a session converses over Server-Sent Events, an HTTP stream and long polls, and moves between them", async (t) => {

@@ -1,5 +1,6 @@
 //! The suites of tests that know only HTTP/1.1, asked once more over HTTP/2: through a bridge (`TESTKIT_HTTP2`, in
-//! `crates/testkit/src/bridge.rs`), so that what they show of the one is shown of the other.
+//! `crates/testkit/src/bridge.rs`), so that what they show of the one is shown of the other. And those that know HTTP/2 in
+//! clear text, asked once more over TLS (`TESTKIT_TLS`, in `crates/testkit/src/tls.rs`).
 
 use crate::program::{cargo, run_in};
 use crate::steps::{Failure, Outcome};
@@ -74,6 +75,11 @@ const CONTRACT: &[Apart] = &[
 
 const SESSIONS: &[Apart] = &[];
 
+/// Of the tests that speak HTTP/2 frame by frame, in clear text, those that are asked once more over TLS, where it was agreed
+/// on by ALPN.
+const SECURED: &[&str] =
+    &["flow::", "frames::", "messages::", "streams::", "subscribers::", "websocket::", "windows::"];
+
 /// Runs the suites.
 pub(crate) fn suites() -> Result<Outcome, Failure> {
     for (suite, apart) in SUITES {
@@ -84,5 +90,8 @@ pub(crate) fn suites() -> Result<Outcome, Failure> {
         let hint = "the failing test passes over HTTP/1.1: mend what differs, or say in xtask/src/http2.rs why it must";
         run_in(".", &[("TESTKIT_HTTP2", Path::new("1"))], &cargo(), &arguments, hint)?;
     }
+    let arguments = [&["test", "--package", "switchboard", "--test", "http2", "--"], SECURED].concat();
+    let hint = "the failing test passes in clear text: TESTKIT_TLS=alpn has it asked over TLS";
+    run_in(".", &[("TESTKIT_TLS", Path::new("alpn"))], &cargo(), &arguments, hint)?;
     Ok(Outcome::Passed)
 }

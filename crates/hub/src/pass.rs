@@ -90,6 +90,18 @@ impl Pass {
         self.single.clear();
     }
 
+    /// Puts readers in another order, by a key; among those of one key it stays as it is.
+    pub(crate) fn arrange<K: Ord>(&mut self, key: impl Fn(Token) -> K) {
+        if !self.due.is_sorted_by_key(|due| key(due.token)) {
+            self.due.sort_by_key(|due| key(due.token));
+        }
+    }
+
+    /// Who comes next, if they are still there.
+    pub fn peek(&self) -> Option<Due> {
+        self.due.get(self.done).copied()
+    }
+
     /// The next reader that is due something. `None` once the pass is over.
     pub(crate) fn next(&mut self) -> Option<Due> {
         while let Some(due) = self.due.get(self.done).copied() {

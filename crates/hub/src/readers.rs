@@ -228,6 +228,11 @@ impl Readers {
         &self.pass
     }
 
+    /// Puts those who are due something of the pass in another order, by a key. The pass must have just begun.
+    pub fn arrange<K: Ord>(&mut self, key: impl Fn(Token) -> K) {
+        self.pass.arrange(key);
+    }
+
     /// The next reader that is due something of the pass. `None` ends it.
     pub fn next_due(&mut self) -> Option<Due> {
         self.pass.next()

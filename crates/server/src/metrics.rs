@@ -35,6 +35,8 @@ pub(crate) struct Figures {
     pub(crate) accepted: AtomicU64,
     /// Connections whose clients speak HTTP/2.
     pub(crate) http2: AtomicU64,
+    /// Writes to their sockets.
+    pub(crate) http2_writes: Arc<AtomicU64>,
     pub(crate) refused: AtomicU64,
     pub(crate) accept_pauses: AtomicU64,
     pub(crate) requests: AtomicU64,
@@ -96,6 +98,7 @@ impl Figures {
             shards: (0..shards).map(|_| ShardFigures::default()).collect(),
             accepted: AtomicU64::new(0),
             http2: AtomicU64::new(0),
+            http2_writes: Arc::default(),
             refused: AtomicU64::new(0),
             accept_pauses: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -384,6 +387,7 @@ fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> 
         ),
         ("accepted", "Connections accepted", of(&figures.accepted)),
         ("http2", "Connections that went on in HTTP/2", of(&figures.http2)),
+        ("http2_writes", "Writes to connections that speak HTTP/2", of(&figures.http2_writes)),
         ("refused", "Connections refused at the limit", of(&figures.refused)),
         ("accept_pauses", "Times accepting paused for want of descriptors", of(&figures.accept_pauses)),
         ("accepts_paced", "Times newcomers waited to be let in", of(&refused.accepts)),

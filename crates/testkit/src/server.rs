@@ -74,7 +74,8 @@ impl Server {
     }
 
     /// A server in this process that is spoken to in these versions of TLS alone. Its address is that of a bridge, so that
-    /// every client here reaches it; with `TESTKIT_TLS` in the environment every server in this process is such a one.
+    /// every client here reaches it; with `TESTKIT_TLS` in the environment every server in this process is such a one. Where
+    /// that says `alpn`, clients agree on the HTTP that they speak, which nobody knows of one that says nothing.
     #[track_caller]
     pub fn secure(mut config: Config, versions: &[&'static SupportedProtocolVersion]) -> Server {
         let authority = Authority::new("an authority of tests");
@@ -83,7 +84,11 @@ impl Server {
         config.tls = Some(files.config());
         let running = switchboard::start(config).unwrap_or_else(|error| panic!("the server did not start: {error:?}"));
         let secure = *running.secure_addresses().first().expect("the server speaks TLS");
-        let bridge = tls::Bridge::to(secure, tls::client(&authority, versions));
+        let client = tls::client(&authority, versions);
+        let bridge = match std::env::var_os("TESTKIT_TLS") {
+            Some(how) if how == "alpn" => tls::Bridge::agreeing(secure, client),
+            _ => tls::Bridge::to(secure, client),
+        };
         Server { address: reached(bridge.address()), life: Life::Thread(Some(running)), _files: Some(files) }
     }
 

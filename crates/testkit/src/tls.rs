@@ -2,6 +2,7 @@
 //! connection of which every byte is at hand, and a bridge by which every other client here speaks TLS.
 
 use crate::PATIENCE;
+use crate::http2::PREFACE;
 use crate::issuer::Authority;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
@@ -128,13 +129,34 @@ pub struct Bridge {
 impl Bridge {
     /// A bridge to a server.
     pub fn to(server: SocketAddr, config: ClientConfig) -> Bridge {
+        let config = Arc::new(config);
+        Bridge::start(move |socket| cross(socket, connect(server, &config)))
+    }
+
+    /// The same, which agrees (RFC 7301) on what its client turns out to speak.
+    pub fn agreeing(server: SocketAddr, config: ClientConfig) -> Bridge {
+        let speaking = |protocol: &[u8]| {
+            let mut config = config.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Arc::new(config)
+        };
+        let (new, old) = (speaking(b"h2"), speaking(b"http/1.1"));
+        Bridge::start(move |socket| {
+            let config = if begins_with(&socket, PREFACE) { &new } else { &old };
+            let secured = connect(server, config);
+            assert_eq!(secured.conn.alpn_protocol(), config.alpn_protocols.first().map(Vec::as_slice));
+            cross(socket, secured);
+        })
+    }
+
+    fn start(carry: impl Fn(TcpStream) + Send + Sync + 'static) -> Bridge {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let config = Arc::new(config);
+        let carry = Arc::new(carry);
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                let config = Arc::clone(&config);
-                std::thread::spawn(move || cross(socket, connect(server, &config)));
+                let carry = Arc::clone(&carry);
+                std::thread::spawn(move || carry(socket));
             }
         });
         Bridge { address }
@@ -142,6 +164,22 @@ impl Bridge {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Whether the first thing said on a connection is this. It is still to be read then.
+fn begins_with(socket: &TcpStream, words: &[u8]) -> bool {
+    let mut said = vec![0; words.len()];
+    loop {
+        match socket.peek(&mut said) {
+            Ok(length @ 1..) if said[..length] == words[..length] => {
+                if length == words.len() {
+                    return true;
+                }
+                std::thread::yield_now();
+            }
+            _ => return false,
+        }
     }
 }
 

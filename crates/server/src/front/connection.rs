@@ -3,7 +3,6 @@
 use super::http1::Ended;
 use super::{Client, Front, http2};
 use crate::listen::http1::Connection;
-use crate::listen::http2::Rewound;
 use crate::listen::{Accepted, Stream, proxy, tls};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, SharedShard};
@@ -70,7 +69,7 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
         }
         Ended::Http2(connection, client) => {
             let (stream, received) = connection.into_parts();
-            http2::serve(Rewound::new(stream, received), client, refused, &node, &shard, &bell).await;
+            Box::pin(http2::serve(stream, received, client, refused, &node, &shard, &bell)).await;
         }
     }
 }

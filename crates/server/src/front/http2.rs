@@ -2,15 +2,16 @@
 
 use super::connection::hand_over;
 use super::{Client, Front, Outcome};
+use crate::alarm::Alarm;
+use crate::listen::Stream;
 use crate::listen::http1::{Head, Settings};
-use crate::listen::http2::{self, Exchange, Limits, Promises};
+use crate::listen::http2::{Asked, Exchange, Limits, Link, Meters, Promises, SharedLink};
 use crate::node::Node;
-use crate::shard::{Adopted, Carrier, SharedShard};
+use crate::shard::{Adopted, Carrier, LinkPlace, SharedShard};
 use bytes::Bytes;
-use h2::server::{Connection, SendResponse};
-use h2::{Reason, RecvStream};
-use http::Request;
-use std::cell::Cell;
+use h2::Reason;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -19,7 +20,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -29,8 +29,10 @@ const PARTING: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Serves a connection until both sides are done with it. Its streams that are held stay with their shards meanwhile.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    io: S,
+/// `arrived` was read from it before.
+pub(super) async fn serve(
+    io: Stream,
+    arrived: Bytes,
     client: Client,
     refused: Option<Code>,
     node: &Arc<Node>,
@@ -39,9 +41,15 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
     let limits = Limits { streams: node.config.limits.streams, head: settings.head_bytes as u32 };
-    let Ok(Ok(connection)) = timeout(settings.head, http2::handshake(io, limits)).await else { return };
+    let place = LinkPlace::make(shard);
+    let meters = Meters { load: node.limits.transit.stalled.load(), writes: node.figures.http2_writes.clone() };
+    let opening = Link::open(io, arrived, limits, meters, place.as_one_of());
+    let Ok(Ok(link)) = timeout(settings.head, opening).await else { return };
     node.figures.http2.fetch_add(1, Ordering::Relaxed);
+    let link = Rc::new(RefCell::new(link));
+    place.take(&link);
     let requests = Requests {
+        link,
         node: node.clone(),
         shard: shard.clone(),
         bell: bell.clone(),
@@ -50,16 +58,18 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         secure: client.secure,
         refused,
         running: Rc::default(),
+        working: Rc::default(),
         promises: Promises::default(),
         is_first: Cell::new(true),
     };
     // The place of an address is the connection's, however many streams it has.
     let _seat = client.seat;
-    requests.run(connection).await;
+    requests.run().await;
 }
 
 /// Requests of one connection.
 struct Requests {
+    link: SharedLink,
     node: Arc<Node>,
     shard: SharedShard,
     bell: Arc<Notify>,
@@ -67,62 +77,69 @@ struct Requests {
     address: IpAddr,
     secure: bool,
     refused: Option<Code>,
-    /// Requests that are being answered.
-    running: Rc<Cell<u32>>,
+    /// Requests whose answers are not done.
+    running: Count,
+    /// Those of them whose answers are not known yet.
+    working: Count,
     promises: Promises,
     is_first: Cell<bool>,
 }
 
 impl Requests {
     /// Takes requests until the client closes, has been idle for too long or was told to go.
-    async fn run<S: AsyncRead + AsyncWrite + Unpin>(&self, mut connection: Connection<S, Bytes>) {
+    async fn run(&self) {
         let mut draining = self.node.draining.subscribe();
         let mut drained = pin!(draining.wait_for(|draining| *draining));
         let mut leaving = false;
         let mut parting: Option<Instant> = None;
-        let mut idle_since = Instant::now();
+        let (mut idle_since, mut sent) = (Instant::now(), 0);
+        let mut alarm = Alarm::default();
         loop {
             // A client that is told to go and does not answer is left once nothing of its is open.
             let patience = if leaving { self.node.config.timeouts.close } else { self.settings.idle };
-            let idle = tokio::time::sleep_until(idle_since + patience);
-            let look = tokio::time::sleep(LOOK);
+            let idle = idle_since + patience;
+            let next = if parting.is_some() && !leaving { idle.min(Instant::now() + LOOK) } else { idle };
             tokio::select! {
-                request = connection.accept() => match request {
-                    Some(Ok((request, respond))) => self.answer(request, respond),
+                asked = poll_fn(|cx| self.link.borrow_mut().poll_accept(cx)) => match asked {
+                    Some(Ok(asked)) => self.answer(asked),
                     // RFC 9113 section 5.4.1: whoever is to blame was told with GOAWAY.
                     Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection failed"),
                     None => return,
                 },
                 _ = &mut drained, if parting.is_none() && !leaving => parting = Some(Instant::now() + PARTING),
-                () = look, if parting.is_some() && !leaving => {}
-                () = idle => {
+                () = alarm.reach(Some(next)) => if idle <= Instant::now() {
                     idle_since = Instant::now();
-                    if !connection.has_streams() {
+                    let before = std::mem::replace(&mut sent, self.link.borrow().sent());
+                    // What is left in a drain is the server's to answer, or the client's to take.
+                    let is_left = leaving && parting.is_some() && sent == before && self.working.get() == 0;
+                    if is_left || !self.link.borrow().has_streams() {
                         if std::mem::replace(&mut leaving, true) {
                             return;
                         }
-                        connection.graceful_shutdown();
+                        self.link.borrow_mut().say_goodbye();
                     }
-                }
+                },
             }
             // What is in progress is answered, and every stream that is held says its last words, before the client is told
             // to go: some hang up on hearing that. What it asks from then on it asks elsewhere.
-            let parts = parting.is_some_and(|until| !connection.has_streams() || until <= Instant::now());
+            let parts = parting.is_some_and(|until| !self.link.borrow().has_streams() || until <= Instant::now());
             if (self.refused.is_some() || parts) && !leaving {
                 (leaving, idle_since) = (true, Instant::now());
-                connection.graceful_shutdown();
+                self.link.borrow_mut().say_goodbye();
             }
         }
     }
 
     /// Has a request answered.
-    fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    fn answer(&self, (request, mut respond): Asked) {
         if self.running.get() >= self.node.config.limits.streams {
             // A client that resets what it asks for makes room for more streams, not for more work.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        let place = Place::take(&self.running);
-        let (head, exchange) = Exchange::new(request, respond, self.settings.clone(), self.promises.clone());
+        let (runs, works) = (Counted::new(&self.running), Counted::new(&self.working));
+        let outlet = self.link.borrow().outlet().clone();
+        let asked = (request, respond);
+        let (head, exchange) = Exchange::new(asked, outlet, self.settings.clone(), self.promises.clone());
         let front = Front {
             connection: exchange,
             node: self.node.clone(),
@@ -137,19 +154,20 @@ impl Requests {
         }
         let bell = self.bell.clone();
         tokio::task::spawn_local(async move {
-            front.answer_one(head, &bell).await;
-            drop(place);
+            front.answer_one(head, works, &bell).await;
+            drop(runs);
         });
     }
 }
 
 impl Front<Exchange> {
     /// Answers the request, or lets a shard hold its answer open.
-    async fn answer_one(mut self, head: Result<Head, Problem>, bell: &Notify) {
+    async fn answer_one(mut self, head: Result<Head, Problem>, works: Counted, bell: &Notify) {
         let outcome = match head {
             Ok(head) => self.handle(head).await,
             Err(problem) => Outcome::Respond(self.problem(&problem)),
         };
+        drop(works);
         match outcome {
             Outcome::Gone => {}
             Outcome::Respond(response) => match self.connection.respond(response).await {
@@ -178,17 +196,20 @@ impl Front<Exchange> {
     }
 }
 
-/// A place among the requests that are being answered, given up when dropped.
-struct Place(Rc<Cell<u32>>);
+/// How many there are of something.
+type Count = Rc<Cell<u32>>;
 
-impl Place {
-    fn take(running: &Rc<Cell<u32>>) -> Place {
-        running.set(running.get() + 1);
-        Place(running.clone())
+/// One of them, until it is dropped.
+struct Counted(Count);
+
+impl Counted {
+    fn new(count: &Count) -> Counted {
+        count.set(count.get() + 1);
+        Counted(count.clone())
     }
 }
 
-impl Drop for Place {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }

@@ -1,7 +1,7 @@
 //! What takes a subscriber's bytes to its peer.
 
 use crate::listen::Stream;
-use crate::listen::http2::{HeldStream, Signals};
+use crate::listen::http2::{HeldStream, Outlets, Signals};
 use crate::listen::tls::{RECORD_MAX, Tunnel};
 use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
@@ -58,6 +58,14 @@ impl Carrier {
         }
     }
 
+    /// Which of these connections it is a stream of, if of any.
+    pub(super) fn link(&self, outlets: &Arc<Outlets>) -> Option<u32> {
+        match self {
+            Carrier::Stream(stream) => stream.link(outlets),
+            Carrier::Plain(_) | Carrier::Tls(..) => None,
+        }
+    }
+
     /// Takes the first of these bytes, at least one if there is any.
     pub(super) fn write(&mut self, bytes: &Bytes) -> io::Result<usize> {
         match self {
@@ -107,8 +115,9 @@ impl Carrier {
     /// Sends on what it has taken. `true` if nothing of that waits any more.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         match self {
-            Carrier::Plain(_) | Carrier::Stream(_) => Ok(true),
+            Carrier::Plain(_) => Ok(true),
             Carrier::Tls(socket, tunnel) => tunnel.flush(socket),
+            Carrier::Stream(stream) => stream.is_ready(),
         }
     }
 
@@ -131,6 +140,15 @@ impl Carrier {
                 let _ = tunnel.end(socket);
             }
             Carrier::Stream(stream) => stream.complete = true,
+        }
+    }
+
+    /// Says that what was sent was not all, where closing says no such thing by itself, or not loudly. `false` if something
+    /// is to leave before; then it is told when this is to be called again.
+    pub(super) fn break_off(&mut self) -> io::Result<bool> {
+        match self {
+            Carrier::Plain(_) | Carrier::Tls(..) => Ok(true),
+            Carrier::Stream(stream) => stream.break_off(),
         }
     }
 

@@ -101,8 +101,11 @@ impl Shard {
         }
         let said = !held.transport.is_websocket() || held.peer_closed;
         let done = said && !held.sink.is_heard_out();
-        if done && held.complete {
-            held.sink.end();
+        match done {
+            true if held.complete => held.sink.end(),
+            // One that is no more has said it in another way.
+            true if !held.sink.break_off().unwrap_or(true) => return,
+            _ => {}
         }
         if done || ((said || held.hang_up) && held.sink.hang_up().is_err()) {
             self.remove(token);

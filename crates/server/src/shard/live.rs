@@ -14,15 +14,19 @@ use switchboard_wire::{Message, Notice, form};
 
 /// Items of one pass, at most.
 const BATCH: usize = 64;
-/// Readers served in one turn, so that everything else gets its share.
-const READERS_PER_TURN: usize = 64;
+/// What is delivered in one turn, so that everything else gets its share: a write to a socket takes so much of it, and what is
+/// said on a stream, which is a part of one, 1.
+const SHARE: usize = 64 * WRITE;
+const WRITE: usize = 4;
+/// Streams of a connection that are served beyond that, so that all that they are due leaves together.
+const BEYOND: usize = 256;
 /// Passes that are made at once where somebody's words must not be overtaken.
 const PASSES_AT_ONCE: usize = 16;
 
 impl Shard {
     /// Goes on with the pass, and begins the next ones while the turn lasts. `true` if there is more to do.
     pub(super) fn deliver_live(&mut self, now: Instant) -> bool {
-        let mut left = READERS_PER_TURN;
+        let mut left = SHARE;
         while left > 0 {
             if !self.readers.pass().is_on() {
                 // Between passes is the time for heartbeats.
@@ -62,6 +66,10 @@ impl Shard {
                     let items = &self.batch.items;
                     let item = |i: u16| (&items[usize::from(i)].channel, items[usize::from(i)].seq);
                     self.readers.begin(items.len(), position, item);
+                    if !self.links.is_empty() {
+                        self.readers.arrange(|token| self.links.of(token));
+                    }
+                    self.beats.gave_way();
                     return true;
                 }
                 Taken::Overrun { head } => self.overrun(head),
@@ -69,16 +77,22 @@ impl Shard {
         }
     }
 
-    /// Serves so many readers of the pass, at most, and returns how many more it might have been.
+    /// Serves readers of the pass, as long as there is something left of their share, and returns what is left.
     fn go_on(&mut self, mut left: usize) -> usize {
-        let mut delivered = 0;
+        let (mut delivered, mut beyond) = (0, BEYOND);
         while left > 0 {
             let Some(due) = self.readers.next_due() else {
                 self.node.figures.shard(self.index).reached(self.readers.position());
                 break;
             };
+            let link = self.links.of(due.token);
             delivered += self.deliver(due);
-            left -= 1;
+            self.links.said();
+            left = left.saturating_sub(if link.is_some() { 1 } else { WRITE });
+            let next = || self.links.of(self.readers.pass().peek()?.token);
+            if left == 0 && beyond > 0 && link.is_some() && next() == link {
+                (left, beyond) = (1, beyond - 1);
+            }
         }
         self.node.figures.shard(self.index).delivered(delivered);
         left

@@ -9,6 +9,7 @@
 //! - [`inbound`]: what peers say, and that they went away;
 //! - [`beat`]: heartbeats and pings; [`closing`]: endings and the drain;
 //! - [`sessions`]: conversations, whose way down a connection may be;
+//! - [`links`]: the connections that streams of HTTP/2 are on;
 //! - [`guests`]: whose a stream is, and when it is taken from them;
 //! - [`sink`]: the write side of a connection, and [`carrier`]: what takes it to the peer; [`driver`]: the thread, and
 //!   [`turns`] on it for what takes long.
@@ -22,6 +23,7 @@ pub(crate) mod driver;
 mod guests;
 mod held;
 mod inbound;
+mod links;
 mod live;
 mod sessions;
 mod sink;
@@ -30,6 +32,7 @@ mod turns;
 pub(crate) use carrier::Carrier;
 pub(crate) use guests::Guest;
 pub(crate) use held::{Answer, Held};
+pub(crate) use links::Place as LinkPlace;
 pub(crate) use sink::CONTROL_LIMIT;
 pub(crate) use turns::Turns;
 
@@ -43,6 +46,7 @@ use batch::Batch;
 use beat::Beats;
 use closing::Closings;
 use guests::Guests;
+use links::Links;
 use mio::Registry;
 use sessions::Sessions;
 use slab::Slab;
@@ -72,6 +76,7 @@ pub(crate) struct Shard {
     registry: Registry,
     /// Where streams of HTTP/2 tell what becomes of them.
     signals: Arc<Signals>,
+    links: Links,
     slots: Slab<Slot>,
     readers: Readers,
     /// Readers that are behind and whose sockets may take more.
@@ -129,6 +134,7 @@ impl Shard {
             registry,
             gate: Rc::new(Gate::new(bell.clone())),
             signals: Signals::new(bell),
+            links: Links::default(),
             slots: Slab::new(),
             readers,
             laggards: VecDeque::new(),
@@ -150,6 +156,7 @@ impl Shard {
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
         self.gate.open();
+        self.links.begin_turn();
         self.take_signals();
         self.read_on();
         let more_live = self.deliver_live(now);
@@ -161,8 +168,10 @@ impl Shard {
             self.tick_sessions();
         }
         self.close_overdue(now);
+        self.links.end_turn();
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        more_live || !self.laggards.is_empty() || !self.unread.is_empty() || self.gate.is_waited_at()
+        let more = more_live || self.beats.are_on() || self.gate.is_waited_at();
+        more || !self.laggards.is_empty() || !self.unread.is_empty()
     }
 
     /// When the shard wants a turn though nothing happened.
@@ -203,6 +212,9 @@ impl Shard {
         self.serial = self.serial.wrapping_add(1);
         self.node.figures.shard(self.index).opened(answer.transport);
         let token = token as Token;
+        if let Some(link) = carrier.link(self.links.outlets()) {
+            self.links.add(token, link);
+        }
         let (ending, take) = (answer.ending, answer.take);
         self.attend();
         let live = self.add_reader(token, answer.selection, answer.place);
@@ -304,6 +316,7 @@ impl Shard {
             Some(Slot::Waiting(_) | Slot::Polling) => self.node.figures.shard(self.index).waiting(-1),
             None => return,
         }
+        self.links.remove(token);
         self.forget(token);
     }
 

@@ -59,6 +59,15 @@ impl Sink {
         self.carrier.end();
     }
 
+    /// Says that something is missing; see [`Carrier::break_off`]. Until that is said it is blocked.
+    pub(crate) fn break_off(&mut self) -> io::Result<bool> {
+        let done = self.carrier.break_off()?;
+        if !done && self.backlog.is_none() {
+            self.block(Bytes::new());
+        }
+        Ok(done)
+    }
+
     /// Sends nothing any more, and still hears.
     pub(crate) fn hang_up(&mut self) -> io::Result<()> {
         self.carrier.hang_up()

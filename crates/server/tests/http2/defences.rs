@@ -202,6 +202,33 @@ fn small_frames_that_lie_unread_end_the_connection() {
 }
 
 #[test]
+fn data_that_lies_unread_is_no_more_than_the_window_of_a_connection() {
+    const WINDOW: usize = 256 << 10;
+    let server = Server::new();
+    let mut client = connect(&server);
+    let streams = || (0..20).map(|n| 2 * n + 1);
+    // What is sent with the question of a long poll nobody reads before it is answered.
+    for stream in streams() {
+        client.send(headers(stream, &fields("GET", "/channels/a?wait=60&since=latest", &[]), false));
+    }
+    server.await_readers("a", 20);
+    let unread: usize = streams().map(|stream| client.put(stream, &[b'x'; WINDOW], false)).sum();
+    assert_eq!(unread, WINDOW);
+    others_are_served(&server);
+    // It is given back with the streams, and then others have room.
+    server.publish("a", "to all");
+    for stream in streams() {
+        client.head(stream);
+    }
+    client.send(headers(101, &fields("POST", "/channels/b", &[]), false));
+    let mut left = &[b'y'; 2 * WINDOW][..];
+    while !left.is_empty() {
+        left = &left[client.put(101, left, true)..];
+    }
+    client.response(101).expect(201);
+}
+
+#[test]
 fn priorities_and_unknown_frames_are_bounded_work() {
     let server = Server::new();
     for said in [frame(kind::PRIORITY, 0, 1, &[0, 0, 0, 3, 1]), frame(0x7f, 0, 0, b"whatever"), window_update(0, 1)] {

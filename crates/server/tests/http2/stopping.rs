@@ -4,7 +4,7 @@ use crate::websocket::{self, json_of};
 use crate::{connect, goes_on};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
-use switchboard_testkit::http2::{data, error, fields, headers, kind};
+use switchboard_testkit::http2::{data, error, fields, headers, kind, setting, window_update};
 use switchboard_testkit::{Http2, Server, config};
 
 fn draining(server: Server) -> JoinHandle<Duration> {
@@ -125,6 +125,31 @@ fn a_drain_does_not_wait_for_streams_that_are_not_read() {
     drop(conn);
     let took = draining(server).join().unwrap();
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn a_drain_does_not_wait_for_clients_that_never_read() {
+    let mut config = config();
+    config.drain = Duration::from_secs(60);
+    config.timeouts.close = Duration::from_millis(500);
+    let server = Server::start(config);
+    server.publish("page", "x".repeat(200_000));
+    // One whose socket is full, and one whose windows are.
+    let mut full = Http2::open_with(server.address(), &[(setting::INITIAL_WINDOW_SIZE, 1 << 30)]);
+    full.send(window_update(0, 1 << 30));
+    let mut shut = Http2::open_with(server.address(), &[(setting::INITIAL_WINDOW_SIZE, 0)]);
+    shut.grants = false;
+    for client in [&mut full, &mut shut] {
+        client.sse(1, "/channels/a", &[]);
+        client.ask(3, "GET", "/channels/page?since=earliest", &[], None);
+    }
+    let mut conn = server.connect();
+    for _ in 0..200 {
+        conn.publish("a", "x".repeat(100_000));
+    }
+    drop(conn);
+    let took = draining(server).join().unwrap();
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

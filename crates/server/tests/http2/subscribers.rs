@@ -3,7 +3,7 @@
 use crate::websocket::{self, json_of};
 use crate::{connect, goes_on};
 use std::time::Duration;
-use switchboard_testkit::http2::{Ended, data, error, rst_stream};
+use switchboard_testkit::http2::{Ended, data, error, rst_stream, setting, window_update};
 use switchboard_testkit::identity::{API_KEY, bearer, settings, token, token_for};
 use switchboard_testkit::websocket::{TEXT, frame};
 use switchboard_testkit::{Http2, Server, Value, config, json, prometheus};
@@ -42,6 +42,38 @@ fn two_hundred_streams_of_one_connection_are_live_at_once_and_one_event_reaches_
 }
 
 #[test]
+fn what_all_streams_of_a_connection_are_due_in_one_turn_leaves_in_one_write() {
+    const STREAMS: u32 = 100;
+    let mut config = config();
+    config.shards = Some(1);
+    config.heartbeat = Duration::from_secs(3600);
+    let server = Server::start(config);
+    // Opened in turn, so that in the order of their coming each is on another connection than the one before.
+    let mut clients = [connect(&server), connect(&server)];
+    let streams = || (0..STREAMS).map(|n| 2 * n + 1);
+    for stream in streams() {
+        for client in &mut clients {
+            client.sse(stream, "/channels/a", &[]);
+            client.text_through(stream, "event: $open\n");
+        }
+    }
+    let all_hear = |clients: &mut [Http2], what: &str| {
+        clients.iter_mut().for_each(|client| {
+            streams().for_each(|stream| drop(client.text_through(stream, what)));
+        });
+    };
+    for size in [10, 1_000] {
+        // Windows are opened again by frames that are answered by nothing.
+        clients.iter_mut().for_each(Http2::ping);
+        let before = gauge(&server, "http2_writes_total");
+        server.publish("a", format!("{size} {}", "x".repeat(size)));
+        all_hear(&mut clients, &format!("data: {size} x"));
+        let writes = gauge(&server, "http2_writes_total") - before;
+        assert_eq!(writes, 2.0, "one for each connection, of {size} bytes for each stream");
+    }
+}
+
+#[test]
 fn every_transport_is_a_stream_and_all_hear_the_same() {
     let server = Server::new();
     let mut client = connect(&server);
@@ -72,17 +104,44 @@ fn every_transport_is_a_stream_and_all_hear_the_same() {
 }
 
 #[test]
-fn a_raw_body_that_breaks_off_is_reset_and_not_ended() {
+fn a_raw_body_that_breaks_off_is_reset_and_not_ended_and_nothing_of_it_is_taken_back() {
     let server = Server::new();
-    let mut client = connect(&server);
-    client.ask(1, "GET", "/channels/a?form=raw", &[("accept", "application/x-ndjson")], None);
-    assert_eq!(client.head(1).status, 200);
-    server.publish("a", "begun");
-    assert_eq!(client.take(1, 5), b"begun");
+    let mut client = Http2::open_with(server.address(), &[(setting::INITIAL_WINDOW_SIZE, 3)]);
+    client.grants = false;
+    for (stream, channel) in [(1, "a"), (3, "b")] {
+        let path = format!("/channels/{channel}?form=raw");
+        client.ask(stream, "GET", &path, &[("accept", "application/x-ndjson")], None);
+        assert_eq!(client.head(stream).status, 200);
+        server.publish(channel, "begun");
+        assert_eq!(client.take(stream, 3), b"beg");
+    }
+    // What is due when it breaks off: an event in part, and nothing.
+    client.send(window_update(3, 2));
+    assert_eq!(client.take(3, 2), b"un");
+    for (stream, channel, rest) in [(1, "a", &b"un"[..]), (3, "b", b"")] {
+        server.delete(&format!("/channels/{channel}")).expect(204);
+        client.send(window_update(stream, 100));
+        assert_eq!(client.take(stream, rest.len()), rest);
+        // Of another code some clients make no error, so that the body would look whole.
+        assert_eq!(client.rest(stream), Err(Ended::Reset(error::INTERNAL_ERROR)));
+    }
+    goes_on(&mut client, 5);
+}
+
+#[test]
+fn a_raw_body_that_lacks_its_beginning_has_a_head_and_breaks_off() {
+    let server = Server::new();
+    let position = server.publish("a", "gone");
     server.delete("/channels/a").expect(204);
-    let ended = client.rest(1);
-    assert!(matches!(ended, Err(Ended::Reset(_))), "it would look complete: {ended:?}");
-    goes_on(&mut client, 3);
+    let mut client = connect(&server);
+    let path = format!("/channels/a?form=raw&since={position}");
+    for stream in (1..100).step_by(2) {
+        client.ask(stream, "GET", &path, &[("accept", "application/x-ndjson")], None);
+    }
+    for stream in (1..100).step_by(2) {
+        assert_eq!(client.head(stream).status, 200);
+        assert_eq!(client.rest(stream), Err(Ended::Reset(error::INTERNAL_ERROR)));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One request and its answer.
 
 use super::head;
+use super::link::Asked;
+use super::outlet::Outlet;
 use super::promise::{Origin, Promise, Promises};
 use super::stream::HeldStream;
 use crate::alarm::Alarm;
@@ -12,10 +14,11 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use switchboard_wire::code::Problem;
 
@@ -26,6 +29,7 @@ const OF_CONNECTIONS: [HeaderName; 3] = [CONNECTION, TRANSFER_ENCODING, UPGRADE]
 pub(crate) struct Exchange {
     body: RecvStream,
     respond: SendResponse<Bytes>,
+    outlet: Arc<Outlet>,
     settings: Arc<Settings>,
     alarm: Alarm,
     /// How long the present event or body may yet take.
@@ -42,8 +46,8 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     pub(crate) fn new(
-        request: Request<RecvStream>,
-        respond: SendResponse<Bytes>,
+        (request, respond): Asked,
+        outlet: Arc<Outlet>,
         settings: Arc<Settings>,
         promises: Promises,
     ) -> (Result<Head, Problem>, Exchange) {
@@ -57,7 +61,20 @@ impl Exchange {
             Err(_) => (None, false),
         };
         let (alarm, pacing) = (Alarm::default(), Pacing::default());
-        (head, Exchange { body, respond, settings, alarm, pacing, left, expects_continue, headless, origin, promises })
+        let exchange = Exchange {
+            body,
+            respond,
+            outlet,
+            settings,
+            alarm,
+            pacing,
+            left,
+            expects_continue,
+            headless,
+            origin,
+            promises,
+        };
+        (head, exchange)
     }
 
     /// Answers, and returns how many bytes the head's fields and the body have. A body that was not read is not waited for.
@@ -76,7 +93,7 @@ impl Exchange {
         let _load = std::mem::take(&mut parts.extensions);
         let mut stream = self.respond.send_response(Response::from_parts(parts, ()), ends).map_err(broken)?;
         if !ends {
-            write(&mut stream, body, self.settings.body, &mut self.alarm).await?;
+            write(&mut stream, body, self.settings.body, &mut self.alarm, &self.outlet).await?;
         }
         Ok(sizes)
     }
@@ -89,7 +106,7 @@ impl Exchange {
         }
         dress(&mut parts);
         let stream = self.respond.send_response(Response::from_parts(parts, ()), false).map_err(broken)?;
-        Ok(HeldStream::new(stream, hears.then_some(self.body)))
+        Ok(HeldStream::new(stream, self.outlet, hears.then_some(self.body)))
     }
 }
 
@@ -158,7 +175,7 @@ impl Peer for Exchange {
 
     fn promise(&mut self, path: &str, fields: HeaderMap) -> Option<Promise> {
         let origin = self.origin.as_ref()?;
-        self.promises.open(origin, path, fields, &self.settings, &mut self.respond)
+        self.promises.open(origin, path, fields, &self.settings, (&mut self.respond, &self.outlet))
     }
 }
 
@@ -169,6 +186,7 @@ pub(super) async fn write(
     body: Body,
     limit: Duration,
     alarm: &mut Alarm,
+    outlet: &Arc<Outlet>,
 ) -> io::Result<()> {
     let mut pieces = match body {
         Body::Whole(body) => return write_piece(stream, body, true, limit, alarm).await,
@@ -179,6 +197,14 @@ pub(super) async fn write(
         match piece.unwrap_or_else(|| Some(Err(io::ErrorKind::TimedOut.into()))) {
             Some(Ok(piece)) => write_piece(stream, piece, pieces.left() == 0, limit, alarm).await?,
             Some(Err(error)) => {
+                // A reset takes back what is not on its way.
+                let mut wait = None;
+                let over =
+                    |cx: &mut Context<'_>| match outlet.is_over(*wait.get_or_insert_with(|| outlet.wait(cx.waker()))) {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    };
+                alarm.within(limit, over).await;
                 stream.send_reset(Reason::INTERNAL_ERROR);
                 return Err(error);
             }

@@ -3,17 +3,25 @@
 //!
 //! [`head`] makes of a request's fields what HTTP/1.1's parser makes of a head, by the same rules; [`exchange`] is one
 //! request and its answer; [`promise`] an answer to a request that was not made; [`stream`] an answer that is held open.
+//!
+//! [`link`] is a connection, [`wire`] the socket under it, of which [`intake`] hands on a few requests at a time, and
+//! [`outlet`] when it sends.
 
 mod exchange;
 mod head;
+mod intake;
+mod link;
+mod outlet;
 mod promise;
-mod rewound;
 mod stream;
+mod wire;
 
 pub(crate) use exchange::Exchange;
+pub(crate) use link::{Asked, Link, SharedLink};
+pub(crate) use outlet::Outlets;
 pub(crate) use promise::{Promise, Promises};
-pub(crate) use rewound::Rewound;
 pub(crate) use stream::{HeldStream, Signals};
+pub(crate) use wire::Meters;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection};
@@ -23,9 +31,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes of one request's body that may be on their way, unread.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// The same of all requests of a connection: what they can make the server keep.
-const CONNECTION_WINDOW: u32 = 1 << 20;
+const STREAM_WINDOW: u32 = 64 << 10;
+/// The same of all requests of a connection: what they can make the server keep beside what `memory.transit` counts.
+const CONNECTION_WINDOW: u32 = 256 << 10;
 /// Bytes of one stream that wait to be written. The log holds what is due to a stream; this is one write's worth.
 const SEND_BUFFER: usize = 64 << 10;
 
@@ -44,7 +52,7 @@ pub(crate) struct Limits {
 /// Exchanges the prefaces. What else a client may do to a connection is bounded by the crate: resets of streams it has
 /// just opened (20 that nobody has looked at), continued heads, pings and settings that it does not wait for, and small
 /// frames of data that pile up unread.
-pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     io: S,
     limits: Limits,
 ) -> Result<Connection<S, Bytes>, h2::Error> {

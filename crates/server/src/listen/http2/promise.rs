@@ -1,6 +1,7 @@
 //! An answer to a request that the client has not made (RFC 9113 section 8.4).
 
 use super::exchange::{broken, dress, write};
+use super::outlet::Outlet;
 use crate::alarm::Alarm;
 use crate::listen::Body;
 use crate::listen::http1::{Settings, response};
@@ -25,6 +26,7 @@ pub(crate) struct Promises(Rc<Cell<u32>>);
 /// A promise that is open. One that is dropped is withdrawn.
 pub(crate) struct Promise {
     respond: SendPushedResponse<Bytes>,
+    outlet: Arc<Outlet>,
     settings: Arc<Settings>,
     _place: Place,
     kept: bool,
@@ -52,7 +54,7 @@ impl Promises {
         path: &str,
         fields: HeaderMap,
         settings: &Arc<Settings>,
-        respond: &mut SendResponse<Bytes>,
+        (respond, outlet): (&mut SendResponse<Bytes>, &Arc<Outlet>),
     ) -> Option<Promise> {
         if self.0.get() >= OPEN_MAX {
             return None;
@@ -64,7 +66,8 @@ impl Promises {
         *request.headers_mut() = fields;
         // An error is a client that has forbidden it, or is gone.
         let respond = respond.push_request(request).ok()?;
-        Some(Promise { respond, settings: settings.clone(), _place: Place::take(self), kept: false })
+        let (outlet, settings) = (outlet.clone(), settings.clone());
+        Some(Promise { respond, outlet, settings, _place: Place::take(self), kept: false })
     }
 }
 
@@ -80,7 +83,7 @@ impl Promise {
         let mut stream = self.respond.send_response(Response::from_parts(parts, ()), ends).map_err(broken)?;
         match ends {
             true => Ok(()),
-            false => write(&mut stream, body, self.settings.body, &mut Alarm::default()).await,
+            false => write(&mut stream, body, self.settings.body, &mut Alarm::default(), &self.outlet).await,
         }
     }
 }

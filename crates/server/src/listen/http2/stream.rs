@@ -1,7 +1,8 @@
 //! An answer that is held open: one stream of a connection, as a shard writes and reads it.
 
+use super::outlet::{Outlet, Outlets, Wait};
 use bytes::{Buf, Bytes};
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,8 +69,13 @@ impl Wake for Signal {
 /// read waits in the log and not here.
 pub(crate) struct HeldStream {
     send: SendStream<Bytes>,
+    outlet: Arc<Outlet>,
     hears: Option<Box<Hears>>,
     told: Option<(Arc<Signal>, Waker)>,
+    /// For the connection to have taken what it was given.
+    wait: Option<Wait>,
+    /// What it waits for is to break off.
+    parts: bool,
     /// Whether all was said that was to be, so that the stream ends; else it breaks off.
     pub(crate) complete: bool,
 }
@@ -85,9 +91,14 @@ struct Hears {
 }
 
 impl HeldStream {
-    pub(super) fn new(send: SendStream<Bytes>, hears: Option<RecvStream>) -> HeldStream {
+    pub(super) fn new(send: SendStream<Bytes>, outlet: Arc<Outlet>, hears: Option<RecvStream>) -> HeldStream {
         let hears = hears.map(|stream| Box::new(Hears { stream, rest: Bytes::new(), waker: None }));
-        HeldStream { send, hears, told: None, complete: false }
+        HeldStream { send, outlet, hears, told: None, wait: None, parts: false, complete: false }
+    }
+
+    /// Which of these connections it is on, if on any.
+    pub(crate) fn link(&self, outlets: &Arc<Outlets>) -> Option<u32> {
+        self.outlet.number_among(outlets)
     }
 
     /// From here on tells what becomes of it, under this token.
@@ -110,6 +121,9 @@ impl HeldStream {
         if bytes.is_empty() {
             return Ok(0);
         }
+        if self.waits() || (self.outlet.is_full() && self.wait()) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         loop {
             // Room that is there at once would be told as well, each time.
             self.hush(true);
@@ -129,6 +143,34 @@ impl HeldStream {
                 room => return Ok(room),
             }
         }
+    }
+
+    /// Whether it takes what is to be written, or something else is to come first. One that was reset says so.
+    pub(crate) fn is_ready(&mut self) -> io::Result<bool> {
+        self.look()?;
+        Ok(!self.waits())
+    }
+
+    /// Breaks off, once all that was said is on its way: a reset takes back what is not. `false` until then, which is told.
+    pub(crate) fn break_off(&mut self) -> io::Result<bool> {
+        self.look()?;
+        if self.waits() || (!std::mem::replace(&mut self.parts, true) && self.wait()) {
+            return Ok(false);
+        }
+        self.send.send_reset(Reason::INTERNAL_ERROR);
+        Ok(true)
+    }
+
+    /// Waits until all that was said is on its way.
+    fn wait(&mut self) -> bool {
+        self.wait = self.told.as_ref().map(|(_, waker)| self.outlet.wait(waker));
+        self.wait.is_some()
+    }
+
+    /// Whether it waits for the connection.
+    fn waits(&mut self) -> bool {
+        self.wait = self.wait.filter(|wait| !self.outlet.is_over(*wait));
+        self.wait.is_some()
     }
 
     /// Reads what the client has said. A stream that only speaks tells in this way that it was reset.
@@ -199,6 +241,10 @@ impl Drop for HeldStream {
         if self.complete {
             // One that is no more has ended in another way.
             let _ = self.finish();
+        } else if self.hears.is_none() {
+            // The crate would say CANCEL, of which some clients make no more than an end. For a WebSocket it is the right
+            // word (RFC 8441 section 5).
+            self.send.send_reset(Reason::INTERNAL_ERROR);
         }
     }
 }
