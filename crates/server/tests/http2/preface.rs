@@ -88,6 +88,6 @@ fn the_servers_own_says_what_it_takes() {
     assert_eq!(client.setting(setting::MAX_CONCURRENT_STREAMS), Some(77));
     assert_eq!(client.setting(setting::MAX_HEADER_LIST_SIZE), Some(12_345));
     assert_eq!(client.setting(setting::ENABLE_CONNECT_PROTOCOL), Some(1));
-    assert_eq!(client.setting(setting::INITIAL_WINDOW_SIZE), Some(256 << 10));
+    assert_eq!(client.setting(setting::INITIAL_WINDOW_SIZE), Some(64 << 10));
     assert_eq!(client.setting(setting::ENABLE_PUSH), None, "section 6.5.2: a server never allows it");
 }

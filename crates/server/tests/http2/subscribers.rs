@@ -51,6 +51,8 @@ fn what_all_streams_of_a_connection_are_due_in_one_turn_leaves_in_one_write() {
     // Opened in turn, so that in the order of their coming each is on another connection than the one before.
     let mut clients = [connect(&server), connect(&server)];
     let streams = || (0..STREAMS).map(|n| 2 * n + 1);
+    // Room for all of it.
+    clients.iter_mut().for_each(|client| client.send(window_update(0, 1 << 20)));
     for stream in streams() {
         for client in &mut clients {
             client.sse(stream, "/channels/a", &[]);
