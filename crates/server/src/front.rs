@@ -8,6 +8,7 @@ mod session;
 mod site;
 
 pub(crate) use connection::serve;
+pub(crate) use http2::Job;
 
 use crate::api;
 use crate::api::documents;

@@ -19,6 +19,7 @@ mod audit;
 pub mod auth;
 pub mod config;
 mod console;
+mod crew;
 mod front;
 mod hold;
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 use super::connection::hand_over;
 use super::{Client, Front, Outcome};
 use crate::alarm::Alarm;
+use crate::crew::Crew;
 use crate::listen::Stream;
 use crate::listen::http1::{Head, Settings};
 use crate::listen::http2::{Asked, Exchange, Limits, Link, Meters, Promises, SharedLink};
@@ -50,6 +51,7 @@ pub(super) async fn serve(
     place.take(&link);
     let requests = Requests {
         link,
+        crew: shard.borrow().crew(),
         node: node.clone(),
         shard: shard.clone(),
         bell: bell.clone(),
@@ -70,6 +72,7 @@ pub(super) async fn serve(
 /// Requests of one connection.
 struct Requests {
     link: SharedLink,
+    crew: Rc<Crew<Job>>,
     node: Arc<Node>,
     shard: SharedShard,
     bell: Arc<Notify>,
@@ -152,11 +155,25 @@ impl Requests {
         if let (Ok(head), true) = (&head, self.is_first.take()) {
             front.notice_proxy(head);
         }
-        let bell = self.bell.clone();
-        tokio::task::spawn_local(async move {
-            front.answer_one(head, works, &bell).await;
-            drop(runs);
-        });
+        let job = Job { front, head, works, runs, bell: self.bell.clone() };
+        self.crew.hand(job, Job::done);
+    }
+}
+
+/// A request that is to be answered.
+pub(crate) struct Job {
+    front: Front<Exchange>,
+    head: Result<Head, Problem>,
+    works: Counted,
+    runs: Counted,
+    bell: Arc<Notify>,
+}
+
+impl Job {
+    async fn done(self) {
+        let Job { front, head, works, runs, bell } = self;
+        front.answer_one(head, works, &bell).await;
+        drop(runs);
     }
 }
 

@@ -142,12 +142,15 @@ impl Shard {
         self.deliver_before();
         self.drain_polls();
         let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();
+        self.links.begin_turn();
         for token in tokens {
             match self.slots.get(token as usize) {
                 Some(Slot::Waiting(_)) => self.wake(token, Vec::new()),
                 Some(Slot::Held(_)) => self.begin_close(token, Ending::Closing(Code::Draining)),
                 Some(Slot::Polling) | None => {}
             }
+            self.links.said();
         }
+        self.links.end_turn();
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{Shard, SharedShard};
 use crate::alarm::Alarm;
+use crate::crew::Crew;
 use crate::front;
 use crate::listen::Accepted;
 use crate::node::{Command, Node};
 use mio::{Events, Poll};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -52,52 +52,24 @@ pub(crate) fn spawn(
     })
 }
 
-/// Tasks that are kept for the next connections once theirs are done. A task is some KiB that come and go with each
-/// connection; what a subscriber keeps would end up in their midst, and hold on to the memory around it.
-const TASKS_KEPT: usize = 256;
-
 /// The shard's connections that are no streams yet, and the tasks that read their requests.
 #[derive(Default)]
 struct Requests {
     count: Cell<usize>,
     done: Notify,
-    /// Connections that no task has taken up yet.
-    handed: RefCell<VecDeque<Accepted>>,
-    news: Notify,
-    /// Tasks that wait for news.
-    idle: Cell<usize>,
+    crew: Rc<Crew<Accepted>>,
 }
 
 impl Requests {
-    /// Has a connection served, by an idle task if there is one.
+    /// Has a connection served.
     fn hand(self: &Rc<Self>, accepted: Accepted, serve: impl AsyncFn(Accepted) + 'static) {
         self.count.set(self.count.get() + 1);
-        self.handed.borrow_mut().push_back(accepted);
-        match self.idle.get().checked_sub(1) {
-            Some(idle) => {
-                self.idle.set(idle);
-                self.news.notify_one();
-            }
-            None => drop(tokio::task::spawn_local(self.clone().work(serve))),
-        }
-    }
-
-    /// Serves one connection after the other.
-    async fn work(self: Rc<Self>, serve: impl AsyncFn(Accepted)) {
-        loop {
-            // A statement of its own, so that the queue is not held while the connection is served.
-            let next = self.handed.borrow_mut().pop_front();
-            if let Some(accepted) = next {
-                serve(accepted).await;
-                self.count.set(self.count.get() - 1);
-                self.done.notify_one();
-            } else if self.idle.get() < TASKS_KEPT {
-                self.idle.set(self.idle.get() + 1);
-                self.news.notified().await;
-            } else {
-                return;
-            }
-        }
+        let this = self.clone();
+        self.crew.hand(accepted, async move |accepted| {
+            serve(accepted).await;
+            this.count.set(this.count.get() - 1);
+            this.done.notify_one();
+        });
     }
 }
 

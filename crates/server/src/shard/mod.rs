@@ -37,6 +37,8 @@ pub(crate) use sink::CONTROL_LIMIT;
 pub(crate) use turns::Turns;
 
 use crate::auth::Identity;
+use crate::crew::Crew;
+use crate::front;
 use crate::listen::Admission;
 use crate::listen::http2::Signals;
 use crate::listen::tls::Gate;
@@ -77,6 +79,8 @@ pub(crate) struct Shard {
     /// Where streams of HTTP/2 tell what becomes of them.
     signals: Arc<Signals>,
     links: Links,
+    /// Who answers the requests of such connections.
+    crew: Rc<Crew<front::Job>>,
     slots: Slab<Slot>,
     readers: Readers,
     /// Readers that are behind and whose sockets may take more.
@@ -135,6 +139,7 @@ impl Shard {
             gate: Rc::new(Gate::new(bell.clone())),
             signals: Signals::new(bell),
             links: Links::default(),
+            crew: Rc::default(),
             slots: Slab::new(),
             readers,
             laggards: VecDeque::new(),
@@ -251,6 +256,11 @@ impl Shard {
     /// The turns of those who do something long on its thread.
     pub(crate) fn turns(&self) -> Rc<Turns> {
         self.turns.clone()
+    }
+
+    /// Who answers requests that come side by side.
+    pub(crate) fn crew(&self) -> Rc<Crew<front::Job>> {
+        self.crew.clone()
     }
 
     /// Which of the node's shards it is.
