@@ -70,6 +70,23 @@ fn who_leaves_in_the_midst_of_a_pass_is_passed_over_and_so_is_who_takes_the_plac
 }
 
 #[test]
+fn a_pass_may_go_in_another_order_and_tells_who_comes_next() {
+    let mut readers = Readers::new(0);
+    for token in 0..6 {
+        readers.add(token, selection(&["a"]), at(0));
+    }
+    begin(&mut readers, &["a", "a"]);
+    readers.arrange(|token| token % 2);
+    let mut order = Vec::new();
+    while let Some(due) = readers.next_due() {
+        assert_eq!(readers.pass().items(due.run), [0, 1]);
+        order.push((due.token, readers.pass().peek().map(|next| next.token)));
+    }
+    let expected = [(0, Some(2)), (2, Some(4)), (4, Some(1)), (1, Some(3)), (3, Some(5)), (5, None)];
+    assert_eq!(order, expected);
+}
+
+#[test]
 fn a_reader_ahead_of_its_shard_hears_nothing_twice() {
     let mut readers = Readers::new(5);
     assert!(readers.add(0, selection(&["a"]), at(7)));
