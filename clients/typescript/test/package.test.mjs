@@ -47,6 +47,28 @@ test("it has modules with types and maps, what they were made of, and what is to
   }
 });
 
+/** Anchors of headings, as they are made of a Markdown page: its words in small letters, and hyphens between them. */
+function anchors(page) {
+  const headings = [...page.replace(/^```[^]*?^```$/gm, "").matchAll(/^#+ (.+)$/gm)];
+  return headings.map(([, words]) => words.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(" ", "-"));
+}
+
+test("the links of its pages lead to what is in it", async () => {
+  for (const page of files.filter((path) => path.endsWith(".md"))) {
+    const text = await readFile(join(folder, "node_modules/switchboard-client", page), "utf8");
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link).filter((link) => !/^[a-z]+:/.test(link));
+    assert.ok(links.length > 0, `${page} has no links`);
+    for (const link of links) {
+      const [path, anchor] = link.split("#");
+      const name = path || page;
+      assert.ok(files.includes(name), `${page}: ${link} is not in the package`);
+      if (anchor === undefined) continue;
+      const target = await readFile(join(folder, "node_modules/switchboard-client", name), "utf8");
+      assert.ok(anchors(target).includes(anchor), `${page}: nothing in ${name} is called ${anchor}`);
+    }
+  }
+});
+
 test("every module of it can be imported, and does nothing by that", () => {
   const { exports } = JSON.parse(execFileSync("cat", ["node_modules/switchboard-client/package.json"], { cwd: folder, encoding: "utf8" }));
   const names = Object.keys(exports).filter((name) => name !== "./package.json");
