@@ -40,6 +40,7 @@ const CHAPTERS = [
   [undefined, undefined, "engine.d.ts", ["Engine", "EngineEvents"]],
   [undefined, undefined, "session/session.d.ts", ["Done"]],
   [undefined, undefined, "session/subscriptions.d.ts", ["Sink", "Item"]],
+  [undefined, undefined, "session/words.d.ts", ["Message", "Id", "RpcError"]],
   ["Reading Server-Sent Events", 'import { EventStream } from "switchboard-client"', "sse.d.ts", ["EventStream", "Block"]],
 ];
 
@@ -82,12 +83,20 @@ const prose = (text) => text.replace(/\{@link ([\w.]+)\}/g, "`$1`");
 
 const MODULES = (await readdir(at("dist"), { recursive: true })).filter((path) => path.endsWith(".d.ts"));
 const modules = new Map();
-for (const path of MODULES) modules.set(path.replaceAll("\\", "/"), declarations(await readFile(at(`dist/${path}`), "utf8")));
+/** What a module declares for others, or has from others. */
+const known = new Map();
+for (const path of MODULES) {
+  const text = await readFile(at(`dist/${path}`), "utf8");
+  const found = declarations(text);
+  const imported = [...text.matchAll(/^import .*?\{([^}]*)\}/gm)].flatMap(([, names]) => names.split(","));
+  modules.set(path.replaceAll("\\", "/"), found);
+  known.set(path.replaceAll("\\", "/"), new Set([...found.keys(), ...imported.map((name) => name.replace("type ", "").trim())]));
+}
 
 /** The members of these names, each with what is said of it. */
 function membersOf(name, wanted) {
   const { code } = [...modules.values()].map((found) => found.get(name)).find((found) => found);
-  const members = code.matchAll(/^ {2}(?:\/\*\*(?:(?!\*\/)[^])*\*\/\n {2})?(?:readonly |get )?(\w+)[(:?<][^]*?;$/gm);
+  const members = code.matchAll(/^ {2}(?:\/\*\*(?:(?!\*\/)[^])*\*\/\n {2})?(?:readonly |get )?(\w+)[(:?<][^]*?;(?=\n {2}[^ }]|\n\})/gm);
   const found = new Map([...members].map(([text, member]) => [member, text]));
   return wanted.map((member) => found.get(member) ?? missing(`${name} has no ${member}`));
 }
@@ -117,7 +126,7 @@ for (const [heading, imports, path, names] of CHAPTERS) {
   for (const name of names) {
     const { said, code } = modules.get(path).get(name) ?? missing(`${path} declares no ${name}`);
     const text = prose(written(code));
-    told.set(name, text);
+    told.set(name, { text, path });
     page += `\n### \`${name}\`\n`;
     if (said) page += `\n${prose(said)}\n`;
     page += `\n\`\`\`ts\n${text}\n\`\`\`\n`;
@@ -125,11 +134,10 @@ for (const [heading, imports, path, names] of CHAPTERS) {
 }
 
 // What can be imported is told of, and so is every type of ours that is named by what is told.
-const known = new Set([...modules.values()].flatMap((found) => [...found.keys()]));
 const uncommented = (text) => text.replace(/\/\*[^]*?\*\/|"[^"\n]*"/g, "");
 const named = new Map([...modules.get("types.d.ts").keys()].map((name) => [name, "what can be imported"]));
-for (const [by, text] of told) {
-  for (const [name] of uncommented(text).matchAll(/\b[A-Z]\w+/g)) if (known.has(name)) named.set(name, by);
+for (const [by, { text, path }] of told) {
+  for (const [name] of uncommented(text).matchAll(/\b[A-Z]\w+/g)) if (known.get(path).has(name)) named.set(name, by);
 }
 for (const [name, by] of named) if (!told.has(name)) missing(`API.md says nothing of ${name}, of ${by}`);
 
