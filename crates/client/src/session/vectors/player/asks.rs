@@ -87,7 +87,7 @@ impl Player<'_> {
             _ => answers::is_gone(problem, is_known),
         };
         let location = self.session.said().map(|said| said.location.clone());
-        if is_gone && location.is_some_and(|location| asked.path.split('?').next() == Some(&location)) {
+        if is_gone && location.is_some_and(|location| asked.path.split('?').next() == Some(location.as_str())) {
             return self.lost();
         }
         match (Posted::of(problem.clone()), asked.number) {

@@ -11,7 +11,7 @@ use crate::event::{Data, Item};
 use crate::session::{Closing, Happening, Said, Session};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use switchboard_vectors::sessions::{Answer, Case, Names, Step};
+use switchboard_vectors::sessions::{Case, Names, Step};
 use switchboard_wire::jsonrpc::Json;
 use switchboard_wire::websocket::close::Close;
 
