@@ -120,8 +120,8 @@ test("ticker: all prices are there at once, and move", async (t) => {
     });
   }, GOODS.length);
   await page.reload();
-  await page.waitForFunction("globalThis.all");
-  assert.match(await page.evaluate("all"), /^8 prices so far/, "the newest of each, and no other before");
+  await page.waitForFunction(() => globalThis.all);
+  assert.match(await page.evaluate(() => globalThis.all), /^8 prices so far/, "the newest of each, and no other before");
   assert.deepEqual(await page.locator(".good h2").allTextContents(), GOODS);
   const before = await page.locator(".good .price").allTextContents();
   for (const [at, name] of GOODS.entries()) assert.match(before[at], /^\d+\.\d{2,4}$/, name);
