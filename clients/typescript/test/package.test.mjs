@@ -14,7 +14,7 @@ let files;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "switchboard-package-"));
-  // As `prepack` does, which would build once more.
+  // As `npm run package` does, which would build once more.
   const licences = ["LICENSE-MIT", "LICENSE-APACHE"];
   for (const name of licences) await copyFile(join(root, "../..", name), join(root, name));
   const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", folder];

@@ -155,8 +155,8 @@ impl Player<'_> {
 
     /// After each step: just what was to happen has happened, nothing else is said, and the client is where it should be.
     fn settled(&mut self) {
-        let happened: Vec<Value> =
-            std::iter::from_fn(|| self.session.happening()).map(|each| self.written(each)).collect();
+        let happenings: Vec<Happening> = std::iter::from_fn(|| self.session.happening()).collect();
+        let happened: Vec<Value> = happenings.into_iter().map(|each| self.written(each)).collect();
         assert_eq!(happened, std::mem::take(&mut self.expected), "{}: what has happened", self.at);
         if self.is_connected {
             let said: Vec<Value> = std::iter::from_fn(|| self.next_up()).collect();
@@ -205,15 +205,14 @@ impl Player<'_> {
         let plain = json!({ "id": "<session>", "location": "<location>", "place": "<start>", "seq": 1 });
         let made = self.names.make(session.unwrap_or(&plain));
         let said = self.placed(made);
-        match &*self.over {
-            "websocket" => self.greet(&said),
-            over => {
-                self.opened(&said);
-                if over != "poll" {
-                    self.attempt();
-                    self.greet(&said);
-                }
+        if self.over != "websocket" {
+            self.opened(&said);
+            if self.over != "poll" {
+                self.attempt();
             }
+        }
+        if self.over != "poll" {
+            self.greet(&said);
         }
         self.begins(&said);
     }
