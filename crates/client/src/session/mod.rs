@@ -32,8 +32,8 @@ pub use subscriptions::ListenerId;
 use subscriptions::Subscriptions;
 use switchboard_wire::jsonrpc::{Id, Json, Message, Notification, Params, Request, Response};
 use switchboard_wire::name::BadName;
-use words::{Channel, OneOrMore, Subscribe, Token};
 pub use words::Said;
+use words::{Channel, OneOrMore, Subscribe, Token};
 
 /// Messages that may wait to be applied, and their bytes, before no more are taken.
 const WAITING: (usize, usize) = (1024, 4 << 20);
