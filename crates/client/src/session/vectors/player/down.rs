@@ -19,7 +19,7 @@ impl Player<'_> {
             self.behind -= 1;
         } else {
             self.control += u64::from(is_control);
-            let expected: Vec<Value> = members.iter().flat_map(|member| self.to_happen(member)).collect();
+            let expected: Vec<Value> = members.iter().flat_map(|member| self.happens(member)).collect();
             self.expected.extend(expected);
         }
         let ours: Vec<Value> = members.iter().map(|member| self.under_our_id(member)).collect();
@@ -84,7 +84,7 @@ impl Player<'_> {
     }
 
     /// What the client is to hear of it, by the protocol. Moves its place.
-    fn to_happen(&mut self, member: &Value) -> Vec<Value> {
+    fn happens(&mut self, member: &Value) -> Vec<Value> {
         let Some(method) = member.get("method").and_then(Value::as_str) else { return self.answered(member) };
         let params = member.get("params");
         if let Some(id) = member.get("id") {

@@ -126,7 +126,7 @@ impl Player<'_> {
             Step::Down(messages) if self.is_reversed => messages.iter().rev().for_each(|message| self.down(message)),
             Step::Down(messages) => messages.iter().for_each(|message| self.down(message)),
             Step::Publish { channel, data, event, id, .. } => {
-                self.publish(channel, data, event.as_deref(), id.as_deref())
+                self.publish(channel, data, event.as_deref(), id.as_deref());
             }
             Step::Ask { method, path, fields, body } => self.ask(method, path, fields, body.as_deref()),
             Step::Answer { last, answer } => self.answer(*last, answer),
