@@ -222,7 +222,7 @@ export type Undo = () => void;
 
 /**
  * Why a token is asked for: `connect`, for a new session; `expiring`, because the one that the session has ends soon;
- * `refused`, because the server did not take the last one.
+ * `refused`, because the server did not take the last one, or takes it no longer.
  */
 export type TokenReason = "connect" | "expiring" | "refused";
 
@@ -269,7 +269,7 @@ export interface CoreOptions {
   token?: string;
   /**
    * Gives the token to show: when a session is opened, before the token ends, which is then renewed without a new
-   * connection, and when the server refused the last one. Where it gives none, or not within 15 seconds, it is asked again
+   * connection, and when the server refused the last one. If it fails, or takes longer than 15 seconds, it is asked again
    * after a while.
    */
   getToken?: (request: TokenRequest) => string | Promise<string>;
