@@ -156,8 +156,7 @@ export class Session {
 
   /** Nobody waits for the answer any more. */
   abandon(call: number): void {
-    this.#calls.delete(call);
-    this.#outbox.forget(call);
+    if (this.#calls.delete(call)) this.#outbox.forget(call);
   }
 
   /** Says something that is not answered. */
