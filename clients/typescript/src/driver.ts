@@ -252,7 +252,8 @@ export class Driver implements Engine {
       token: this.#token,
       query: () => `?since=${session.place}&attempt=${session.attempt()}`,
       url: this.#url,
-      request: (path, init) => fetch(this.#url + path, { credentials, cache: "no-store", ...init }),
+      fetch: (...request) => fetch(...request),
+      credentials,
       WebSocket,
       clock: this.#clock,
     };

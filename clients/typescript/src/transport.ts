@@ -55,8 +55,8 @@ export interface Way {
   query(): string;
   /** The address of the server, without a path. */
   readonly url: string;
-  /** A request to the server, with the credentials that the client is to show. */
-  request(path: string, init: RequestInit): Promise<Response>;
+  readonly fetch: typeof fetch;
+  readonly credentials: RequestCredentials;
   readonly WebSocket: WebSocketLike | undefined;
   readonly clock: Clock;
 }

@@ -43,7 +43,8 @@ export function openHttp(
   query: () => string = () => "",
 ): Link {
   const stop = new AbortController();
-  const request: Request = (path, init) => way.request(path, { signal: stop.signal, ...init });
+  const request: Request = (path, init = {}) =>
+    way.fetch(way.url + path, { credentials: way.credentials, cache: "no-store", signal: stop.signal, ...init });
   const poster = new Poster(request, way, hearing, stop.signal);
   let { location } = way;
 

@@ -56,10 +56,10 @@ export const webSocket: Transport = {
 
 /** A WebSocket does not say with which status it was refused. What is asked for like it, over HTTP, does. */
 async function why(way: Way): Promise<Cut | undefined> {
-  const { location, token } = way;
+  const { location, token, url, credentials } = way;
   // Of a session that is there, it changes nothing.
   const headers: Record<string, string> = location ? { "Session-Ack": "0" } : token === undefined ? {} : { Authorization: `Bearer ${token}` };
-  const response = await way.request(location ?? "/session", { method: "POST", headers });
+  const response = await way.fetch(url + (location ?? "/session"), { method: "POST", headers, credentials });
   const { status } = response;
   const answer = await response.json();
   // As it is with an API key, which a WebSocket cannot show: it need not to take a session up.
