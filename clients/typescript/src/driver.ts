@@ -278,7 +278,7 @@ export class Driver implements Engine {
       },
       cut: (cut) => {
         const found = (why = cut) => isOurs() && this.#cut(why);
-        if (cut.kind === "unfit" && cut.why) cut.why().then(found, () => found());
+        if (isOurs() && cut.kind === "unfit" && cut.why) cut.why().then(found, () => found());
         else found();
       },
     };

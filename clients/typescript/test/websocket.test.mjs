@@ -24,7 +24,9 @@ function stage({ transport = webSocket, ...options } = {}) {
     send(text) {
       this.sent.push(text);
     }
-    close() {}
+    close() {
+      queueMicrotask(() => this.fail());
+    }
     greet() {
       this.onopen();
       this.onmessage({ data: JSON.stringify({ jsonrpc: "2.0", method: "session", params: SAID }) });
@@ -130,4 +132,13 @@ test("where another transport finds out, nothing is asked", async () => {
   await settled();
   other.last.greet();
   assert.deepEqual([client.transport, requests], ["sse", []]);
+});
+
+test("one that the client itself gives up is not asked about", async () => {
+  const { client, sockets, requests } = stage();
+  const connected = client.connect();
+  await settled();
+  await Promise.all([client.close(), assert.rejects(connected, { code: "closed" })]);
+  await settled();
+  assert.deepEqual([sockets.length, requests], [1, []]);
 });
