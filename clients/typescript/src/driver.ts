@@ -367,16 +367,15 @@ export class Driver implements Engine {
   #closed(code: number, reason: string): void {
     const row = rowOfClose(code);
     this.#tooLarge = code === 1009;
-    const isOver = row && !row.again && !this.#tooLarge && row.name !== "not_found";
-    if (isOver) this.#refused(new SwitchboardError(row.name, reason), true);
+    if (row && !row.again && !this.#tooLarge) this.#sentAway({ code: row.name, reason, reconnect: false });
     else this.#wait(unreachable(reason));
   }
 
   /** The server said why it closes. */
   #sentAway({ code, reason, reconnect }: Closing): void {
     const error = new SwitchboardError(code as ErrorCode, reason);
-    // Of a session that another connection took over, the next one is told what becomes of it.
-    if (reconnect || code === "stale_attempt") this.#wait(error);
+    // Of a session that another connection took over, or that is gone, the next one is told what becomes of it.
+    if (reconnect || ["stale_attempt", "not_found"].includes(code)) this.#wait(error);
     else this.#refused(error, true);
   }
 

@@ -117,6 +117,26 @@ test("one whose token is refused after it has worked has as many tries as one th
   await client.close();
 });
 
+test("a session that is gone, however that is said, is followed by another", async () => {
+  for (const isGreeted of [false, true]) {
+    for (const says of [true, false]) {
+      const { client, clock, transport } = stage();
+      client.connect();
+      await settled();
+      if (isGreeted) transport.last.greet();
+      if (says) transport.last.say("closing", { code: "not_found", reason: "There is nothing at this address.", reconnect: false });
+      transport.last.hearing.cut({ kind: "closed", code: 4404, reason: "" });
+      assert.equal(client.state, "waiting");
+      await clock.pass(500);
+      if (isGreeted) transport.last.hearing.cut({ kind: "gone" });
+      await clock.pass(1_000);
+      assert.equal(transport.last.way.location, undefined);
+      transport.last.greet({ id: "s2" });
+      assert.equal(client.session, "s2");
+    }
+  }
+});
+
 test("what the server says as it closes counts more than the code", async () => {
   const { client, transport } = stage();
   const seen = [];
