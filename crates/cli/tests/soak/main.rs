@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use switchboard_testkit::crowd::raise_file_limit;
+use switchboard_testkit::crowd::all_files;
 use switchboard_testkit::mob::{Malice, Mob};
 use switchboard_testkit::{Server, eventually, prometheus, seed};
 
@@ -109,7 +109,7 @@ fn work(soak: &Arc<Soak>, name: &str, work: impl FnOnce(&Soak) + Send + 'static)
 }
 
 fn start() -> Arc<Soak> {
-    raise_file_limit();
+    let _files = all_files();
     let path = std::env::temp_dir().join(format!("switchboard-soak-{}.toml", std::process::id()));
     std::fs::write(&path, CONFIG).unwrap();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--shards", "2", "--config", path.to_str().unwrap()];
