@@ -70,7 +70,7 @@ fn channel(number: u64) -> String {
 
 /// Some are worth compressing.
 fn event(number: u64, n: u64) -> Value {
-    json!({"p": number, "n": n, "of": "this and that, ".repeat(if n % 5 == 0 { 40 } else { 0 })})
+    json!({"p": number, "n": n, "of": "this and that, ".repeat(if n.is_multiple_of(5) { 40 } else { 0 })})
 }
 
 /// An event or some in a batch, each with a key. A connection that is cut leaves open what became of them, and they are
