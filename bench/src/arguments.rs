@@ -142,6 +142,10 @@ pub struct Options {
     /// The priority of the load and of what it starts, from -20 (first) to 19, on a machine that does something else too
     #[arg(long, allow_negative_numbers = true)]
     pub nice: Option<i32>,
+    /// Keeps the CPUs from halting, by programs that do nothing and give way to everything: in a virtual machine to wake a
+    /// halted CPU costs more than a send. Takes `chrt`
+    #[arg(long)]
+    pub awake: bool,
     /// Appends each run to this file as a line of JSON
     #[arg(long)]
     pub out: Option<PathBuf>,

@@ -6,6 +6,8 @@
 //! - [`scenario`]: what is done to it; [`figures`]: what is measured meanwhile;
 //! - [`compare`]: runs in pairs, and their ratios; [`report`]: tables and records; [`plot`]: pictures of records.
 
+#[cfg(target_os = "linux")]
+pub mod awake;
 pub mod client;
 pub mod compare;
 pub mod figures;

@@ -4,6 +4,7 @@ use crate::arguments::{Arguments, Command, FULL, Options, QUICK};
 use clap::Parser as _;
 use std::path::Path;
 use std::time::Duration;
+use switchboard_bench::awake::Awake;
 use switchboard_bench::compare::Rounds;
 use switchboard_bench::scenario::fanout::Pace;
 use switchboard_bench::scenario::{
@@ -161,6 +162,8 @@ fn measure_into(
         rustix::process::setpriority_process(None, nice)
             .map_err(|error| format!("a priority of {nice} is not allowed: {error}"))?;
     }
+    let measuring: Vec<usize> = server.into_iter().chain(process::cpus()).collect();
+    let _awake = if options.awake { Some(Awake::on(&measuring)?) } else { None };
     let mut clean = true;
     let together = if options.paired { options.transport.len() } else { 1 };
     for transports in options.transport.chunks(together.max(1)) {

@@ -123,7 +123,7 @@ fn announced(line: &str, scheme: &str) -> Option<SocketAddr> {
 }
 
 /// A child inherits the CPUs of the thread that starts it, so this thread moves there and back.
-fn spawn(command: &mut Command, cpu: Option<usize>, output: Stdio) -> Result<Child, String> {
+pub(crate) fn spawn(command: &mut Command, cpu: Option<usize>, output: Stdio) -> Result<Child, String> {
     let own = cpus();
     if let Some(cpu) = cpu {
         hold_to(&[cpu])?;

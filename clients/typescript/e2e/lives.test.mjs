@@ -112,6 +112,22 @@ test("a token that ends is followed by the next, and the subscription notices no
   assert.equal(notes.states.filter(({ state }) => state === "connected").length, 1, "one connection");
 });
 
+test("a WebSocket alone finds out that its token is not taken, which a browser does not say, and has another asked for", async (t) => {
+  let make;
+  const at = await site(t, { "/token": () => make() });
+  const { server, sign } = await guarded(t, { origin: at });
+  let made = 0;
+  make = () => (made++ === 0 ? "no.good.token" : sign("--for", "10m"));
+  const tab = await Tab.open(t, at);
+  await tab.begin(server.url, { tokens: "/token", transports: ["websocket"] });
+  assert.deepEqual([(await tab.notes()).tokens, await tab.transport()], [["connect", "refused"], "websocket"]);
+  const other = await Tab.open(t, at);
+  const refused = other.begin(server.url, { token: "no.good.token", transports: ["websocket"] });
+  await assert.rejects(refused, /unauthorized|token/);
+  const { states } = await other.notes();
+  assert.deepEqual([states.at(-1).state, states.at(-1).error], ["closed", "unauthorized"]);
+});
+
 test("in the midst of 1,000 events it moves down the transports and up again, and everything comes once", async (t) => {
   const { server, tab, relay } = await relayed(t);
   await tab.begin(relay.url, { since: "earliest", headStart: 150, upgrade: 300 });

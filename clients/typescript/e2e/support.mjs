@@ -14,11 +14,14 @@ export const range = (count, from = 0) => Array.from({ length: count }, (_, n) =
 
 const BLANK = '<!doctype html><html lang="en"><title>test</title><link rel="icon" href="data:,"><script type="module" src="/page.js"></script></html>';
 
-/** The file for a path: the blank page, its script, or a module of the client's. */
+/** The scripts that lie here. */
+const SCRIPTS = ["/page.js", "/worker.js"];
+
+/** The file for a path: the blank page, a script, or a module of the client's. */
 async function file(path) {
   if (path === "/") return ["text/html", BLANK];
-  const name = path === "/page.js" ? new URL("page.js", import.meta.url) : new URL(`../dist/${path.slice("/client/".length)}`, import.meta.url);
-  return ["text/javascript", await readFile(fileURLToPath(name))];
+  const file = SCRIPTS.includes(path) ? `.${path}` : `../dist/${path.slice("/client/".length)}`;
+  return ["text/javascript", await readFile(fileURLToPath(new URL(file, import.meta.url)))];
 }
 
 /** A site with the blank page. `answers` are paths of its own: functions that give a text. */

@@ -1,6 +1,6 @@
 // Writes API.md from the types that are shipped, or, with `--check`, says whether it is current.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 
 const at = (path) => new URL(`../${path}`, import.meta.url);
 
@@ -31,10 +31,16 @@ const CHAPTERS = [
       'import { sse } from "switchboard-client/sse";\nimport { httpStream } from "switchboard-client/stream";\n' +
       'import { longPoll } from "switchboard-client/poll"',
     "client.d.ts",
-    ["ClientOptions", "StartEngine"],
+    ["ClientOptions"],
   ],
   [undefined, undefined, "several.d.ts", ["several"]],
-  [undefined, undefined, "transport.d.ts", ["Transport", "TransportName", "Way", "Link", "Hearing", "Cut"]],
+  ["Transports", undefined, "transport.d.ts", ["Transport", "TransportName", "Way", "Link", "Hearing", "Up", "Cut"]],
+  [undefined, undefined, "session/words.d.ts", ["Said"]],
+  ["What stands behind a client", undefined, "client.d.ts", ["StartEngine"]],
+  [undefined, undefined, "engine.d.ts", ["Engine", "EngineEvents"]],
+  [undefined, undefined, "session/session.d.ts", ["Done"]],
+  [undefined, undefined, "session/subscriptions.d.ts", ["Sink", "Item"]],
+  [undefined, undefined, "session/words.d.ts", ["Message", "Id", "RpcError"]],
   ["Reading Server-Sent Events", 'import { EventStream } from "switchboard-client"', "sse.d.ts", ["EventStream", "Block"]],
 ];
 
@@ -75,29 +81,65 @@ function endOf(text, fallback) {
 /** Documentation links by name become code. */
 const prose = (text) => text.replace(/\{@link ([\w.]+)\}/g, "`$1`");
 
+const MODULES = (await readdir(at("dist"), { recursive: true })).filter((path) => path.endsWith(".d.ts"));
+const modules = new Map();
+/** What a module declares for others, or has from others. */
+const known = new Map();
+for (const path of MODULES) {
+  const text = await readFile(at(`dist/${path}`), "utf8");
+  const found = declarations(text);
+  const imported = [...text.matchAll(/^import .*?\{([^}]*)\}/gm)].flatMap(([, names]) => names.split(","));
+  modules.set(path.replaceAll("\\", "/"), found);
+  known.set(path.replaceAll("\\", "/"), new Set([...found.keys(), ...imported.map((name) => name.replace("type ", "").trim())]));
+}
+
+/** The members of these names, each with what is said of it. */
+function membersOf(name, wanted) {
+  const { code } = [...modules.values()].map((found) => found.get(name)).find((found) => found);
+  const members = code.matchAll(/^ {2}(?:\/\*\*(?:(?!\*\/)[^])*\*\/\n {2})?(?:readonly |get )?(\w+)[(:?<][^]*?;(?=\n {2}[^ }]|\n\})/gm);
+  const found = new Map([...members].map(([text, member]) => [member, text]));
+  return wanted.map((member) => found.get(member) ?? missing(`${name} has no ${member}`));
+}
+
+/** What is picked of something else is written out. */
+function written(code) {
+  const PICK = /Pick<(\w+), ([^>]+)>/;
+  const names = (text) => text.split("|").map((name) => name.trim().replaceAll('"', "")).filter((name) => name);
+  const type = new RegExp(`^type (\\w+) = ${PICK.source};$`).exec(code);
+  if (type) return `interface ${type[1]} {\n${membersOf(type[2], names(type[3])).join("\n")}\n}`;
+  const [, of, wanted] = new RegExp(`^interface \\w+ extends ${PICK.source}`).exec(code) ?? [];
+  return of ? code.replace(/ extends [^{]+\{\n/, ` {\n${membersOf(of, names(wanted)).join("\n")}\n`) : code;
+}
+
+function missing(why) {
+  throw new Error(`${why}: mend scripts/api.mjs`);
+}
+
 let page = `# API
 
 Made from the types by \`npm run api\`. What a member does is said beside it; [README.md](README.md) shows how it is used.
 `;
-const named = new Map();
+const told = new Map();
 for (const [heading, imports, path, names] of CHAPTERS) {
-  const found = declarations(await readFile(at(`dist/${path}`), "utf8"));
   if (heading) page += `\n## ${heading}\n`;
   if (imports) page += `\n\`\`\`ts\n${imports};\n\`\`\`\n`;
   for (const name of names) {
-    const declaration = found.get(name);
-    if (!declaration) throw new Error(`${path} declares no ${name}`);
-    named.set(name, path);
+    const { said, code } = modules.get(path).get(name) ?? missing(`${path} declares no ${name}`);
+    const text = prose(written(code));
+    told.set(name, { text, path });
     page += `\n### \`${name}\`\n`;
-    if (declaration.said) page += `\n${prose(declaration.said)}\n`;
-    page += `\n\`\`\`ts\n${prose(declaration.code)}\n\`\`\`\n`;
+    if (said) page += `\n${prose(said)}\n`;
+    page += `\n\`\`\`ts\n${text}\n\`\`\`\n`;
   }
 }
 
-// What can be imported is told of.
-const types = declarations(await readFile(at("dist/types.d.ts"), "utf8"));
-const untold = [...types.keys()].filter((name) => !named.has(name));
-if (untold.length > 0) throw new Error(`API.md says nothing of ${untold.join(", ")}: name them in scripts/api.mjs`);
+// What can be imported is told of, and so is every type of ours that is named by what is told.
+const uncommented = (text) => text.replace(/\/\*[^]*?\*\/|"[^"\n]*"/g, "");
+const named = new Map([...modules.get("types.d.ts").keys()].map((name) => [name, "what can be imported"]));
+for (const [by, { text, path }] of told) {
+  for (const [name] of uncommented(text).matchAll(/\b[A-Z]\w+/g)) if (known.get(path).has(name)) named.set(name, by);
+}
+for (const [name, by] of named) if (!told.has(name)) missing(`API.md says nothing of ${name}, of ${by}`);
 
 if (!process.argv.includes("--check")) await writeFile(at("API.md"), page);
 else if ((await readFile(at("API.md"), "utf8")) !== page) throw new Error("API.md is not current: run `npm run api`");

@@ -5,11 +5,7 @@ const LONGEST = 20_000;
 
 /** Counts the failures since something last succeeded. */
 export class Backoff {
-  failures: number;
-
-  constructor(failures = 0) {
-    this.failures = failures;
-  }
+  failures = 0;
 
   /** Something succeeded: the next wait is short again. */
   reset(): void {
@@ -18,8 +14,6 @@ export class Backoff {
 
   /** Milliseconds: anything from nothing to a ceiling that doubles. `chance` is from 0 up to 1. */
   next(chance: number): number {
-    const ceiling = Math.min(FIRST * 2 ** Math.min(this.failures, 16), LONGEST);
-    this.failures++;
-    return ceiling * chance;
+    return Math.min(FIRST * 2 ** this.failures++, LONGEST) * chance;
   }
 }

@@ -3,7 +3,7 @@
 import { Channel } from "./channel.js";
 import { Emitter } from "./emitter.js";
 import type { Engine, EngineEvents } from "./engine.js";
-import { answerOf, SwitchboardError } from "./errors.js";
+import { answerOf, closed, SwitchboardError } from "./errors.js";
 import { CLOCK, startDriver } from "./local.js";
 import type { TransportName } from "./transport.js";
 import type {
@@ -74,30 +74,21 @@ export class Switchboard extends Emitter<ClientEvents> {
 
   /** Connects. Fails only where the server does not let the client in; else it goes on trying. */
   connect({ signal }: ConnectOptions = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
+    return until(signal, (done) => {
       if (this.state === "closed") this.#engine = undefined;
-      const settle = (error?: unknown) => {
-        undo();
-        signal?.removeEventListener("abort", abort);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const look = ({ state, error }: Omit<StateChange, "previous">) => {
-        if (state === "connected") settle();
-        if (state === "closed") settle(error ?? closed());
-      };
-      const abort = () => settle(signal!.reason);
-      const undo = this.on("statechange", look);
-      signal?.addEventListener("abort", abort, { once: true });
+      const undo = this.on("statechange", ({ state, error }) => {
+        if (state === "connected") done();
+        if (state === "closed") done(error ?? closed());
+      });
       this.#open();
-      if (this.state === "connected") settle();
+      if (this.state === "connected") done();
+      return undo;
     });
   }
 
   /**
-   * Ends the session. What was said before is sent first, if the client is connected; calls that wait for their answers
-   * fail with `closed`.
+   * Ends the session. What was said before is sent first, for which a connection is waited for as well, but no longer than
+   * two seconds. Calls that were not answered by then fail with `closed`; a notification may be lost.
    */
   async close(): Promise<void> {
     if (this.#engine) await this.#engine.close();
@@ -113,24 +104,14 @@ export class Switchboard extends Emitter<ClientEvents> {
   /** Calls a method of the server or, if it has none of that name, of the application behind it. Params are an object or an array. */
   call<Result = any>(method: string, params?: object, options: CallOptions = {}): Promise<Result> {
     const { signal, timeout = this.#options.timeout ?? TIMEOUT, repeat = false } = options;
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
+    return until(signal, (done) => {
       const { clock = CLOCK } = this.#options;
-      const engine = this.#open();
-      const settle = (error: unknown, result?: Result) => {
+      const abandon = this.#open().call(method, params, repeat, done);
+      const timer = clock.set(() => done(new SwitchboardError("timeout")), timeout);
+      return () => {
         clock.clear(timer);
-        signal?.removeEventListener("abort", abort);
-        if (error === undefined) resolve(result!);
-        else reject(error);
-      };
-      const fail = (why: unknown) => {
         abandon();
-        settle(why);
       };
-      const abort = () => fail(signal!.reason);
-      const timer = clock.set(() => fail(new SwitchboardError("timeout")), timeout);
-      signal?.addEventListener("abort", abort, { once: true });
-      const abandon = engine.call(method, params, repeat, settle);
     });
   }
 
@@ -187,4 +168,19 @@ export class Switchboard extends Emitter<ClientEvents> {
   }
 }
 
-const closed = () => new SwitchboardError("closed");
+/** What `start` begins, until it is done or the signal gives it up. What `start` gives is called then. */
+async function until(signal: AbortSignal | undefined, start: (done: (error?: unknown, result?: any) => void) => Undo): Promise<any> {
+  signal?.throwIfAborted();
+  let undo: Undo | undefined;
+  let abort!: () => void;
+  try {
+    return await new Promise((resolve, reject) => {
+      abort = () => reject(signal!.reason);
+      signal?.addEventListener("abort", abort);
+      undo = start((error, result) => (error ? reject(error) : resolve(result)));
+    });
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    undo?.();
+  }
+}

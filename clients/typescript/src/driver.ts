@@ -2,7 +2,7 @@
 
 import { Backoff } from "./backoff.js";
 import type { Engine, EngineEvents } from "./engine.js";
-import { type ErrorCode, rowOfClose, SwitchboardError } from "./errors.js";
+import { closed, type ErrorCode, rowNamed, rowOfClose, SwitchboardError } from "./errors.js";
 import { type Done, Session } from "./session/session.js";
 import type { Sink } from "./session/subscriptions.js";
 import { type Closing, closingOf, type Said } from "./session/words.js";
@@ -11,11 +11,13 @@ import type { Clock, CoreOptions, State, StateChange, TokenReason } from "./type
 
 /** How often a connection says something whose server does not say how often. Milliseconds, as all times here. */
 const HEARTBEAT = 15_000;
-/** How long a connection may take to be made; the answer to a sign of life, */
+/** How long a connection may take to be made, and the application to give a token; the answer to a sign of life, */
 const FIRST = 15_000;
 const PATIENCE = 10_000;
 /** and that where there is reason to believe that the connection is dead. */
 const DOUBT = 4_000;
+/** An attempt that is older may have begun in a network that is no more. */
+const OLD = 1_000;
 /** A connection that lasts so long has worked. */
 const WORKED = 2_000;
 /** Silence in which a connection was cut that is worth to be told from a cut by chance. */
@@ -24,8 +26,9 @@ const IDLE = 1_000;
 const WAIT_MAX = 60_000;
 /** A token that ends again so soon after it was renewed is renewed without haste. */
 const RENEWAL = 10_000;
-/** How often in a row the server may refuse a token. */
+/** How often in a row the server may refuse a token, and the close code of its errors that say so. */
 const DENIALS = 3;
+const UNAUTHORIZED = 4401;
 /** How long a client that is closed takes to send what was said before. */
 const FAREWELL = 2_000;
 
@@ -36,16 +39,17 @@ export interface DriverOptions extends CoreOptions {
 
 /** What is known of the connection. */
 interface Connection {
-  link: Link | undefined;
+  /** None while the token is asked for. */
+  link?: Link;
   name: TransportName;
   /** The session that was opened for it. */
-  said: Said | undefined;
+  said?: Said | undefined;
   isGreeted: boolean;
   /** When it began, and when something was heard of it last. */
   since: number;
   heard: number;
-  /** When a sign of life was asked for that did not come yet, and how long it may take. */
-  asked: { at: number; patience: number } | undefined;
+  /** Until when a sign of life is to come that was asked for. */
+  asked?: number | undefined;
 }
 
 export class Driver implements Engine {
@@ -61,7 +65,10 @@ export class Driver implements Engine {
   #closing: Closing | undefined;
   /** The server closed because of a message: the first that it has not applied. */
   #tooLarge = false;
-  #retryAt: number | undefined;
+  /** When to connect, to renew the token, and to be gone. */
+  #retryAt = Infinity;
+  #renewAt = Infinity;
+  #leaveAt = Infinity;
   #timer: unknown;
   /** How long a connection may be silent before something is said, lest something on the way takes it for dead, */
   #idle = Infinity;
@@ -71,10 +78,10 @@ export class Driver implements Engine {
   #asking: AbortController | undefined;
   /** How often in a row the server refused a token. */
   #denied = 0;
-  #renewAt: number | undefined;
   #renewed = -RENEWAL;
   #expires = 0;
-  #leaving: { until: number; done: () => void; isDone: Promise<void> } | undefined;
+  #hasEnded!: () => void;
+  readonly #ended = new Promise<void>((done) => (this.#hasEnded = done));
 
   constructor(url: string, options: DriverOptions, events: EngineEvents) {
     this.#url = url;
@@ -126,23 +133,19 @@ export class Driver implements Engine {
   }
 
   close(): Promise<void> {
-    if (this.#state === "closed") return Promise.resolve();
-    if (!this.#leaving) {
-      let done = () => {};
-      const isDone = new Promise<void>((resolve) => (done = resolve));
-      this.#leaving = { until: this.#clock.now() + FAREWELL, done, isDone };
-      this.#flow();
-    }
-    return this.#leaving.isDone;
+    this.#leaveAt = Math.min(this.#leaveAt, this.#clock.now() + FAREWELL);
+    this.#flow();
+    return this.#ended;
   }
 
   /** The page goes: there is no time to say anything. */
   leave(): void {
-    this.#end(new SwitchboardError("closed"));
+    this.#end(closed());
   }
 
   /** The page is back: nothing is waited for any more. */
   wake(): void {
+    if (this.#state === "connecting" && this.#clock.now() - this.#connection!.since > OLD) this.#giveUp();
     this.#backoff.reset();
     if (this.#state === "waiting") this.#retryAt = this.#clock.now();
     this.doubt();
@@ -167,73 +170,74 @@ export class Driver implements Engine {
   #flow(): void {
     if (this.#state === "closed") return;
     if (this.#state === "connected") this.#connection?.link?.pump(this.#session);
-    if (this.#leaving && this.#hasLeft()) return this.#end(new SwitchboardError("closed"));
+    if (this.#leaveAt < Infinity && this.#hasLeft()) return this.#end(closed());
     this.#clock.clear(this.#timer);
-    const due = [this.#session.deadline(), this.#retryAt, this.#renewAt, this.#leaving?.until, this.#quietUntil()];
-    const at = Math.min(...due.map((at) => at ?? Infinity));
-    if (at < Infinity) this.#timer = this.#clock.set(() => this.#tick(), Math.max(0, at - this.#clock.now()));
+    const at = Math.min(this.#session.deadline(), this.#retryAt, this.#renewAt, this.#leaveAt, this.#quietUntil());
+    if (at < Infinity) this.#timer = this.#clock.set(() => this.#tick(), at - this.#clock.now());
   }
 
   #tick(): void {
-    const isDue = (at: number | undefined) => at !== undefined && at <= this.#clock.now();
-    if (isDue(this.#retryAt)) this.#connect();
-    if (isDue(this.#renewAt)) this.#renew();
-    if (isDue(this.#quietUntil())) this.#isQuiet();
+    const now = this.#clock.now();
+    if (this.#retryAt <= now) this.#connect();
+    if (this.#renewAt <= now) this.#renew();
+    if (this.#quietUntil() <= now) this.#isQuiet();
     this.#flow();
   }
 
   /** When the connection has been silent for too long. */
-  #quietUntil(): number | undefined {
-    if (!this.#connection) return undefined;
+  #quietUntil(): number {
+    if (!this.#connection?.link) return Infinity;
     const { isGreeted, since, heard, asked } = this.#connection;
     if (!isGreeted) return since + FIRST;
-    if (asked) return asked.at + asked.patience;
+    if (asked) return asked;
     return heard + Math.min(this.#idle, (this.#session.said?.heartbeat ?? HEARTBEAT) * 1.5);
   }
 
   #isQuiet(): void {
     const connection = this.#connection!;
-    if (connection.isGreeted && !connection.asked) return this.#askForLife(PATIENCE);
-    connection.link?.close(false);
+    if (connection.isGreeted && !connection.asked) this.#askForLife(PATIENCE);
+    else this.#giveUp();
+  }
+
+  #giveUp(): void {
+    // A session that was opened for it alone is ended.
+    this.#connection!.link?.close(!this.#session.said);
     this.#cut({ kind: "lost", error: unreachable("the server fell silent") });
   }
 
   /** Asks for a sign of life. */
   #askForLife(patience: number): void {
     this.#session.ping();
-    this.#connection!.asked = { at: this.#clock.now(), patience };
+    this.#connection!.asked = this.#clock.now() + patience;
   }
 
   // Connections.
 
   #connect(): void {
-    this.#retryAt = undefined;
+    const now = this.#clock.now();
+    const { name } = this.#options.transport;
+    const connection: Connection = { name, isGreeted: false, since: now, heard: now };
+    const isOurs = () => connection === this.#connection;
+    this.#connection = connection;
+    this.#retryAt = Infinity;
     this.#become("connecting");
-    if (this.#session.said) return this.#open();
-    this.#ask(this.#denied > 0 ? "refused" : "connect").then(
-      () => this.#state === "connecting" && this.#open(),
-      (cause) => {
-        if (this.#state !== "connecting") return;
-        this.#wait(new SwitchboardError("no_token", undefined, { cause }));
-        this.#flow();
-      },
+    // Whoever has a session needs no token.
+    const hasToken = this.#session.said ? Promise.resolve() : this.#ask(this.#denied > 0 ? "refused" : "connect");
+    hasToken.then(
+      () => isOurs() && this.#open(connection),
+      (cause) => isOurs() && this.#cut({ kind: "lost", error: new SwitchboardError("no_token", undefined, { cause }) }),
     );
   }
 
-  #open(): void {
+  #open(connection: Connection): void {
     const { transport } = this.#options;
-    const now = this.#clock.now();
-    const connection: Connection = {
-      link: undefined, name: transport.name, said: undefined, isGreeted: false, since: now, heard: now, asked: undefined,
-    };
-    this.#connection = connection;
     const way = this.#way();
     if (!transport.fits(way)) return this.#end(new SwitchboardError("unsupported"));
+    connection.since = this.#clock.now();
     try {
       connection.link = transport.open(way, this.#listenTo(connection));
     } catch (cause) {
-      this.#connection = undefined;
-      this.#wait(unreachable(undefined, cause));
+      return this.#cut({ kind: "lost", error: unreachable(undefined, cause) });
     }
     this.#flow();
   }
@@ -272,7 +276,11 @@ export class Driver implements Engine {
         alive();
         if (isOurs()) this.#message(connection, ...message);
       },
-      cut: (cut) => isOurs() && this.#cut(cut),
+      cut: (cut) => {
+        const found = (why = cut) => isOurs() && this.#cut(why);
+        if (isOurs() && cut.kind === "unfit" && cut.why) cut.why().then(found, () => found());
+        else found();
+      },
     };
   }
 
@@ -291,7 +299,7 @@ export class Driver implements Engine {
     }
     if (isFirst) this.#greeted(connection);
     // There is progress, and not a farewell alone.
-    else if (!this.#closing) this.#backoff.reset();
+    else if (!this.#closing) this.#works();
     if (text === undefined) connection.link?.ask?.();
     this.#flow();
   }
@@ -300,7 +308,6 @@ export class Driver implements Engine {
   #greeted(connection: Connection): void {
     connection.isGreeted = true;
     connection.since = this.#clock.now();
-    this.#denied = 0;
     if (this.#tooLarge) {
       this.#tooLarge = false;
       this.#session.refused(this.#session.said?.seq ?? 1, new SwitchboardError("too_large"));
@@ -308,12 +315,17 @@ export class Driver implements Engine {
     this.#become("connected", { transport: connection.name });
   }
 
+  #works(): void {
+    this.#backoff.reset();
+    this.#denied = 0;
+  }
+
   /** The connection is no more, or never was. */
   #cut(cut: Cut): void {
     const { isGreeted, since, heard } = this.#connection!;
     const now = this.#clock.now();
     this.#connection = undefined;
-    if (isGreeted && now - since >= WORKED) this.#backoff.reset();
+    if (isGreeted && now - since >= WORKED) this.#works();
     const closing = this.#closing;
     this.#closing = undefined;
     if (closing) this.#sentAway(closing);
@@ -321,6 +333,7 @@ export class Driver implements Engine {
     else if (cut.kind === "closed") this.#closed(cut.code, cut.reason);
     else {
       if (cut.kind === "gone") this.#session.lost();
+      if (cut.kind === "opened") this.#session.opened(cut.said);
       this.#wait(cut.error, cut.kind === "lost" ? cut.wait : 0);
     }
     if (isGreeted && !closing) this.#broke(now - heard);
@@ -338,16 +351,15 @@ export class Driver implements Engine {
   #wait(error: SwitchboardError | undefined, asked = 0): void {
     const wait = this.#backoff.next(this.#clock.random()) + Math.min(asked, WAIT_MAX);
     this.#retryAt = this.#clock.now() + wait;
-    this.#become("waiting", { wait, ...(error ? { error } : {}) });
+    this.#become("waiting", { wait, error });
   }
 
-  #refused(error: SwitchboardError): void {
-    const isOfSession = this.#session.said !== undefined;
+  /** The server does not let the client in, or no longer. With another token it may. */
+  #refused(error: SwitchboardError, isOver = !this.#session.said): void {
+    const { getToken } = this.#options;
+    const mayBeRenewed = rowNamed(error.code)?.close === UNAUTHORIZED && getToken && this.#denied++ < DENIALS;
+    if (isOver && !mayBeRenewed) return this.#end(error);
     this.#session.lost();
-    if (!isOfSession) {
-      const mayBeRenewed = error.status === 401 && this.#options.getToken && this.#denied++ < DENIALS;
-      if (!mayBeRenewed) return this.#end(error);
-    }
     this.#wait(error);
   }
 
@@ -355,18 +367,16 @@ export class Driver implements Engine {
   #closed(code: number, reason: string): void {
     const row = rowOfClose(code);
     this.#tooLarge = code === 1009;
-    if (!row || row.again || this.#tooLarge) return this.#wait(unreachable(reason || undefined));
-    this.#sentAway({ code: row.name, reason, reconnect: row.name === "not_found" });
+    if (row && !row.again && !this.#tooLarge) this.#sentAway({ code: row.name, reason, reconnect: false });
+    else this.#wait(unreachable(reason));
   }
 
   /** The server said why it closes. */
   #sentAway({ code, reason, reconnect }: Closing): void {
     const error = new SwitchboardError(code as ErrorCode, reason);
-    // Of a session that another connection took over, the next one is told what becomes of it.
-    if (reconnect || code === "stale_attempt") return this.#wait(error);
-    if (!code.startsWith("token_") || !this.#options.getToken) return this.#end(error);
-    this.#session.lost();
-    this.#wait(error);
+    // Of a session that another connection took over, or that is gone, the next one is told what becomes of it.
+    if (reconnect || ["stale_attempt", "not_found"].includes(code)) this.#wait(error);
+    else this.#refused(error, true);
   }
 
   // Tokens.
@@ -376,10 +386,15 @@ export class Driver implements Engine {
     const { token, getToken } = this.#options;
     if (!getToken || (reason === "connect" && token !== undefined && this.#token === token)) return;
     this.#asking?.abort();
-    const { signal } = (this.#asking = new AbortController());
-    const got = await getToken({ reason, signal });
-    signal.throwIfAborted();
-    this.#token = got;
+    const asking = (this.#asking = new AbortController());
+    const { signal } = asking;
+    const timer = this.#clock.set(() => asking.abort(new SwitchboardError("timeout")), FIRST);
+    try {
+      const isGivenUp = () => new Promise<never>((_, fail) => (signal.onabort = () => fail(signal.reason)));
+      this.#token = await Promise.race([getToken({ reason, signal }), isGivenUp()]);
+    } finally {
+      this.#clock.clear(timer);
+    }
   }
 
   /** The token ends: another is asked for. Where that was done a moment ago, its time is used up to the half first. */
@@ -389,12 +404,12 @@ export class Driver implements Engine {
     const isHasty = now - this.#renewed < RENEWAL;
     this.#expires = expires;
     this.#renewed = now;
-    this.#renewAt = now + (isHasty ? Math.max(0, Math.min(RENEWAL, (expires - Date.now()) / 2)) : 0);
+    this.#renewAt = now + (isHasty ? Math.min(RENEWAL, (expires - Date.now()) / 2) : 0);
   }
 
   #renew(): void {
     const expires = this.#expires;
-    this.#renewAt = undefined;
+    this.#renewAt = Infinity;
     this.#ask("expiring").then(
       () => {
         // One that is not taken is not the end: when the session ends, another is opened with what there is then.
@@ -416,7 +431,7 @@ export class Driver implements Engine {
   /** Whether the client was closed, and has said what it had to say or tried for long enough. */
   #hasLeft(): boolean {
     const hasSaid = this.#session.hasSentAll && !this.#connection?.link?.isBusy;
-    return this.#state !== "connected" || hasSaid || this.#leaving!.until <= this.#clock.now();
+    return hasSaid || this.#leaveAt <= this.#clock.now();
   }
 
   #end(error: SwitchboardError): void {
@@ -425,9 +440,9 @@ export class Driver implements Engine {
     this.#asking?.abort();
     this.#connection?.link?.close(true);
     this.#connection = undefined;
-    this.#become("closed", error.code === "closed" ? {} : { error });
+    this.#become("closed", { error: error.code === "closed" ? undefined : error });
     this.#session.end(error);
-    this.#leaving?.done();
+    this.#hasEnded();
   }
 
   #become(state: State, change: Partial<StateChange> = {}): void {

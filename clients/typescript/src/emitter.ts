@@ -52,7 +52,7 @@ export class Emitter<Events extends Record<string, any>> {
 
   /** @internal Whether somebody listens. */
   protected hears(type: keyof Events): boolean {
-    return (this.#listeners.get(type)?.size ?? 0) > 0;
+    return Boolean(this.#listeners.get(type)?.size);
   }
 
   /** @internal What one listener throws is no concern of the others. */

@@ -67,7 +67,7 @@ export type ClientCode =
   | "no_token"
   /** What the server said cannot be. */
   | "broken"
-  /** The platform lacks what every transport needs. */
+  /** No transport can be used: there is none of that name, or the platform lacks what it needs. */
   | "unsupported"
   /** An error of the application's own: `rpc` is its number, and `data` what it says. */
   | "application";
@@ -135,18 +135,18 @@ export interface ErrorDetails {
 /** The one error of this client. `code` says which. */
 export class SwitchboardError extends Error {
   override readonly name = "SwitchboardError";
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** The number of JSON-RPC, where the error has one. */
-  readonly rpc: number | undefined;
+  declare readonly rpc: number | undefined;
   /** What the server or the application says besides. */
-  readonly data: unknown;
+  declare readonly data: unknown;
   /** The status, where it came over HTTP. */
-  readonly status: number | undefined;
+  declare readonly status: number | undefined;
   /** With code `gap`: what is lost. */
-  readonly gap: Gap | undefined;
+  declare readonly gap: Gap | undefined;
 
-  constructor(code: ErrorCode, message: string = code.replaceAll("_", " "), { rpc, data, status, gap, cause }: ErrorDetails = {}) {
-    super(message, cause === undefined ? undefined : { cause });
+  constructor(code: ErrorCode, message?: string, { rpc, data, status, gap, cause }: ErrorDetails = {}) {
+    super(message || code.replaceAll("_", " "), cause === undefined ? undefined : { cause });
     this.code = code;
     this.rpc = rpc ?? rowNamed(code)?.rpc;
     this.data = data;
@@ -165,6 +165,8 @@ export class SwitchboardError extends Error {
   }
 }
 
+export const closed = () => new SwitchboardError("closed");
+
 /** The error that an answer has. */
 export function errorOf({ code, message, data }: RpcError): SwitchboardError {
   const row = ROWS.find(({ rpc }) => rpc === code);
@@ -177,5 +179,5 @@ export function errorOf({ code, message, data }: RpcError): SwitchboardError {
 export function answerOf(error: unknown): RpcError {
   if (!(error instanceof SwitchboardError)) return { code: -32603, message: "Internal error" };
   const { rpc, message, data } = error;
-  return { code: rpc ?? -32603, message, ...(data === undefined ? {} : { data }) };
+  return { code: rpc ?? -32603, message, data };
 }

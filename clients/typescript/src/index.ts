@@ -1,6 +1,7 @@
 /** The client with every transport. */
 
 import { type ClientOptions, Switchboard as Client } from "./client.js";
+import { SwitchboardError } from "./errors.js";
 import { several, type SeveralOptions } from "./several.js";
 import type { Transport, TransportName } from "./types.js";
 import { longPoll } from "./transports/poll.js";
@@ -25,10 +26,17 @@ export interface Options extends Omit<ClientOptions, "transport">, SeveralOption
  */
 export class Switchboard extends Client {
   constructor(url: string | URL, { transports, ...options }: Options = {}) {
-    const named = (transport: TransportName | Transport) =>
-      typeof transport === "string" ? ALL.find(({ name }) => name === transport)! : transport;
-    super(url, { ...options, transport: several(transports?.map(named) ?? ALL, options) });
+    super(url, { ...options, transport: several(transports ? chosen(transports) : ALL, options) });
   }
+}
+
+function chosen(transports: readonly (TransportName | Transport)[]): readonly Transport[] {
+  const refuse = (what: string): never => {
+    throw new SwitchboardError("unsupported", `${what} in transports: there are ${ALL.map(({ name }) => name).join(", ")}`);
+  };
+  const named = (transport: TransportName | Transport) =>
+    typeof transport === "string" ? ALL.find(({ name }) => name === transport) : transport;
+  return transports.length > 0 ? transports.map((one) => named(one) ?? refuse(JSON.stringify(one))) : refuse("nothing");
 }
 
 export { Channel } from "./channel.js";

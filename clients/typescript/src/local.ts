@@ -27,16 +27,17 @@ export function startDriver(
       events.changed(change);
     },
   });
-  const on = (target: EventTarget | undefined, types: string[], listener: (event: any) => void) => {
-    for (const type of types) target?.addEventListener?.(type, listener, { signal: stop.signal });
-  };
+  const on = (target: EventTarget | undefined, type: string, listener: (event: any) => void) =>
+    target?.addEventListener?.(type, listener, { signal: stop.signal });
   const { document } = globalThis;
   const scope: EventTarget | undefined = globalThis;
-  on(scope, ["online"], () => driver.rethink());
-  on(scope, ["offline"], () => driver.doubt());
-  on(scope, ["pageshow"], ({ persisted }) => persisted && driver.wake());
+  const look = () => document.visibilityState === "visible" && driver.wake();
+  on(scope, "online", () => driver.rethink());
+  on(scope, "offline", () => driver.doubt());
+  on(scope, "pageshow", ({ persisted }) => persisted && driver.wake());
   // A page that is only put aside may come back.
-  on(scope, ["pagehide"], ({ persisted }) => persisted || driver.leave());
-  on(document, ["visibilitychange", "resume"], () => document.visibilityState === "visible" && driver.wake());
+  on(scope, "pagehide", ({ persisted }) => persisted || driver.leave());
+  on(document, "visibilitychange", look);
+  on(document, "resume", look);
   return driver;
 }

@@ -31,6 +31,7 @@ export interface SeveralOptions {
 
 /** Makes one transport of several, the best first. It is for one client. */
 export function several(transports: readonly Transport[], options: SeveralOptions = {}): Transport {
+  if (transports.length === 0) throw new SwitchboardError("unsupported", "several() takes one transport or more");
   const memory = new Memory(transports, options);
   return {
     name: transports[0]!.name,

@@ -1,15 +1,16 @@
 /** What a channel brings, for callbacks and for loops. */
 
 import { Emitter, type ListenOptions, report } from "./emitter.js";
-import { SwitchboardError } from "./errors.js";
+import { closed, SwitchboardError } from "./errors.js";
 import type { Engine } from "./engine.js";
+import { PRESENCE } from "./session/session.js";
 import type { Item, Sink } from "./session/subscriptions.js";
 import type { AnyEvent, EventMap, Gap, Subscribed, SubscribeOptions, SubscriptionEvents, Undo } from "./types.js";
 
 const QUEUE = 256;
 
 /** Types of what takes items as they come. Other listeners alone leave them waiting, for a loop or for one of these. */
-const takes = (type: PropertyKey) => type === "presence" || type === "end" || String(type).startsWith("event");
+const takes = (type: PropertyKey) => /^(event|presence|end)/.test(String(type));
 
 /**
  * A subscription. It is used with callbacks,
@@ -50,7 +51,13 @@ export class Subscription<Events extends EventMap = EventMap>
   #over: { error: SwitchboardError | undefined } | undefined;
   /** It is over, and everything was taken. */
   #isDone = false;
-  #ready: { promise: Promise<Subscribed>; resolve: (said: Subscribed) => void; reject: (why: unknown) => void } | undefined;
+  #isAwaited = false;
+  #resolve!: (said: Subscribed) => void;
+  #reject!: (why: unknown) => void;
+  readonly #ready = new Promise<Subscribed>((resolve, reject) => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  });
 
   /** @internal */
   constructor(engine: Engine, channel: string, options: SubscribeOptions) {
@@ -58,6 +65,8 @@ export class Subscription<Events extends EventMap = EventMap>
     this.#engine = engine;
     this.channel = channel;
     this.#options = options;
+    // Only who asked for it has to handle that it fails.
+    this.#ready.catch(() => {});
     this.#listen(options.since);
     const { signal } = options;
     if (signal?.aborted) this.unsubscribe();
@@ -86,15 +95,8 @@ export class Subscription<Events extends EventMap = EventMap>
 
   /** Where it begins, once it is served. */
   get ready(): Promise<Subscribed> {
-    if (!this.#ready) {
-      let resolve!: (said: Subscribed) => void;
-      let reject!: (why: unknown) => void;
-      const promise = new Promise<Subscribed>((yes, no) => ([resolve, reject] = [yes, no]));
-      this.#ready = { promise, resolve, reject };
-      if (this.#said) resolve(this.#said);
-      else if (this.#over) reject(this.#over.error ?? ended());
-    }
-    return this.#ready.promise;
+    this.#isAwaited = true;
+    return this.#ready.then();
   }
 
   override on<Type extends keyof SubscriptionEvents<Events>>(
@@ -116,18 +118,33 @@ export class Subscription<Events extends EventMap = EventMap>
     this.#end(undefined);
   }
 
+  // Not a generator, which takes no notice of being left before it has begun.
   [Symbol.asyncIterator](): AsyncIterableIterator<AnyEvent<Events>> {
     this.#loops++;
-    return this.#loop();
-  }
-
-  async *#loop(): AsyncGenerator<AnyEvent<Events>, undefined> {
-    try {
-      for (let event; (event = await this.#next()); ) yield event;
-    } finally {
+    let isLeft = false;
+    const leave = () => {
+      if (isLeft) return;
+      isLeft = true;
       this.#loops--;
       this.unsubscribe();
-    }
+    };
+    const loop: AsyncIterableIterator<AnyEvent<Events>> = {
+      next: async () => {
+        let value: AnyEvent<Events> | undefined;
+        try {
+          if (!isLeft) value = await this.#next();
+        } finally {
+          if (!value) leave();
+        }
+        return value ? { value } : { done: true, value };
+      },
+      return: async () => {
+        leave();
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]: () => loop,
+    };
+    return loop;
   }
 
   /** The next event of a loop: none if there is none any more. */
@@ -188,11 +205,18 @@ export class Subscription<Events extends EventMap = EventMap>
   }
 
   #granted(said: Subscribed): void {
+    const from = this.#queuedTo;
+    const isAgain = this.#said !== undefined;
     this.#said = said;
     this.#queuedTo = said.position;
     if (this.#queue.length === 0) this.#position = said.position;
-    this.#ready?.resolve(said);
+    this.#resolve(said);
     this.emit("subscribed", said as any);
+    // Who came and went meanwhile is in no log.
+    if (isAgain && this.#options.presence) {
+      const gap = { channel: PRESENCE + this.channel, from: from!, to: said.position, reason: "skipped" };
+      this.#item({ kind: "gap", gap });
+    }
   }
 
   #item(item: Item): void {
@@ -227,7 +251,7 @@ export class Subscription<Events extends EventMap = EventMap>
     this.#over = { error };
     this.#leave?.();
     this.#options.signal?.removeEventListener("abort", this.#stop);
-    if (!this.#said) this.#ready?.reject(error ?? ended());
+    this.#reject(error ?? closed());
     if (this.#queue.length === 0) this.#finish();
     this.#wakeUp();
   }
@@ -237,10 +261,8 @@ export class Subscription<Events extends EventMap = EventMap>
     this.#isDone = true;
     const { error } = this.#over!;
     if (!error) return;
-    const isTold = this.#loops > 0 || this.hears("error") || (this.#ready && !this.#said);
+    const isTold = this.#loops > 0 || this.hears("error") || (this.#isAwaited && !this.#said);
     this.emit("error", error as any);
     if (!isTold) report(error);
   }
 }
-
-const ended = () => new SwitchboardError("closed");

@@ -15,8 +15,10 @@ export type Cut =
   | { kind: "gone"; error?: SwitchboardError }
   /** The server does not let this client in. */
   | { kind: "refused"; error: SwitchboardError }
-  /** This transport does not get through. */
-  | { kind: "unfit"; error: SwitchboardError }
+  /** This transport does not get through. `why` asks over HTTP for the reason, where no other transport finds it out. */
+  | { kind: "unfit"; error: SwitchboardError; why?: () => Promise<Cut | undefined> }
+  /** So it was, but there is a session to take up. */
+  | { kind: "opened"; said: Said; error?: undefined }
   /** A WebSocket was closed with this code. */
   | { kind: "closed"; code: number; reason: string };
 
@@ -41,7 +43,7 @@ export interface Hearing {
 /** What is to be sent: the session's messages up, and what became of them. */
 export type Up = Pick<
   Session,
-  "said" | "control" | "nextUp" | "applied" | "expected" | "refused" | "rewind" | "acknowledgement" | "acknowledged"
+  "said" | "control" | "controlLength" | "nextUp" | "applied" | "expected" | "refused" | "rewind"
 >;
 
 /** Where and how to connect. */

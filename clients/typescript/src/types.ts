@@ -198,7 +198,7 @@ export interface StateChange {
   /** What the connection is over, while there is one. */
   readonly transport?: TransportName;
   /** Why the connection was lost, or the client is closed. */
-  readonly error?: SwitchboardError;
+  readonly error?: SwitchboardError | undefined;
   /** In `waiting`: milliseconds until the next attempt. */
   readonly wait?: number;
 }
@@ -222,12 +222,13 @@ export type Undo = () => void;
 
 /**
  * Why a token is asked for: `connect`, for a new session; `expiring`, because the one that the session has ends soon;
- * `refused`, because the server did not take the last one.
+ * `refused`, because the server did not take the last one, or takes it no longer.
  */
 export type TokenReason = "connect" | "expiring" | "refused";
 
 export interface TokenRequest {
   readonly reason: TokenReason;
+  /** Aborted where the token is not waited for any more: after 15 seconds, and where the client is closed. */
   readonly signal: AbortSignal;
 }
 
@@ -268,7 +269,8 @@ export interface CoreOptions {
   token?: string;
   /**
    * Gives the token to show: when a session is opened, before the token ends, which is then renewed without a new
-   * connection, and when the server refused the last one.
+   * connection, and when the server refused the last one. If it fails, or takes longer than 15 seconds, it is asked again
+   * after a while.
    */
   getToken?: (request: TokenRequest) => string | Promise<string>;
   /** Milliseconds that a call may take: 30,000 unless told. */

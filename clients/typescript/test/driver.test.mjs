@@ -87,6 +87,56 @@ test("close codes say whether there is a point in coming back", async () => {
   }
 });
 
+test("a close code that refuses the token has another asked for, until there is no point", async () => {
+  const reasons = [];
+  const { client, clock, transport } = stage({ getToken: ({ reason }) => (reasons.push(reason), `t${reasons.length}`) });
+  client.connect();
+  for (let n = 1; n <= 4; n++) {
+    await clock.pass(5_000);
+    assert.equal(transport.last.way.token, `t${n}`);
+    assert.equal(transport.last.way.location, undefined, "its session is gone");
+    transport.last.greet({ id: `s${n}` });
+    transport.last.hearing.cut({ kind: "closed", code: 4401, reason: "" });
+    assert.equal(client.state, n < 4 ? "waiting" : "closed");
+  }
+  assert.deepEqual(reasons, ["connect", "refused", "refused", "refused"]);
+  await assert.rejects(client.call("more"), { code: "unauthorized", message: "unauthorized" });
+});
+
+test("one whose token is refused after it has worked has as many tries as one that is new", async () => {
+  const { client, clock, transport } = stage({ getToken: () => "t" });
+  client.connect();
+  for (let n = 1; n <= 6; n++) {
+    await clock.pass(5_000);
+    transport.last.greet({ id: `s${n}` });
+    await clock.pass(2_000);
+    transport.last.say("closing", { code: "token_revoked", reason: "", reconnect: false });
+    transport.last.hearing.cut({ kind: "closed", code: 4401, reason: "" });
+    assert.equal(client.state, "waiting");
+  }
+  await client.close();
+});
+
+test("a session that is gone, however that is said, is followed by another", async () => {
+  for (const isGreeted of [false, true]) {
+    for (const says of [true, false]) {
+      const { client, clock, transport } = stage();
+      client.connect();
+      await settled();
+      if (isGreeted) transport.last.greet();
+      if (says) transport.last.say("closing", { code: "not_found", reason: "There is nothing at this address.", reconnect: false });
+      transport.last.hearing.cut({ kind: "closed", code: 4404, reason: "" });
+      assert.equal(client.state, "waiting");
+      await clock.pass(500);
+      if (isGreeted) transport.last.hearing.cut({ kind: "gone" });
+      await clock.pass(1_000);
+      assert.equal(transport.last.way.location, undefined);
+      transport.last.greet({ id: "s2" });
+      assert.equal(client.session, "s2");
+    }
+  }
+});
+
 test("what the server says as it closes counts more than the code", async () => {
   const { client, transport } = stage();
   const seen = [];
@@ -174,6 +224,37 @@ test("back from the background or the network, it does not wait", async () => {
   assert.equal(changes.at(-1).state, "waiting");
 });
 
+test("back from the background or the network, an attempt that may have begun before it is begun anew", async () => {
+  for (const event of ["wake", "rethink"]) {
+    const { driver, clock, transport, changes } = bare();
+    await clock.pass(1_000);
+    driver[event]();
+    await clock.pass(0);
+    assert.equal(transport.opened.length, 1, "it is too young");
+    await clock.pass(1);
+    driver[event]();
+    await clock.pass(0);
+    assert.deepEqual([transport.opened.length, transport.opened[0].closed, changes.at(-1).state], [2, true, "connecting"]);
+    transport.opened[0].greet({ id: "late" });
+    transport.last.greet();
+    await clock.pass(15_000);
+    assert.equal(changes.at(-1).state, "connected");
+    driver.leave();
+  }
+});
+
+test("back from the background, a token that may never come is asked for anew", async () => {
+  const signals = [];
+  const getToken = ({ signal }) => (signals.push(signal), signals.length > 1 ? "good" : new Promise(() => {}));
+  const { driver, clock, transport } = bare({ getToken });
+  await clock.pass(1_001);
+  driver.wake();
+  await clock.pass(0);
+  assert.deepEqual([signals[0].aborted, transport.last.way.token], [true, "good"]);
+  transport.last.greet();
+  driver.leave();
+});
+
 test("what cuts idle connections is kept from it", async () => {
   const { clock, transport } = bare();
   await settled();
@@ -224,6 +305,48 @@ test("a token that is refused again and again ends the client, and one that is n
   await other.clock.pass(500);
   other.transport.last.greet();
   await connects;
+});
+
+test("a token that does not come is given up after as long as a connection may take, and asked for again", async () => {
+  const signals = [];
+  const getToken = ({ signal }) => {
+    signals.push(signal);
+    return signals.length === 2 ? "good" : new Promise(() => {});
+  };
+  const { client, clock, transport } = stage({ getToken });
+  const seen = [];
+  client.on("statechange", ({ state, error }) => seen.push([state, error?.code, error?.cause?.code]));
+  client.connect();
+  await clock.pass(14_999);
+  assert.deepEqual([client.state, signals[0].aborted], ["connecting", false]);
+  await clock.pass(1);
+  assert.deepEqual([seen.at(-1), signals[0].aborted], [["waiting", "no_token", "timeout"], true]);
+  await clock.pass(250);
+  assert.equal(transport.last.way.token, "good");
+  transport.last.greet();
+  transport.last.say("expiring", { expires: Date.now() + 60_000 });
+  await clock.pass(0);
+  assert.equal(signals.length, 3);
+  for (const _ of [1, 2]) {
+    await clock.pass(10_000);
+    transport.last.hearing.alive();
+  }
+  assert.deepEqual([client.state, signals.length, signals[2].aborted], ["connected", 4, true], "so it is where one ends");
+  await client.close();
+  assert.equal(signals[3].aborted, true);
+});
+
+test("an errant getToken is an error like any other", async () => {
+  const cause = new Error("no backend");
+  const getToken = () => {
+    throw cause;
+  };
+  const { client, clock, states } = stage({ getToken });
+  const seen = [];
+  client.on("statechange", ({ error }) => error && seen.push(error.cause));
+  client.connect().catch(() => {});
+  await clock.pass(250);
+  assert.deepEqual([seen[0], states], [cause, ["connecting", "waiting 250", "connecting", "waiting 500"]]);
 });
 
 test("a lost session fails what may have been done, and repeats what may be", async () => {
@@ -295,4 +418,38 @@ test("one that was closed connects again when it is asked to", async () => {
   transport.last.greet({ id: "s2" });
   await connected;
   assert.equal(client.session, "s2");
+});
+
+test("one that is closed before it is connected says first what it had to say", async () => {
+  const { client, clock, transport } = stage();
+  const published = client.channel("a").publish(1).catch((error) => error);
+  client.notify("seen", { n: 1 });
+  const closed = client.close();
+  await clock.pass(1_999);
+  assert.equal(client.state, "connecting");
+  transport.last.greet();
+  assert.deepEqual(transport.last.sent.map(({ method }) => method), ["publish", "seen"]);
+  await closed;
+  assert.deepEqual([client.state, transport.last.closed, (await published).code], ["closed", true, "closed"]);
+});
+
+test("one that is closed and is not connected in time gives up, and says so of what waits for an answer", async () => {
+  const { client, clock, transport } = stage();
+  const connected = client.connect().catch(({ code }) => code);
+  const called = client.call("work").catch(({ code }) => code);
+  let isClosed = false;
+  client.close().then(() => (isClosed = true));
+  await clock.pass(1_999);
+  transport.last.lose();
+  assert.deepEqual([isClosed, client.state], [false, "waiting"]);
+  await clock.pass(1);
+  assert.deepEqual([isClosed, client.state, await connected, await called], [true, "closed", "closed", "closed"]);
+});
+
+test("one that is closed with nothing to say is closed at once", async () => {
+  const { client } = stage();
+  client.connect().catch(() => {});
+  client.channel("a").subscribe();
+  await client.close();
+  assert.equal(client.state, "closed");
 });

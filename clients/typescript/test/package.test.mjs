@@ -14,7 +14,7 @@ let files;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "switchboard-package-"));
-  // As `prepack` does, which would build once more.
+  // As `npm run package` does, which would build once more.
   const licences = ["LICENSE-MIT", "LICENSE-APACHE"];
   for (const name of licences) await copyFile(join(root, "../..", name), join(root, name));
   const pack = ["pack", "--ignore-scripts", "--json", "--pack-destination", folder];
@@ -44,6 +44,28 @@ test("it has modules with types and maps, what they were made of, and what is to
   for (const path of files.filter((path) => /^src\/.*\.ts$/.test(path))) {
     const built = path.replace("src", "dist").replace(/ts$/, "js");
     for (const made of [built, `${built}.map`, built.replace(/js$/, "d.ts")]) assert.ok(files.includes(made), made);
+  }
+});
+
+/** Anchors of headings, as they are made of a Markdown page: its words in small letters, and hyphens between them. */
+function anchors(page) {
+  const headings = [...page.replace(/^```[^]*?^```$/gm, "").matchAll(/^#+ (.+)$/gm)];
+  return headings.map(([, words]) => words.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(" ", "-"));
+}
+
+test("the links of its pages lead to what is in it", async () => {
+  for (const page of files.filter((path) => path.endsWith(".md"))) {
+    const text = await readFile(join(folder, "node_modules/switchboard-client", page), "utf8");
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link).filter((link) => !/^[a-z]+:/.test(link));
+    assert.ok(links.length > 0, `${page} has no links`);
+    for (const link of links) {
+      const [path, anchor] = link.split("#");
+      const name = path || page;
+      assert.ok(files.includes(name), `${page}: ${link} is not in the package`);
+      if (anchor === undefined) continue;
+      const target = await readFile(join(folder, "node_modules/switchboard-client", name), "utf8");
+      assert.ok(anchors(target).includes(anchor), `${page}: nothing in ${name} is called ${anchor}`);
+    }
   }
 });
 

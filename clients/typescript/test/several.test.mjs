@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Switchboard as Core, several, SwitchboardError } from "../dist/core.js";
+import { Switchboard } from "../dist/index.js";
 import { HandMade, settled, VirtualClock } from "./support/virtual.mjs";
 
 const NAMES = ["websocket", "sse", "stream", "poll"];
@@ -205,4 +206,16 @@ test("one that falls silent soon after it was greeted, three times in a row, is 
   }
   await passes(() => transports[1].opened.length === 1);
   assert.equal(transports[0].opened.length, 3, "the next is tried first");
+});
+
+test("transports that there are not are refused at once, and those that there are named", () => {
+  const refused = (transports) => {
+    assert.throws(
+      () => new Switchboard("http://server.example", { transports }),
+      ({ code, message }) => code === "unsupported" && message.includes("websocket, sse, stream, poll"),
+    );
+  };
+  for (const transports of [[], ["ws"], ["websocket", "SSE"], [undefined]]) refused(transports);
+  assert.throws(() => several([]), { code: "unsupported" });
+  assert.equal(new Switchboard("http://server.example", { transports: ["poll", new HandMade("mine")] }).state, "idle");
 });

@@ -7,7 +7,8 @@ import { HandMade, settled, VirtualClock } from "./support/virtual.mjs";
 
 async function stage(options) {
   const transport = new HandMade("websocket");
-  const client = new Core("http://server.example", { transport, clock: new VirtualClock() });
+  const clock = new VirtualClock();
+  const client = new Core("http://server.example", { transport, clock });
   client.connect();
   await settled();
   const server = transport.last;
@@ -21,7 +22,16 @@ async function stage(options) {
   };
   const event = (n, more) => server.say("event", { id: `p${n}`, channel: "a", data: n, time: 1, ...more });
   const gap = () => server.say("gap", { channel: "a", from: "p1", to: "p5", reason: "trimmed" });
-  return { client, server, subscription, grant, event, gap };
+  /** Another session comes after it, in which what was subscribed to is from where it was. */
+  const again = async () => {
+    await clock.pass(500);
+    const { last } = transport;
+    last.greet({ id: "s2" });
+    const { id, params } = last.sent.find(({ method }) => method === "subscribe");
+    last.answer(id, { position: params.since, recovered: true });
+    await settled();
+  };
+  return { client, server, subscription, grant, event, gap, again };
 }
 
 /** What nobody catches while something is done. */
@@ -100,6 +110,27 @@ test("a loop takes what comes, and unsubscribes when it is left", async () => {
   assert.deepEqual(heard, [1, 2]);
   assert.equal(server.sent.at(-1).method, "unsubscribe");
   assert.equal(subscription.ended, true);
+});
+
+test("a loop that is left before it began, or while it waits, unsubscribes as well", async () => {
+  for (const isBegun of [false, true]) {
+    const { server, subscription, grant } = await stage();
+    await grant();
+    const loop = subscription[Symbol.asyncIterator]();
+    const next = isBegun && loop.next();
+    assert.deepEqual(await loop.return(), { done: true, value: undefined });
+    assert.deepEqual([server.sent.at(-1).method, subscription.ended], ["unsubscribe", true]);
+    for (const each of [next || loop.next(), loop.next()]) assert.deepEqual(await each, { done: true, value: undefined });
+  }
+});
+
+test("a loop that has thrown is over", async () => {
+  const { subscription, grant, gap } = await stage();
+  await grant();
+  gap();
+  const loop = subscription[Symbol.asyncIterator]();
+  await assert.rejects(loop.next(), { code: "gap" });
+  assert.equal((await loop.next()).done, true);
 });
 
 test("a gap is thrown by a loop that does not listen for it, and it says where to go on", async () => {
@@ -190,6 +221,45 @@ test("one that is slower than its queue reads on from the log", async () => {
   await grant({ position: "p2", recovered: true });
   event(3);
   assert.equal((await loop.next()).value.data, 3);
+});
+
+test("one that is slower than its queue is told that it may have missed who came and went, once it hears of that again", async () => {
+  const { server, subscription, grant, event } = await stage({ queue: 2, presence: true });
+  const heard = [];
+  subscription.on("gap", ({ channel, from, to, reason }) => heard.push([channel, from, to, reason]));
+  subscription.on("presence", ({ member }) => heard.push(member.user));
+  const join = (user) => server.say("presence", { channel: "a", event: "join", member: { session: user, user } });
+  // As soon as it hears presence it flows, unless a loop is there to take what comes.
+  const loop = subscription[Symbol.asyncIterator]();
+  await grant();
+  event(1);
+  join("ann");
+  join("ben");
+  assert.equal((await loop.next()).value.data, 1);
+  const next = loop.next();
+  await settled();
+  assert.deepEqual(heard, ["ann"]);
+  assert.deepEqual(server.sent.at(-1).params, { channel: "a", since: "p1", presence: true });
+  await grant({ position: "p1", recovered: true });
+  event(2);
+  assert.equal((await next).value.data, 2);
+  assert.deepEqual(heard.slice(1), [["$presence/a", "p1", "p1", "skipped"]]);
+});
+
+test("in a new session who hears who comes and goes is told that it may have missed some of that", async () => {
+  for (const presence of [false, true]) {
+    const { client, server, subscription, grant, event, again } = await stage({ presence });
+    const gaps = [];
+    subscription.on("gap", ({ channel, to }) => gaps.push([channel, to]));
+    subscription.on("event", () => {});
+    await grant();
+    event(1);
+    assert.deepEqual(gaps, []);
+    server.hearing.cut({ kind: "gone" });
+    await again();
+    assert.equal(client.session, "s2");
+    assert.deepEqual(gaps, presence ? [["$presence/a", "p1"]] : []);
+  }
 });
 
 test("a channel that ends finishes the loop, after everything that came before", async () => {

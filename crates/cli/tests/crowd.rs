@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 use switchboard_testkit::Server;
-use switchboard_testkit::crowd::{Crowd, Kind, publish_on_a_thread, raise_file_limit};
+use switchboard_testkit::crowd::{Crowd, Kind, all_files, publish_on_a_thread};
 
 const SUBSCRIBERS: usize = 10_000;
 const EVENTS: usize = 100;
 
 #[test]
 fn ten_thousand_subscribers_receive_a_hundred_events_each() {
-    raise_file_limit();
+    let _files = all_files();
     let server = Server::process(env!("CARGO_BIN_EXE_switchboard"), &["serve", "--listen", "127.0.0.1:0"]);
     let members: Vec<(Kind, String)> = (0..SUBSCRIBERS)
         .map(|i| (if i % 2 == 0 { Kind::Sse } else { Kind::WebSocket }, "/channels/crowd".to_owned()))

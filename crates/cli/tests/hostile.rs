@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::thread;
-use switchboard_testkit::crowd::{Crowd, Kind, publish_on_a_thread, raise_file_limit};
+use switchboard_testkit::crowd::{Crowd, Kind, all_files, publish_on_a_thread};
 use switchboard_testkit::mob::{Malice, Mob};
 use switchboard_testkit::{Conn, Server, eventually, prometheus};
 
@@ -27,7 +27,7 @@ const HISTORY: u64 = 3 * (8 << 20);
 
 #[test]
 fn thousands_of_slow_and_dead_connections_cost_a_stated_memory_and_honest_clients_nothing() {
-    raise_file_limit();
+    let _files = all_files();
     let variables = [("SWITCHBOARD_MEMORY_TRANSIT", "32MiB")];
     let server = Server::process_with(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--shards", "2"], &variables);
     let address = server.address();
@@ -77,7 +77,7 @@ const RESERVE: usize = 64;
 #[test]
 fn nineteen_thousand_against_the_limit_of_descriptors_are_held_or_refused_politely_and_places_that_get_free_are_taken()
 {
-    raise_file_limit();
+    let _files = all_files();
     let own = rustix_limit();
     let files = (own - 1000).min(COME - 3000);
     let limited = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
@@ -129,7 +129,7 @@ fn rustix_limit() -> usize {
 
 #[test]
 fn out_of_descriptors_accepting_pauses_and_whoever_is_in_hears_everything() {
-    raise_file_limit();
+    let _files = all_files();
     let arguments =
         ["-c", "ulimit -n 300; exec \"$0\" \"$@\"", PROGRAM, "serve", "--listen", "127.0.0.1:0", "--shards", "2"];
     let server = Server::process_with("sh", &arguments, &[("SWITCHBOARD_CONNECTIONS", "100000")]);

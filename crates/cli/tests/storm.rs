@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use switchboard_testkit::crowd::{Crowd, Kind, publish_on_a_thread, raise_file_limit};
+use switchboard_testkit::crowd::{Crowd, Kind, all_files, publish_on_a_thread};
 use switchboard_testkit::{Conn, Server, prometheus};
 
 const NEWCOMERS: usize = 10_000;
@@ -58,7 +58,7 @@ fn check_rate(looks: &[Look]) {
 /// Ten thousand who come at once, as after a restart, while others are live.
 #[test]
 fn a_storm_of_newcomers_is_let_in_at_its_rate_and_those_who_are_in_miss_nothing() {
-    raise_file_limit();
+    let _files = all_files();
     let rate = ACCEPTS.to_string();
     let variables = [("SWITCHBOARD_LIMITS_ACCEPTS", rate.as_str())];
     let args = ["serve", "--listen", "127.0.0.1:0"];

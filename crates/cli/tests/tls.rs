@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use support::run;
-use switchboard_testkit::crowd::raise_file_limit;
+use switchboard_testkit::crowd::all_files;
 use switchboard_testkit::issuer::Authority;
 use switchboard_testkit::tls::{Files, VERSIONS, client, connect};
 use switchboard_testkit::{Server, Signal, eventually};
@@ -286,7 +286,7 @@ const MANY: usize = 5_000;
 #[test]
 #[ignore = "it measures: cargo test --release -p switchboard-cli --test tls -- --ignored --nocapture"]
 fn memory_of_an_idle_connection() {
-    raise_file_limit();
+    let _files = all_files();
     let plain = Real::start();
     let address = plain.server.address();
     println!("without TLS: {} bytes", grown(&plain, || TcpStream::connect(address).unwrap()));

@@ -51,6 +51,23 @@ pub(crate) enum Cut {
     Closed(Close),
 }
 
+impl Cut {
+    /// What an answer means that is not the one hoped for. `is_known`: the request was for the location of a session.
+    pub(crate) fn of(problem: Problem, is_known: bool) -> Cut {
+        match (problem.status, problem.code.as_str()) {
+            (404, "not_found") | (410, "session_full") if is_known => Cut::Gone,
+            (409, "stale_attempt") => lost(problem.sentence()),
+            _ if problem.passes() => {
+                let wait = problem.retry_after.map(Duration::from_secs);
+                Cut::Lost { lost: Lost::connected(problem.sentence()), wait }
+            }
+            // What answers may be a proxy that knows no better.
+            (_, "" | "bad_request" | "upgrade_required" | "not_implemented") => Cut::Unfit(problem.sentence()),
+            _ => Cut::Refused(Box::new(problem)),
+        }
+    }
+}
+
 impl From<Lost> for Cut {
     fn from(lost: Lost) -> Cut {
         Cut::Lost { lost, wait: None }
@@ -132,20 +149,8 @@ async fn stream(server: &Server, target: String, accept: &'static str, is_known:
     }
 }
 
-/// An answer that is not the one hoped for. `is_known`: the request was for the location of a session.
 async fn refusal(server: &Server, response: Response<Body>, is_known: bool) -> Cut {
-    let problem = Problem::read(server, response).await;
-    match (problem.status, problem.code.as_str()) {
-        (404, "not_found") | (410, "session_full") if is_known => Cut::Gone,
-        (409, "stale_attempt") => lost(problem.sentence()),
-        _ if problem.passes() => {
-            let wait = problem.retry_after.map(Duration::from_secs);
-            Cut::Lost { lost: Lost::connected(problem.sentence()), wait }
-        }
-        // What answers may be a proxy that knows no better.
-        (_, "" | "bad_request" | "upgrade_required" | "not_implemented") => Cut::Unfit(problem.sentence()),
-        _ => Cut::Refused(Box::new(problem)),
-    }
+    Cut::of(Problem::read(server, response).await, is_known)
 }
 
 fn foul(error: ::http::Error) -> Cut {
@@ -269,6 +274,18 @@ pub(crate) enum Posted {
     Lost(Option<Duration>),
 }
 
+impl Posted {
+    /// What an answer means that is no success.
+    pub(crate) fn of(problem: Problem) -> Posted {
+        match (problem.status, problem.code.as_str(), problem.expected) {
+            (404, _, _) => Posted::Gone,
+            (409, _, Some(expected)) => Posted::Expected(expected),
+            _ if problem.passes() => Posted::Lost(problem.retry_after.map(Duration::from_secs)),
+            _ => Posted::Refused(problem),
+        }
+    }
+}
+
 /// Sends a message up; without one, only what is acknowledged.
 pub(crate) async fn post(
     kept: &mut Kept,
@@ -290,13 +307,7 @@ pub(crate) async fn post(
             Err(_) => Posted::Lost(None),
         };
     }
-    let problem = Problem::read(server, response).await;
-    match (problem.status, problem.code.as_str(), problem.expected) {
-        (404, _, _) => Posted::Gone,
-        (409, _, Some(expected)) => Posted::Expected(expected),
-        _ if problem.passes() => Posted::Lost(problem.retry_after.map(Duration::from_secs)),
-        _ => Posted::Refused(problem),
-    }
+    Posted::of(Problem::read(server, response).await)
 }
 
 /// Ends a session whose way up is another request.

@@ -8,7 +8,7 @@
 )]
 
 use std::cell::Cell;
-use switchboard_testkit::crowd::{Crowd, Kind, publish_on_a_thread, raise_file_limit};
+use switchboard_testkit::crowd::{Crowd, Kind, all_files, publish_on_a_thread};
 use switchboard_testkit::{Server, config, seed};
 
 const SUBSCRIBERS: usize = 250;
@@ -37,7 +37,7 @@ fn parse(data: &[u8]) -> (usize, usize) {
 
 #[test]
 fn a_million_deliveries_on_two_shards_keep_one_order_without_loss_or_doubling() {
-    raise_file_limit();
+    let _files = all_files();
     let mut random = fastrand::Rng::with_seed(seed("a_million_deliveries"));
     let mut config = config();
     config.shards = Some(2);

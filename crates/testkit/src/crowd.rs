@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{BufRead, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Connections that are being opened at once: less than a server's backlog.
 const BATCH: usize = 128;
@@ -54,12 +55,23 @@ enum State {
     Open,
 }
 
-/// Raises the limit of open files as far as this process may.
-pub fn raise_file_limit() {
+/// The descriptors of this process, for one test at a time.
+#[derive(Debug)]
+pub struct AllFiles {
+    _one: MutexGuard<'static, ()>,
+}
+
+/// Raises the limit of open files as far as this process may, and keeps it from the other crowds of the process, which
+/// wait: two at once may be more than it has descriptors for.
+#[must_use = "another crowd may come as soon as this is dropped"]
+pub fn all_files() -> AllFiles {
     use rustix::process::{Resource, getrlimit, setrlimit};
+    static ONE: Mutex<()> = Mutex::new(());
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("a process may raise its soft limit");
+    AllFiles { _one: one }
 }
 
 impl Crowd {

@@ -1,6 +1,6 @@
 //! Reads the test vectors of `vectors/websocket`, `vectors/jsonrpc` and `vectors/sessions`, whose READMEs describe their
-//! formats, and makes what they stand for. The codecs' tests and the server's read the same vectors through it; it shares
-//! no code with either.
+//! formats, and makes what they stand for. The codecs' tests, the server's and the client's read the same vectors through it; it
+//! shares no code with them.
 //!
 //! It panics: a vector that breaks its format is a failed test.
 

@@ -207,11 +207,15 @@ impl Step {
 
 /// What the names in a conversation stand for.
 #[derive(Clone, Default, Debug)]
-pub struct Names(BTreeMap<String, Value>);
+pub struct Names {
+    of: BTreeMap<String, Value>,
+    /// How many were made up.
+    made: u64,
+}
 
 impl Names {
     pub fn set(&mut self, name: &str, value: impl Into<Value>) {
-        self.0.insert(name.to_owned(), value.into());
+        self.of.insert(name.to_owned(), value.into());
     }
 
     /// A text, with what its names stand for in their places.
@@ -220,7 +224,7 @@ impl Names {
         for part in parts(text) {
             match part {
                 Part::Words(words) => out.push_str(words),
-                Part::Name { name, .. } => match self.0.get(name) {
+                Part::Name { name, .. } => match self.of.get(name) {
                     Some(Value::String(value)) => out.push_str(value),
                     Some(value) => out.push_str(&value.to_string()),
                     None => panic!("nothing is called {name} yet"),
@@ -234,13 +238,53 @@ impl Names {
     pub fn fill_in(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => match parts(text)[..] {
-                [Part::Name { name, .. }] => self.0.get(name).unwrap_or_else(|| panic!("what is {name}?")).clone(),
+                [Part::Name { name, .. }] => self.of.get(name).unwrap_or_else(|| panic!("what is {name}?")).clone(),
                 _ => self.fill(text).into(),
             },
             Value::Array(items) => items.iter().map(|item| self.fill_in(item)).collect(),
             Value::Object(members) => members.iter().map(|(name, item)| (name.clone(), self.fill_in(item))).collect(),
             other => other.clone(),
         }
+    }
+
+    /// A JSON value as the side says it that may choose: what names stand for that stand for nothing yet is made up, and
+    /// holds from now on.
+    pub fn make(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => match parts(text)[..] {
+                [Part::Name { name, kind }] => self.made_up(name, kind),
+                ref parts => parts.iter().map(|part| self.made_part(part)).collect::<String>().into(),
+            },
+            Value::Array(items) => items.iter().map(|item| self.make(item)).collect(),
+            Value::Object(members) => members.iter().map(|(name, item)| (name.clone(), self.make(item))).collect(),
+            other => other.clone(),
+        }
+    }
+
+    fn made_part(&mut self, part: &Part<'_>) -> String {
+        match part {
+            Part::Words(words) => (*words).to_owned(),
+            Part::Name { name, kind } => match self.made_up(name, kind) {
+                Value::String(text) => text,
+                other => other.to_string(),
+            },
+        }
+    }
+
+    fn made_up(&mut self, name: &str, kind: &str) -> Value {
+        if let Some(known) = self.of.get(name) {
+            return known.clone();
+        }
+        self.made += 1;
+        let made: Value = match kind {
+            "" => format!("p{}", self.made).into(),
+            "number" | "any" => self.made.into(),
+            _ => panic!("no kind is called {kind}"),
+        };
+        if name != "_" {
+            self.set(name, made.clone());
+        }
+        made
     }
 
     /// Compares what came with what was expected. Names that stand for nothing yet stand for what came in their places
@@ -298,7 +342,7 @@ impl Names {
 
     /// Whether a name stands for this; if for nothing yet, it does from now on. `_` stands for anything, each time.
     fn is(&mut self, name: &str, value: Value) -> bool {
-        name == "_" || *self.0.entry(name.to_owned()).or_insert_with(|| value.clone()) == value
+        name == "_" || *self.of.entry(name.to_owned()).or_insert_with(|| value.clone()) == value
     }
 }
 
@@ -346,6 +390,16 @@ mod tests {
         ] {
             names.compare(&expected, &other).unwrap_err();
         }
+    }
+
+    #[test]
+    fn what_is_made_up_is_what_compares() {
+        let mut names = Names::default();
+        names.set("known", "k");
+        let said = json!({ "id": "<id>", "at": "/<known>/<id>.<_>", "n": ["<n:number>", "<_:any>"], "<": 1 });
+        let made = names.clone().make(&said);
+        assert_eq!(made, json!({ "id": "p1", "at": "/k/p1.p2", "n": [3, 4], "<": 1 }));
+        names.compare(&said, &made).unwrap();
     }
 
     #[test]

@@ -7,9 +7,9 @@ let isFollowing = true;
 
 const subscription = client.channel("log").subscribe({ since: "earliest" });
 subscription.on("event", ({ data: { level, target, text }, time }) => {
-  const says = make("span", { className: "text" }, make("span", { className: "target", textContent: target }), text);
+  const [where, says] = [make("span", { className: "target", textContent: target.replace(/^switchboard_/, "") }), make("span", { className: "text", textContent: text })];
   const when = make("time", { dateTime: new Date(time).toISOString(), textContent: clock.format(time) });
-  add(make("li", { className: level }, when, make("span", { className: "level", textContent: level }), says));
+  add(make("li", { className: level }, when, make("span", { className: "level", textContent: level }), where, says));
 });
 subscription.on("gap", ({ reason }) => add(make("li", { className: "note", textContent: `lines are missing here: ${reason}` })));
 

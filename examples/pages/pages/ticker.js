@@ -3,6 +3,8 @@ import { client, make } from "/common.js";
 const list = document.getElementById("goods");
 const goods = new Map();
 const POINTS = 60;
+/** A line fills its chart from so many points on. */
+const FEW = 12;
 let heard = 0;
 
 // Without `since` a channel of class `state` begins with its state.
@@ -32,10 +34,10 @@ function add(channel) {
   const show = (quote) => {
     prices.push(quote.price);
     if (prices.length > POINTS) prices.shift();
-    const percent = 100 * (quote.price / quote.open - 1);
-    card.classList.toggle("up", percent >= 0);
+    const percent = Math.round(1e4 * (quote.price / quote.open - 1)) / 100;
+    card.classList.toggle("up", percent > 0);
     card.classList.toggle("down", percent < 0);
-    change.textContent = `${percent < 0 ? "▼" : "▲"} ${Math.abs(percent).toFixed(2)} %`;
+    change.textContent = `${percent < 0 ? "▼" : percent > 0 ? "▲" : "="} ${Math.abs(percent).toFixed(2)} %`;
     price.textContent = quote.price.toFixed(quote.price < 10 ? 4 : 2);
     line.setAttribute("points", points(prices));
     price.classList.remove("moved");
@@ -51,5 +53,7 @@ function add(channel) {
 function points(prices) {
   const [low, high] = [Math.min(...prices), Math.max(...prices)];
   const height = (price) => 28 - 26 * (high > low ? (price - low) / (high - low) : 0.5);
-  return prices.map((price, at) => `${POINTS - prices.length + at},${height(price).toFixed(1)}`).join(" ");
+  const step = (POINTS - 1) / (Math.max(prices.length, FEW) - 1);
+  const across = (at) => POINTS - 1 - step * (prices.length - 1 - at);
+  return prices.map((price, at) => `${across(at).toFixed(1)},${height(price).toFixed(1)}`).join(" ");
 }

@@ -17,13 +17,11 @@ import type { Closing, Granted, Id, Message, Said } from "./words.js";
 const WAITING = [1024, 4 << 20] as const;
 /** Messages that may be sent without a sign that they were applied, before one is asked for. */
 const UNCONFIRMED = 64;
-/** Control messages and their length that may come before the server is told that they did. */
-const UNACKNOWLEDGED = [32, 16 << 10] as const;
 /** How long a subscription waits that was refused and may succeed later, in milliseconds. */
 const AGAIN = 2_000;
 
 /** What the name of the system's own channel begins with that tells of another who comes and goes. */
-const PRESENCE = "$presence/";
+export const PRESENCE = "$presence/";
 
 /** What has happened, for the driver to act on. */
 export interface Happenings {
@@ -52,7 +50,7 @@ interface Call {
 }
 
 /** The server says what cannot be. */
-export class Broken extends Error {}
+const broken = (what: string) => new SwitchboardError("broken", what);
 
 export class Session {
   /** What the server said of its session, while there is one. */
@@ -65,9 +63,8 @@ export class Session {
   #position = "";
   /** The number of the last control message of this connection, which may be one that came before. */
   #counted = 0;
-  /** The length of control messages that the server does not know to have come, and up to where it does. */
-  #fresh = 0;
-  #acknowledged = 0;
+  /** The length of all control messages that came, of this session and others. */
+  controlLength = 0;
   readonly #outbox = new Outbox();
   readonly #subscriptions = new Subscriptions();
   readonly #calls = new Map<number, Call>();
@@ -93,10 +90,9 @@ export class Session {
   opened(said: Said): void {
     this.lost();
     const [control, position] = placeOf(said.place);
-    this.#control = this.#counted = this.#acknowledged = control;
+    this.#control = this.#counted = control;
     this.#position = position;
     this.#attempt = 1;
-    this.#fresh = 0;
     this.#outbox.begin(said.seq || 1);
     this.said = said;
     this.#happenings.began(said);
@@ -138,9 +134,9 @@ export class Session {
     }
   }
 
-  /** When there is something to send that waits for its time. */
-  deadline(): number | undefined {
-    return this.said && this.#subscriptions.deadline(this.#now());
+  /** When there is something to send that waits for its time; `Infinity` if there is not. */
+  deadline(): number {
+    return this.said ? this.#subscriptions.deadline(this.#now()) : Infinity;
   }
 
   /** The client is over: whoever waits is told. */
@@ -160,8 +156,7 @@ export class Session {
 
   /** Nobody waits for the answer any more. */
   abandon(call: number): void {
-    this.#calls.delete(call);
-    this.#outbox.forget(call);
+    if (this.#calls.delete(call)) this.#outbox.forget(call);
   }
 
   /** Says something that is not answered. */
@@ -229,26 +224,13 @@ export class Session {
 
   /** The server goes on with this number. */
   expected(seq: number): void {
-    if (!this.#outbox.goOn(seq)) throw new Broken(`seq ${seq}`);
+    if (!this.#outbox.goOn(seq)) throw broken(`seq ${seq}`);
   }
 
   /** The message of this number was refused as it came, and takes no number. */
   refused(seq: number, error: SwitchboardError): void {
     const kind = this.#outbox.refuse(seq);
     if (typeof kind === "number") this.#settle(kind, error);
-  }
-
-  /** The number of the last control message, if it is time that the server hears of it. */
-  acknowledgement(): number | undefined {
-    const isDue = this.#control - this.#acknowledged >= UNACKNOWLEDGED[0] || this.#fresh >= UNACKNOWLEDGED[1];
-    return isDue ? this.#control : undefined;
-  }
-
-  /** The server has heard that everything up to this number came. */
-  acknowledged(control: number): void {
-    if (control <= this.#acknowledged) return;
-    this.#acknowledged = control;
-    this.#fresh = 0;
   }
 
   // The way down.
@@ -263,7 +245,7 @@ export class Session {
       const said = parsed(text);
       const isControl = Array.isArray(said) || "id" in said || !this.#told(said);
       if (isControl && this.#count(at?.[0], text.length)) for (const message of [said].flat()) this.#controlled(message);
-    } else if (at?.[0] !== this.#counted) throw new Broken(`place ${place}`);
+    } else if (at?.[0] !== this.#counted) throw broken(`place ${place}`);
     if (at?.[1]) this.#position = at[1];
     if (seq) this.applied(seq - 1);
   }
@@ -272,9 +254,9 @@ export class Session {
   #count(control = this.#counted + 1, length: number): boolean {
     this.#counted = control;
     if (control <= this.#control) return false;
-    if (control > this.#control + 1) throw new Broken(`control ${control}`);
+    if (control > this.#control + 1) throw broken(`control ${control}`);
     this.#control = control;
-    this.#fresh += length;
+    this.controlLength += length;
     return true;
   }
 
@@ -287,7 +269,7 @@ export class Session {
       case "event": {
         const event = eventOf(params);
         this.#position = event.position;
-        this.#heard(this.#subscriptions.hearing(event.channel), { kind: "event", event });
+        this.#heard({ kind: "event", event }, event.channel);
         break;
       }
       case "gap": {
@@ -296,11 +278,11 @@ export class Session {
         const isOfPresence = channel?.startsWith(PRESENCE) ?? false;
         this.#position = to;
         const of = isOfPresence ? channel!.slice(PRESENCE.length) : channel;
-        this.#heard(this.#subscriptions.hearing(of, isOfPresence), { kind: "gap", gap: params });
+        this.#heard({ kind: "gap", gap: params }, of, isOfPresence);
         break;
       }
       case "presence":
-        this.#heard(this.#subscriptions.hearing(params.channel, true), { kind: "presence", change: params });
+        this.#heard({ kind: "presence", change: params }, params.channel, true);
         break;
       case "caught_up":
         this.#subscriptions.caughtUp([params.channel].flat());
@@ -321,16 +303,17 @@ export class Session {
     return true;
   }
 
-  #heard(listeners: Listener[], item: Item): void {
+  /** Tells it, and gives who was to hear it. */
+  #heard(item: Item, channel: string | undefined, isOfPresence?: boolean): Listener[] {
+    const listeners = this.#subscriptions.hearing(channel, isOfPresence);
     // One that hears may have another leave.
     for (const listener of listeners) if (listener.state !== "gone") listener.sink.item(item);
+    return listeners;
   }
 
   /** A channel has ended: who listens to it alone has heard everything. */
   #ended(channel: string): void {
-    const listeners = this.#subscriptions.hearing(channel);
-    this.#heard(listeners, { kind: "end", channel });
-    for (const listener of listeners) {
+    for (const listener of this.#heard({ kind: "end", channel }, channel)) {
       if (listener.channel !== channel || listener.state === "gone") continue;
       // The server stays subscribed, should the channel be made anew.
       this.leave(listener);
@@ -342,7 +325,7 @@ export class Session {
   #begins(said: Said): void {
     if (said.id !== this.said?.id) return this.opened(said);
     const [control] = placeOf(said.place);
-    if (control > this.#control) throw new Broken(`control ${control}`);
+    if (control > this.#control) throw broken(`control ${control}`);
     this.#counted = control;
     this.expected(said.seq ?? 1);
     this.said = said;
@@ -389,11 +372,11 @@ export class Session {
     }
     const listeners = this.#subscriptions.granted(call, this.#position);
     this.#position = said.position;
-    const { position, recovered, gap } = said;
-    const where = { position, ...(recovered === undefined ? {} : { recovered }), ...(gap ? { gap } : {}) };
+    const { ended, ...where } = said;
     for (const { sink } of listeners) sink.granted(where);
-    if (gap) this.#heard(this.#subscriptions.hearing(gap.channel), { kind: "gap", gap });
-    if (said.ended) for (const channel of [...this.#subscriptions.catching]) this.#ended(channel);
+    const { gap } = where;
+    if (gap) this.#heard({ kind: "gap", gap }, gap.channel);
+    if (ended) for (const channel of [...this.#subscriptions.catching]) this.#ended(channel);
   }
 }
 
@@ -406,19 +389,19 @@ function parsed(text: string): Message | Message[] {
   } catch {
     // Said below.
   }
-  throw new Broken(text.slice(0, 80));
+  throw broken(text.slice(0, 80));
 }
 
 /** A place is a number, a dot and a position. It goes into addresses as it is. */
 function placeOf(text: unknown): [control: number, position: string] {
   const parts = /^(\d{1,15})\.([a-z\d.]*)$/i.exec(String(text));
-  if (!parts) throw new Broken(`place ${text}`);
+  if (!parts) throw broken(`place ${text}`);
   return [Number(parts[1]), parts[2]!];
 }
 
 /** An event as applications see it. */
 export function eventOf({ base64, ...event }: any): ChannelEvent {
-  if (typeof event.id !== "string" || typeof event.channel !== "string") throw new Broken("event");
+  if (typeof event.id !== "string" || typeof event.channel !== "string") throw broken("event");
   if (base64 !== undefined) event.data = bytesOf(base64);
   event.position ??= event.id;
   return event;

@@ -111,10 +111,10 @@ export class Subscriptions {
     return this.#of(channel).some(({ presence }) => presence);
   }
 
-  /** When one is to be asked for that has to wait until then. */
-  deadline(now: number): number | undefined {
-    const waits = this.#current ? [] : [...this.#listeners].filter(({ state, at }) => state === "wanted" && at > now);
-    return waits.length > 0 ? Math.min(...waits.map(({ at }) => at)) : undefined;
+  /** When one is to be asked for that has to wait until then; `Infinity` if there is none. */
+  deadline(now: number): number {
+    const waits = [...this.#listeners].filter(({ state, at }) => state === "wanted" && at > now);
+    return this.#current ? Infinity : Math.min(...waits.map(({ at }) => at));
   }
 
   /** The call is answered: catching up begins, while the others stay at `live`. Gives who is served from now on. */

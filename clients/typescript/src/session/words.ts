@@ -26,14 +26,13 @@ export interface Closing {
 
 /** What `closing` says, if that is what this message is. */
 export function closingOf(text: string | undefined): Closing | undefined {
-  if (!text?.includes('"closing"')) return undefined;
   try {
-    const { method, params } = JSON.parse(text);
-    return method === "closing" ? params : undefined;
+    const { method, params } = JSON.parse(text!);
+    if (method === "closing") return params;
   } catch {
     // What is no message is told where it is read.
-    return undefined;
   }
+  return undefined;
 }
 
 /** The answer to `subscribe`. */

@@ -19,6 +19,8 @@ import { errorFrom, type FromFollower, type FromLeader, type Letter } from "./le
 /** A leader of which nothing was heard for so long is asked whether it lives, in milliseconds; and how often, in vain. */
 const QUIET = 2_000;
 const ASKED = 2;
+/** Calls and notifications that may wait for a tab that leads. */
+const WAITING = 1024;
 
 export interface SharedOptions {
   /** Tabs of one name share a connection, and so who they are: the server's address unless told. */
@@ -28,7 +30,10 @@ export interface SharedOptions {
   BroadcastChannel?: typeof BroadcastChannel;
 }
 
-/** What `engine` takes: all tabs share one connection. Where the platform has no locks, each has its own. */
+/**
+ * What `engine` takes: all tabs share one connection. Where the platform has no locks, each has its own. A tab that is
+ * closed waits for what it has said to be sent only where it has the connection.
+ */
 export function shared(options: SharedOptions = {}): StartEngine {
   const locks = options.locks ?? globalThis.navigator?.locks;
   const Channel = options.BroadcastChannel ?? globalThis.BroadcastChannel;
@@ -43,7 +48,8 @@ interface Call {
   method: string;
   params: unknown;
   repeats: boolean;
-  done: Done;
+  /** None of a notification, which is a call only while it waits. */
+  done: Done | undefined;
   /** Somebody may have worked on it. */
   isTried: boolean;
   abandon: (() => void) | undefined;
@@ -128,18 +134,24 @@ class Tab implements Engine {
   call(method: string, params: unknown, repeats: boolean, done: Done): () => void {
     const id = ++this.#last;
     const call: Call = { method, params, repeats, done, isTried: false, abandon: undefined };
-    this.#calls.set(id, call);
-    this.#make(id, call);
+    if (this.#isFull) done(full());
+    else {
+      this.#calls.set(id, call);
+      this.#make(id, call);
+    }
     return () => {
-      this.#calls.delete(id);
-      call.abandon?.();
+      if (this.#calls.delete(id)) call.abandon?.();
     };
   }
 
   notify(method: string, params: unknown): void {
-    if (this.#engine) this.#engine.notify(method, params);
-    // It is answered by nobody, and so is this.
-    else this.call(method, params, false, () => {});
+    if (this.#engine) return this.#engine.notify(method, params);
+    if (this.#isFull) throw full();
+    this.#calls.set(++this.#last, { method, params, repeats: false, done: undefined, isTried: false, abandon: undefined });
+  }
+
+  get #isFull(): boolean {
+    return !this.#engine && this.#calls.size >= WAITING;
   }
 
   listen(channel: string, since: string | undefined, presence: boolean, sink: Sink): () => void {
@@ -156,11 +168,17 @@ class Tab implements Engine {
   #make(id: number, call: Call): void {
     const engine = this.#engine;
     if (!engine) return;
+    const { method, params, repeats, done } = call;
     call.isTried = true;
-    call.abandon = engine.call(call.method, call.params, call.repeats, (error, result) => {
-      // What becomes of it after another leads is not decided here.
-      if (engine === this.#engine && this.#calls.delete(id)) call.done(error, result);
-    });
+    if (done) {
+      call.abandon = engine.call(method, params, repeats, (error, result) => {
+        // What becomes of it after another leads is not decided here.
+        if (engine === this.#engine && this.#calls.delete(id)) done(error, result);
+      });
+    } else {
+      this.#calls.delete(id);
+      engine.notify(method, params);
+    }
   }
 
   #hear(id: number, listener: Listener): void {
@@ -272,7 +290,7 @@ class Tab implements Engine {
       if (!call.isTried || call.repeats) this.#make(id, call);
       else {
         this.#calls.delete(id);
-        call.done(new SwitchboardError("session_lost"));
+        call.done?.(new SwitchboardError("session_lost"));
       }
     }
     for (const [id, listener] of this.#listeners) this.#hear(id, listener);
@@ -379,13 +397,15 @@ class Tab implements Engine {
     this.#yield();
     this.#events.changed({ state: "closed", ...(why ? { error: why } : {}) });
     const error = why ?? new SwitchboardError("closed");
-    for (const { done } of this.#calls.values()) done(error);
+    for (const { done } of this.#calls.values()) done?.(error);
     for (const { sink } of this.#listeners.values()) sink.over(error);
     this.#calls.clear();
     this.#listeners.clear();
     this.#post.close();
   }
 }
+
+const full = () => new SwitchboardError("queue_full");
 
 const positionOf = (item: Item): string | undefined =>
   item.kind === "event" ? item.event.position : item.kind === "gap" ? item.gap.to : undefined;

@@ -8,6 +8,9 @@ import type { Cut, Hearing, Link, Up, Way } from "../transport.js";
 /** The longest that a server is given the word on how long to stay away, in milliseconds. */
 const WAIT_MAX = 60_000;
 
+/** Control messages and their length that may come before the server is told that they did. */
+const UNACKNOWLEDGED = [32, 16 << 10] as const;
+
 type Request = (path: string, init?: RequestInit) => Promise<Response>;
 
 /** What came of a message that was sent by `POST`. */
@@ -97,6 +100,8 @@ class Poster {
   readonly #hearing: Hearing;
   readonly #stopped: AbortSignal;
   readonly #backoff = new Backoff();
+  /** The control messages that the server knows to have come: those before the connection, and those acknowledged since. */
+  #known: Pick<Up, "control" | "controlLength"> | undefined;
 
   constructor(request: Request, way: Way, hearing: Hearing, stopped: AbortSignal) {
     this.#request = request;
@@ -107,10 +112,12 @@ class Poster {
 
   async pump(up: Up): Promise<void> {
     if (this.isBusy || !up.said) return;
+    const { control, controlLength } = up;
+    const known = (this.#known ??= { control, controlLength });
+    const isDue = control - known.control >= UNACKNOWLEDGED[0] || controlLength - known.controlLength >= UNACKNOWLEDGED[1];
     const message = up.nextUp();
-    if (!message && up.acknowledgement() === undefined) return;
+    if (!message && !isDue) return;
     this.isBusy = true;
-    const { control } = up;
     const posted = await post(this.#request, up.said.location, message, control);
     if (posted.kind === "lost") {
       const { clock } = this.#way;
@@ -121,27 +128,27 @@ class Poster {
     // What became of one that was given up, the server says when the session is taken up.
     if (this.#stopped.aborted) return;
     this.isBusy = false;
+    // One that is refused may be refused before it is read.
+    if (posted.kind === "applied" || (posted.kind === "refused" && !message)) this.#known = { control, controlLength };
     try {
-      this.#settle(up, posted, message?.seq, control);
+      this.#settle(up, posted, message?.seq);
     } catch (cause) {
       return this.#hearing.cut({ kind: "gone", error: new SwitchboardError("broken", undefined, { cause }) });
     }
     this.#hearing.ready();
   }
 
-  #settle(up: Up, posted: Posted, seq: number | undefined, control: number): void {
+  #settle(up: Up, posted: Posted, seq: number | undefined): void {
     switch (posted.kind) {
       case "applied":
         this.#backoff.reset();
-        up.acknowledged(control);
         if (seq !== undefined) up.applied(seq);
         return;
       case "expected":
         return up.expected(posted.seq);
       case "refused":
         // What was acknowledged is acknowledged with the next message, or when the session is taken up again.
-        if (seq === undefined) up.acknowledged(control);
-        else up.refused(seq, posted.error);
+        if (seq !== undefined) up.refused(seq, posted.error);
         return;
       case "gone":
         return this.#hearing.cut({ kind: "gone" });

@@ -1,7 +1,7 @@
 /** WebSocket: both ways on one connection. */
 
-import { SwitchboardError } from "../errors.js";
-import type { Link, Transport } from "../transport.js";
+import { rowNamed, SwitchboardError } from "../errors.js";
+import type { Cut, Link, Transport, Way } from "../transport.js";
 
 const PROTOCOL = "switchboard.v1";
 /** Bytes that may wait to be written before more messages are put behind them. */
@@ -15,10 +15,10 @@ export const webSocket: Transport = {
   fits: (way) => way.WebSocket !== undefined,
   open(way, hearing): Link {
     const { location, token } = way;
-    const path = location === undefined ? "/session" : location + way.query();
+    const path = location ? location + way.query() : "/session";
     // A browser's WebSocket can show a token only so. Whoever has the location needs none.
-    const protocols = token === undefined || location !== undefined ? [PROTOCOL] : [PROTOCOL, `switchboard.token.${token}`];
-    const socket = new way.WebSocket!((way.url + path).replace(/^http/, "ws"), protocols);
+    const shown = token === undefined || location ? [] : [`switchboard.token.${encodeURIComponent(token)}`];
+    const socket = new way.WebSocket!((way.url + path).replace(/^http/, "ws"), [PROTOCOL, ...shown]);
     let isOpen = false;
     socket.onopen = () => {
       isOpen = true;
@@ -28,15 +28,8 @@ export const webSocket: Transport = {
     // `ws` makes an error that nobody hears an exception.
     socket.onerror = () => {};
     socket.onclose = ({ code, reason }) => {
-      if (isOpen) return hearing.cut({ kind: "closed", code, reason });
-      const error = new SwitchboardError("unreachable");
-      // A WebSocket does not say with which status it was refused: a request that changes nothing does.
-      const asked = { method: "POST", headers: { "Session-Ack": "0" } };
-      const status = location === undefined ? 0 : way.fetch(way.url + location, asked).then((answer) => answer.status);
-      Promise.resolve(status).then(
-        (status) => hearing.cut({ kind: status === 404 ? "gone" : "unfit", error }),
-        () => hearing.cut({ kind: "unfit", error }),
-      );
+      const error = new SwitchboardError("unreachable", "no WebSocket gets through");
+      hearing.cut(isOpen ? { kind: "closed", code, reason } : { kind: "unfit", error, why: () => why(way) });
     };
     /** The number of the next frame. */
     let frame = 0;
@@ -60,3 +53,18 @@ export const webSocket: Transport = {
     };
   },
 };
+
+/** A WebSocket does not say with which status it was refused. What is asked for like it, over HTTP, does. */
+async function why(way: Way): Promise<Cut | undefined> {
+  const { location, token, url, credentials } = way;
+  // Of a session that is there, it changes nothing.
+  const headers: Record<string, string> = location ? { "Session-Ack": "0" } : token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  const response = await way.fetch(url + (location ?? "/session"), { method: "POST", headers, credentials });
+  const { status } = response;
+  const answer = await response.json();
+  // As it is with an API key, which a WebSocket cannot show: it need not to take a session up.
+  if (status === 201) return { kind: "opened", said: answer };
+  const row = rowNamed(answer.code);
+  if (!row || row.again) return undefined;
+  return location ? { kind: "gone" } : { kind: "refused", error: new SwitchboardError(row.name, answer.detail, { status }) };
+}

@@ -84,6 +84,18 @@ describe("each transport", { concurrency: true }, () => {
       assert.ok(reasons.includes("expiring"));
     });
 
+    test(`over ${transport} alone a token that is no good is told, and replaced where another is to be had`, async (t) => {
+      const { relay } = await guarded(t);
+      const bad = client(t, relay.url, { transport, token: token(-1) });
+      await assert.rejects(bad.connect(), { code: "token_expired", status: 401 });
+      assert.equal(bad.state, "closed");
+      const reasons = [];
+      const getToken = ({ reason }) => token(reasons.push(reason) < 3 ? -1 : 3600);
+      const made = client(t, relay.url, { transport, getToken });
+      await made.connect();
+      assert.deepEqual([made.transport, reasons], [transport, ["connect", "refused", "refused"]]);
+    });
+
     test(`over ${transport} a token that is taken back is replaced by another`, async (t) => {
       const { relay, api } = await guarded(t);
       let sub = "ann";
@@ -95,6 +107,37 @@ describe("each transport", { concurrency: true }, () => {
       await eventually("there is another session", () => made.state === "connected" && made.session !== first);
     });
   }
+});
+
+test("a WebSocket takes up a session for an API key, which it cannot show by itself", async (t) => {
+  const { relay } = await guarded(t);
+  const made = client(t, relay.url, { transport: "websocket", token: KEY });
+  await made.connect();
+  assert.equal(made.transport, "websocket");
+  assert.ok((await made.channel("a/x").publish(1)).position);
+});
+
+test("a WebSocket that is closed without a notice for its token comes back with another", async (t) => {
+  const { relay, api } = await guarded(t);
+  let sub = "ann";
+  const reasons = [];
+  const getToken = ({ reason }) => (reasons.push(reason), token(3600, sub));
+  const made = client(t, relay.url, { transport: "websocket", getToken });
+  await made.connect();
+  const first = made.session;
+  let isLost = false;
+  relay.passes = (bytes) => {
+    // A frame of text with a short length, from the server: what it holds is to be read as it is.
+    const at = bytes.indexOf('{"jsonrpc":"2.0","method":"closing"');
+    if (at < 0) return bytes;
+    isLost = true;
+    const [begin, length] = bytes[at - 2] === 0x81 ? [at - 2, bytes[at - 1]] : [at - 4, bytes.readUInt16BE(at - 2)];
+    return Buffer.concat([bytes.subarray(0, begin), bytes.subarray(at + length)]);
+  };
+  sub = "bob";
+  assert.equal((await api("POST", "/api/revoke", JSON.stringify({ user: "ann" }))).status, 200);
+  await eventually("there is another session", () => made.state === "connected" && made.session !== first);
+  assert.deepEqual([isLost, reasons], [true, ["connect", "refused"]]);
 });
 
 test("a token that ends in the same second as the one before it is followed by another all the same", async (t) => {

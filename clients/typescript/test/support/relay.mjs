@@ -26,6 +26,8 @@ export class Relay {
   refuses = () => undefined;
   /** What holds an answer back to its end, by the head of its first request. */
   buffers = () => false;
+  /** What becomes of a piece on its way from the server. */
+  passes = (bytes) => bytes;
   /** Connections on which nothing passes for so long are cut, in milliseconds. */
   idle = 0;
   /** How many pieces have passed, either way. */
@@ -87,11 +89,13 @@ export class Relay {
     return socket;
   }
 
-  #carry(from, to, left, isHeld, isRefused = () => false) {
+  #carry(from, to, left, isHeld, isRefused) {
     const held = [];
+    const isDown = !isRefused;
     if (this.idle) from.setTimeout(this.idle, () => [from, to].forEach((socket) => socket.destroy()));
-    from.on("data", (bytes) => {
-      if (this.isFrozen || isRefused(bytes)) return;
+    from.on("data", (piece) => {
+      if (this.isFrozen || isRefused?.(piece)) return;
+      const bytes = isDown ? this.passes(piece) : piece;
       if (isHeld) return held.push(bytes);
       this.passed++;
       // Whatever passes one way is a sign of life for both.

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use switchboard_testkit::crowd::raise_file_limit;
+use switchboard_testkit::crowd::all_files;
 use switchboard_testkit::issuer::Authority;
 use switchboard_testkit::mob::{Malice, Mob};
 use switchboard_testkit::tls::Files;
@@ -145,7 +145,7 @@ fn work(soak: &Arc<Soak>, name: &str, work: impl FnOnce(&Soak) + Send + 'static)
 }
 
 fn start(authority: &Authority) -> Arc<Soak> {
-    raise_file_limit();
+    let _files = all_files();
     let seed = seed("soak");
     let files = Files::new(authority);
     let config = files.directory().join("switchboard.toml");

@@ -4,7 +4,7 @@ use super::Driver;
 use crate::client::credential;
 use crate::error::Error;
 use crate::http::{Lost, Problem};
-use crate::session::{Broken, Closing, Said};
+use crate::session::{Broken, Closing, Next, Said};
 use crate::transport::{self, Cut, Down, Heard, Task, Transport};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -308,16 +308,13 @@ impl Driver {
 
     /// The server said why it closes.
     fn sent_away(&mut self, closing: &Closing) {
-        let is_of_token = matches!(closing.code.as_str(), "token_expired" | "token_revoked");
-        match closing.code.as_str() {
-            // The next connection is told what becomes of it.
-            "stale_attempt" => {}
-            _ if closing.reconnect => {}
-            _ if is_of_token && self.options.renews => self.session.lost(),
-            code => {
-                let row = TABLE.iter().map(|(_, row)| row).find(|row| row.name == code);
+        match closing.next(self.options.renews) {
+            Next::Again => {}
+            Next::Anew => self.session.lost(),
+            Next::Over => {
+                let row = TABLE.iter().map(|(_, row)| row).find(|row| row.name == closing.code);
                 let (status, shown) = (row.map_or(0, |row| row.http), self.options.token.is_some());
-                let (code, title) = (code.to_owned(), closing.reason.clone());
+                let (code, title) = (closing.code.clone(), closing.reason.clone());
                 return self.end(Error::Turned(Box::new(Problem { status, code, title, shown, ..Problem::default() })));
             }
         }
@@ -326,15 +323,10 @@ impl Driver {
 
     /// The server closed a WebSocket without a word before.
     fn closed(&mut self, close: &Close) {
-        let code = close.code.unwrap_or(1005);
-        let row = TABLE.iter().map(|(_, row)| row).find(|row| row.close == code);
-        self.too_large |= code == 1009;
-        match row {
-            Some(row) if !row.reconnect && code != 1009 => {
-                let (code, reason) = (row.name.to_owned(), close.reason.to_string());
-                self.sent_away(&Closing { code, reason, reconnect: row.name == "not_found" });
-            }
-            _ => self.wait(None),
+        self.too_large |= close.code == Some(1009);
+        match Closing::of(close) {
+            Some(closing) => self.sent_away(&closing),
+            None => self.wait(None),
         }
     }
 }

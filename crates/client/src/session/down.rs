@@ -1,8 +1,8 @@
 //! The way down: reading what the server says.
 
 use super::calls::What;
-use super::words::{CaughtUp, Closing, End, Expires, OneOrMore, Page, Positioned, Said, Subscribed};
-use super::{AGAIN, Broken, Happening, Place, Session};
+use super::words::{CaughtUp, End, Expires, OneOrMore, Page, Positioned, Said, Subscribed};
+use super::{AGAIN, Broken, Closing, Happening, Place, Session};
 use crate::error::RpcError;
 use crate::event::{Event, Gap, Item, Presence};
 use serde::Deserialize;

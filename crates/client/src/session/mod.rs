@@ -8,6 +8,7 @@
 
 mod calls;
 mod down;
+mod ends;
 mod outbox;
 mod place;
 #[cfg(test)]
@@ -15,12 +16,15 @@ mod simulation;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 mod words;
 
 use crate::error::{Error, RpcError};
 use crate::event::Item;
 use bytes::Bytes;
 use calls::{Call, Calls, What};
+pub use ends::{Closing, Next};
 use outbox::{Kind, Outbox};
 pub use place::Place;
 use std::collections::VecDeque;
@@ -28,8 +32,8 @@ pub use subscriptions::ListenerId;
 use subscriptions::Subscriptions;
 use switchboard_wire::jsonrpc::{Id, Json, Message, Notification, Params, Request, Response};
 use switchboard_wire::name::BadName;
+pub use words::Said;
 use words::{Channel, OneOrMore, Subscribe, Token};
-pub use words::{Closing, Said};
 
 /// Messages that may wait to be applied, and their bytes, before no more are taken.
 const WAITING: (usize, usize) = (1024, 4 << 20);

@@ -91,16 +91,6 @@ pub(super) struct Expires {
     pub(super) expires: u64,
 }
 
-/// Why the server closes a connection.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Closing {
-    /// A name of the protocol's table of errors.
-    pub code: String,
-    pub reason: String,
-    /// Whether there is a point in coming back.
-    pub reconnect: bool,
-}
-
 /// A page of a long poll.
 #[derive(Deserialize)]
 pub(super) struct Page<'a> {

@@ -4,7 +4,7 @@ use crate::{Both, line_with, subscribe};
 use rustls::pki_types::CertificateDer;
 use std::sync::Arc;
 use switchboard::StartError;
-use switchboard_testkit::crowd::raise_file_limit;
+use switchboard_testkit::crowd::all_files;
 use switchboard_testkit::issuer::Authority;
 use switchboard_testkit::tls::{Files, VERSIONS, client, connect, try_connect};
 use switchboard_testkit::{config, eventually};
@@ -17,7 +17,7 @@ fn shown(both: &Both, authority: &Authority) -> Option<CertificateDer<'static>> 
 
 #[test]
 fn a_thousand_connections_live_through_a_change_of_certificate() {
-    raise_file_limit();
+    let _files = all_files();
     let both = Both::start();
     let client = both.client();
     let mut readers: Vec<_> = (0..1000).map(|_| subscribe(connect(both.secure(), &client), "swap")).collect();
