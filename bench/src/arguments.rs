@@ -102,7 +102,8 @@ pub enum Command {
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// What is measured, in the order of each round: switchboard, floor, floor-four, floor-sweep
+    /// What is measured, in the order of each round: switchboard, switchboard-tls, switchboard-tls12, floor, floor-four,
+    /// floor-sweep
     #[arg(long, value_delimiter = ',', default_value = "switchboard,floor")]
     pub targets: Vec<String>,
     /// Takes peers in, after the targets: those named, or all of them
@@ -195,6 +196,8 @@ pub const QUICK: &[&str] = &[
     "half -c 500 --seconds 2 --runs 1 --transport sse",
     "idle -c 2000 --heartbeat 2 --runs 1",
     "fanout -c 2000 --seconds 3 --runs 1 --targets switchboard --transport sse,sse-h2 --paired",
+    "fanout -c 1000 --seconds 3 --runs 1 --targets switchboard,switchboard-tls,switchboard-tls12 --transport sse",
+    "idle -c 2000 --heartbeat 2 --runs 1 --targets switchboard,switchboard-tls,switchboard-tls12 --transport sse",
     "million -c 20000 --heartbeat 2 --idle 3",
     "publish --seconds 2 --runs 1 --transport sse",
     "churn -c 1000 --seconds 3 --runs 1",
@@ -213,6 +216,8 @@ pub const FULL: &[&str] = &[
     "half -c 1000",
     "idle -c 19000",
     "fanout -c 10000 --targets switchboard --transport sse,sse-h2 --paired",
+    "fanout -c 10000 --targets switchboard,switchboard-tls,switchboard-tls12",
+    "idle -c 19000 --targets switchboard,switchboard-tls,switchboard-tls12",
     "million",
     "publish",
     "churn",

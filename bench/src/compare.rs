@@ -45,13 +45,14 @@ impl Rounds {
         self.rounds.first().map(|round| round.iter().map(|one| name(round, one)).collect()).unwrap_or_default()
     }
 
-    /// The name of what the others are compared with: the first transport, or the floor.
+    /// The name of what the others are compared with: the first transport, or the floor, or the first target where there is
+    /// no floor.
     pub fn base(&self) -> Option<String> {
         let round = self.rounds.first()?;
         let first = round.first()?;
-        let floor = || round.iter().find(|one| one.target == "floor");
-        let base = if are_many(round.iter().map(|one| &one.transport)) { Some(first) } else { floor() };
-        base.map(|base| name(round, base))
+        let floor = || round.iter().find(|one| one.target == "floor").unwrap_or(first);
+        let base = if are_many(round.iter().map(|one| &one.transport)) { first } else { floor() };
+        Some(name(round, base))
     }
 
     pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {

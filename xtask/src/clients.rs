@@ -31,6 +31,7 @@ pub(crate) fn run_all(steps: &mut Steps) -> Result<(), Failure> {
     steps.run("clients: rust", rust)?;
     steps.run("clients: chromium", chromium)?;
     steps.run("http1", http1)?;
+    steps.run("redbot", redbot)?;
     steps.run("proxies", proxies)?;
     steps.run("client: typescript in chromium", in_chromium)?;
     steps.run("documents", documents)
@@ -126,6 +127,11 @@ fn http1() -> Result<Outcome, Failure> {
     let variables = [(SERVER, &*program()), ("CONFORMANCE_CORPUS", &*corpus)];
     run_in(FOLDER, &variables, "python3", &["-B", "-m", "unittest", "--verbose"], HINT)?;
     Ok(Outcome::Passed)
+}
+
+/// A linter of HTTP, in an environment of its own, since others ask for other versions of what it needs.
+fn redbot() -> Result<Outcome, Failure> {
+    python_tests("conformance/redbot", "conformance-redbot")
 }
 
 /// The server's descriptions: read by others' readers, and held against what it does.

@@ -4,17 +4,21 @@ use super::channel::Channel;
 use super::dialogue::{Dialogue, Link};
 use super::frames::Scratch;
 use super::http2::{Session, Windows};
+use super::line::Line;
 use super::publisher::{Answers, Publisher};
 use super::subscriber::{Around, Stage, Subscriber};
 use super::tally::Tally;
 use crate::payload::{Clock, Payloads, Stamp};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Connections that are being opened at once: less than a server's backlog.
@@ -51,6 +55,8 @@ pub struct Load {
     pub patience: Duration,
     /// Subscribers on one connection, where they are streams of HTTP/2.
     pub streams: usize,
+    /// How connections speak TLS, where they do.
+    pub secure: Option<Secure>,
     /// What came for streams that are not read, by subscriber.
     pub(super) held: HashMap<usize, Vec<u8>>,
     read: Vec<u8>,
@@ -58,6 +64,30 @@ pub struct Load {
     now: u64,
     scratch: Scratch,
     pub(super) reply: Vec<u8>,
+}
+
+/// How connections speak TLS.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    pub subscribers: Arc<ClientConfig>,
+    /// `None` where publishers do not.
+    pub publishers: Option<Arc<ClientConfig>>,
+    /// Whom the server's certificate is to be for.
+    pub name: ServerName<'static>,
+}
+
+impl Secure {
+    fn subscriber(&self) -> io::Result<ClientConnection> {
+        self.begin(&self.subscribers)
+    }
+
+    fn publisher(&self) -> Option<io::Result<ClientConnection>> {
+        self.publishers.as_ref().map(|config| self.begin(config))
+    }
+
+    fn begin(&self, config: &Arc<ClientConfig>) -> io::Result<ClientConnection> {
+        ClientConnection::new(Arc::clone(config), self.name.clone()).map_err(io::Error::other)
+    }
 }
 
 /// Subscribers that are to be opened.
@@ -73,7 +103,7 @@ struct Plan {
 /// A socket, and the subscribers whose events come down it: one, or the streams of HTTP/2.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) line: Line,
     pub(super) state: State,
     pub(super) subscribers: Range<u32>,
     /// Where they are streams of HTTP/2.
@@ -104,6 +134,7 @@ impl Load {
             receive_buffer: None,
             patience: PATIENCE,
             streams: STREAMS,
+            secure: None,
             held: HashMap::new(),
             read: vec![0; SCRATCH],
             now: 0,
@@ -186,7 +217,7 @@ impl Load {
     pub fn unread(&self, index: usize) -> u64 {
         match self.held.get(&index) {
             Some(held) => held.len() as u64,
-            None => rustix::io::ioctl_fionread(&self.connections[self.carrier(index)].stream).unwrap_or(0),
+            None => rustix::io::ioctl_fionread(&self.connections[self.carrier(index)].line.socket).unwrap_or(0),
         }
     }
 
@@ -219,8 +250,9 @@ impl Load {
         };
         let token = Token(self.connections.len());
         self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let tls = self.secure.as_ref().map(Secure::subscriber).transpose()?;
         self.connections.push(Connection {
-            stream,
+            line: Line::new(stream, tls),
             state: State::Connecting,
             subscribers: first as u32..self.subscribers.len() as u32,
             session: is_shared.then(|| Box::new(Session::new(self.windows()))),
@@ -236,30 +268,33 @@ impl Load {
     /// Adds a publisher, and gives its index. `greeting` is sent once, and answered like a publish.
     pub fn publisher(&mut self, address: SocketAddr, answers: Answers, greeting: &[u8]) -> io::Result<usize> {
         let index = self.publishers.len();
-        let stream = self.connect_publisher(index, address, greeting)?;
+        let line = self.connect_publisher(index, address, greeting)?;
         let waiting = (!greeting.is_empty()).then(|| self.clock.nanos());
-        self.publishers.push(Publisher::new(stream, address, answers, waiting));
+        self.publishers.push(Publisher::new(line, address, answers, waiting));
         Ok(index)
     }
 
-    fn connect_publisher(&self, index: usize, address: SocketAddr, greeting: &[u8]) -> io::Result<TcpStream> {
-        let mut stream = std::net::TcpStream::connect(address)?;
+    fn connect_publisher(&self, index: usize, address: SocketAddr, greeting: &[u8]) -> io::Result<Line> {
+        let stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.write_all(greeting)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(PUBLISHERS + index), interest)?;
-        Ok(stream)
+        let tls = self.secure.as_ref().and_then(Secure::publisher).transpose()?;
+        let mut line = Line::new(stream, tls);
+        // A fresh socket has room for it.
+        line.write_all(greeting)?;
+        Ok(line)
     }
 
     /// Sends on a publisher's connection, on a new one where the server has closed the old one for being idle.
     fn send(&mut self, publisher: usize, request: &[u8]) -> Result<(), String> {
         let Publisher { closed, address, answers, .. } = self.publishers[publisher];
         if closed {
-            let stream = self.connect_publisher(publisher, address, b"");
-            let stream = stream.map_err(|error| format!("connecting a publisher again: {error}"))?;
-            self.publishers[publisher] = Publisher::new(stream, address, answers, None);
+            let line = self.connect_publisher(publisher, address, b"");
+            let line = line.map_err(|error| format!("connecting a publisher again: {error}"))?;
+            self.publishers[publisher] = Publisher::new(line, address, answers, None);
         }
         self.publishers[publisher].send(request, self.clock.nanos())
     }
@@ -357,8 +392,8 @@ impl Load {
         // An event may be of a connection that was dismissed meanwhile.
         let Some(connection) = self.connections.get_mut(index) else { return };
         if connection.state == State::Connecting {
-            match connection.stream.take_error() {
-                Ok(None) if connection.stream.peer_addr().is_ok() => {
+            match connection.line.socket.take_error() {
+                Ok(None) if connection.line.socket.peer_addr().is_ok() => {
                     connection.state = State::Open;
                     match &connection.session {
                         Some(session) => session.begin(&mut self.reply),
@@ -398,11 +433,13 @@ impl Load {
     fn hear(&mut self, index: usize, ends: bool) {
         let mut read = std::mem::take(&mut self.read);
         while self.connections[index].state == State::Open {
-            match self.connections[index].stream.read(&mut read) {
+            let line = &mut self.connections[index].line;
+            let is_in_records = line.is_in_records();
+            match line.read(&mut read) {
                 Ok(0) => self.gone(index, "the server closed the connection"),
                 Ok(count) => {
                     self.understand(index, &read[..count]);
-                    if count < read.len() && !ends {
+                    if count < read.len() && !ends && !is_in_records {
                         break;
                     }
                 }
@@ -441,14 +478,17 @@ impl Load {
     /// Sends the reply at hand, after what was not sent before. Where many streams share a connection it may be more than
     /// the socket has room for; else it is small, and a socket that has no room for it is broken.
     pub(super) fn say(&mut self, index: usize) {
-        let Connection { stream, session, .. } = &mut self.connections[index];
+        let Connection { line, session, .. } = &mut self.connections[index];
+        if let Err(error) = line.flush() {
+            return self.gone(index, &format!("sending to the server: {error}"));
+        }
         let mut nothing = Vec::new();
         let unsent = session.as_mut().map_or(&mut nothing, |session| &mut session.unsent);
         unsent.append(&mut self.reply);
         if unsent.is_empty() {
             return;
         }
-        match stream.write(unsent) {
+        match line.write(unsent) {
             Ok(written) => drop(unsent.drain(..written)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return self.gone(index, &format!("sending to the server: {error}")),
@@ -466,7 +506,7 @@ impl Load {
         if std::mem::replace(&mut connection.state, State::Gone) == State::Gone {
             return;
         }
-        let _ = self.poll.registry().deregister(&mut connection.stream);
+        let _ = self.poll.registry().deregister(&mut connection.line.socket);
         let why = connection.session.as_ref().and_then(|session| session.goodbye()).unwrap_or(why);
         for index in connection.subscribers.clone() {
             self.subscribers[index as usize].lose(why, &mut self.channels, &mut self.tally);

@@ -5,6 +5,7 @@
 //! - [`subscriber`]: one of them, whatever carries it; [`sequence`]: what it has received: order, loss, doubles;
 //! - [`channel`]: what was published, and how much of it is on its way;
 //! - [`connections`]: the table and its loop, [`streams`] for HTTP/2; [`publisher`]: kept-alive connections that publish;
+//! - [`line`]: a connection's bytes, with TLS or without;
 //! - [`tally`]: what all of them came to.
 
 pub mod channel;
@@ -12,6 +13,7 @@ pub mod connections;
 pub mod dialogue;
 pub mod frames;
 pub mod http2;
+pub mod line;
 pub mod publisher;
 pub mod sequence;
 mod streams;

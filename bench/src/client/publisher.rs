@@ -1,6 +1,6 @@
 //! A kept-alive connection that publishes, one request at a time.
 
-use mio::net::TcpStream;
+use super::line::Line;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ pub enum Answers {
 /// The connection.
 #[derive(Debug)]
 pub struct Publisher {
-    pub(super) stream: TcpStream,
+    line: Line,
     pub(super) answers: Answers,
     /// When the request that waits for its answer was sent.
     waiting: Option<u64>,
@@ -29,8 +29,8 @@ pub struct Publisher {
 
 impl Publisher {
     /// `waiting`: when something was sent already whose answer must come first.
-    pub(super) fn new(stream: TcpStream, address: SocketAddr, answers: Answers, waiting: Option<u64>) -> Publisher {
-        Publisher { stream, answers, waiting, unsent: Vec::new(), received: Vec::new(), closed: false, address }
+    pub(super) fn new(line: Line, address: SocketAddr, answers: Answers, waiting: Option<u64>) -> Publisher {
+        Publisher { line, answers, waiting, unsent: Vec::new(), received: Vec::new(), closed: false, address }
     }
 
     /// Whether it waits for no answer.
@@ -47,20 +47,20 @@ impl Publisher {
 
     pub(super) fn flush(&mut self) -> Result<(), String> {
         while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
+            match self.line.write(&self.unsent) {
                 Ok(written) => drop(self.unsent.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(format!("publishing: {error}")),
             }
         }
-        Ok(())
+        self.line.flush().map_err(|error| format!("publishing: {error}"))
     }
 
     /// Reads what has come: when the request was sent whose answer is complete now, if one is.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Option<u64>, String> {
         loop {
-            match self.stream.read(scratch) {
+            match self.line.read(scratch) {
                 Ok(0) if self.waiting.is_none() && self.answers == Answers::Http => {
                     self.closed = true;
                     break;

@@ -85,6 +85,7 @@ impl<'t> Stage<'t> {
         let empty = server.memory();
         let mut load = Load::new(server.address, Payloads::new(setting.size)).map_err(polling)?;
         (load.streams, load.patience) = (setting.streams, setting.patience);
+        load.secure = target.secure(setting.transport);
         let names: Vec<String> = (0..setting.channels).map(|index| format!("{}/{index}", setting.prefix)).collect();
         for name in &names {
             target.prepare(&server, name)?;

@@ -3,6 +3,7 @@
 use super::switchboard::Protocol;
 use super::{Running, Target, Transport, Wish};
 use crate::client::Dialogue;
+use crate::client::connections::Secure;
 use std::net::SocketAddr;
 
 /// Where it is.
@@ -10,6 +11,8 @@ use std::net::SocketAddr;
 pub struct Deployment {
     pub address: SocketAddr,
     pub protocol: Protocol,
+    /// How it speaks TLS, if it does.
+    pub secure: Option<Secure>,
 }
 
 impl Target for Deployment {
@@ -27,5 +30,14 @@ impl Target for Deployment {
 
     fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
         self.protocol.publication(channel, payload)
+    }
+
+    fn secure(&self, transport: Transport) -> Option<Secure> {
+        let secure = self.secure.clone()?;
+        let mut config = rustls::ClientConfig::clone(&secure.subscribers);
+        if transport == Transport::SseH2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        Some(Secure { subscribers: config.into(), ..secure })
     }
 }

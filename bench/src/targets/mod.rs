@@ -5,11 +5,13 @@ pub mod deployment;
 pub mod floor;
 pub mod peer;
 pub mod process;
+pub mod secure;
 pub mod switchboard;
 
 pub use process::Running;
 
 use crate::client::Dialogue;
+use crate::client::connections::Secure;
 use crate::client::publisher::Answers;
 use std::fmt;
 use std::net::SocketAddr;
@@ -109,6 +111,11 @@ pub trait Target {
     fn publishing_address(&self, running: &Running) -> SocketAddr {
         running.address
     }
+
+    /// How subscribers speak TLS, where they do.
+    fn secure(&self, _transport: Transport) -> Option<Secure> {
+        None
+    }
 }
 
 /// Asks over HTTP, on a connection of its own, and gives the answer's body, which must have a status of success.
@@ -150,8 +157,13 @@ pub fn by_name(name: &str, programs: &Programs) -> Result<Box<dyn Target>, Strin
     if let Some(policy) = floor::by_name(name) {
         return Ok(Box::new(floor::Floor { program: programs.own.clone(), policy }));
     }
+    if let Some(secure) = secure::by_name(name, &programs.switchboard) {
+        return Ok(Box::new(secure?));
+    }
     match name {
         "switchboard" => Ok(Box::new(switchboard::Switchboard { program: programs.switchboard.clone() })),
-        _ => Err(format!("there is no target `{name}`: try switchboard, floor, floor-four or floor-sweep")),
+        _ => Err(format!(
+            "there is no target `{name}`: try switchboard, switchboard-tls, floor, floor-four or floor-sweep"
+        )),
     }
 }

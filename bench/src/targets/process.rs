@@ -13,7 +13,10 @@ const START: Duration = Duration::from_secs(20);
 /// A server that runs until this is dropped.
 #[derive(Debug)]
 pub struct Running {
+    /// Where subscribers come.
     pub address: SocketAddr,
+    /// Where it is spoken to in clear text: the same, unless subscribers come over TLS.
+    pub plain: SocketAddr,
     child: Option<Child>,
     /// Kept open, so that the server can go on printing.
     _output: Option<ChildStdout>,
@@ -21,7 +24,27 @@ pub struct Running {
 
 impl Running {
     /// Starts a program that prints where it listens, as `http://ADDRESS:PORT` in a line of its output.
-    pub fn announced(mut command: Command, cpu: Option<usize>) -> Result<Running, String> {
+    pub fn announced(command: Command, cpu: Option<usize>) -> Result<Running, String> {
+        Running::after(command, cpu, |line| announced(line, "http://"))
+    }
+
+    /// The same, where subscribers come over TLS: it prints `https://ADDRESS:PORT` as well, behind the other.
+    pub fn announced_secure(command: Command, cpu: Option<usize>) -> Result<Running, String> {
+        let mut plain = None;
+        let mut running = Running::after(command, cpu, |line| {
+            plain = plain.or(announced(line, "http://"));
+            announced(line, "https://")
+        })?;
+        running.plain = plain.unwrap_or(running.plain);
+        Ok(running)
+    }
+
+    /// Starts a program, and waits until a line of its output tells where subscribers come.
+    fn after(
+        mut command: Command,
+        cpu: Option<usize>,
+        mut told: impl FnMut(&str) -> Option<SocketAddr>,
+    ) -> Result<Running, String> {
         let mut child = spawn(&mut command, cpu, Stdio::piped())?;
         let Some(stdout) = child.stdout.take() else { return Err("the program has no output".into()) };
         let mut reader = BufReader::with_capacity(1 << 10, stdout);
@@ -35,10 +58,14 @@ impl Running {
                 }
                 Ok(_) => text.push_str(&line),
             }
-            if let Some(address) = announced(&line) {
-                return Ok(Running { address, child: Some(child), _output: Some(reader.into_inner()) });
+            if let Some(address) = told(&line) {
+                return Ok(Running::at_address(address, Some(child), Some(reader.into_inner())));
             }
         }
+    }
+
+    fn at_address(address: SocketAddr, child: Option<Child>, output: Option<ChildStdout>) -> Running {
+        Running { address, plain: address, child, _output: output }
     }
 
     /// Starts a program whose address is known, and waits until it accepts connections there.
@@ -55,12 +82,12 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(Running { address, child: Some(child), _output: None })
+        Ok(Running::at_address(address, Some(child), None))
     }
 
     /// A server that somebody else runs: neither its time nor its memory can be seen.
     pub fn elsewhere(address: SocketAddr) -> Running {
-        Running { address, child: None, _output: None }
+        Running::at_address(address, None, None)
     }
 
     fn processes(&self) -> Vec<u32> {
@@ -89,8 +116,8 @@ impl Drop for Running {
     }
 }
 
-fn announced(line: &str) -> Option<SocketAddr> {
-    let (_, address) = line.split_once("http://")?;
+fn announced(line: &str, scheme: &str) -> Option<SocketAddr> {
+    let (_, address) = line.split_once(scheme)?;
     let end = address.find(|c: char| c.is_whitespace() || c == '/').unwrap_or(address.len());
     address[..end].parse().ok()
 }
@@ -142,8 +169,11 @@ mod tests {
 
     #[test]
     fn an_address_is_found_in_a_line() {
-        assert_eq!(announced("listening on http://127.0.0.1:45163\n"), Some(([127, 0, 0, 1], 45163).into()));
-        assert_eq!(announced("see http://127.0.0.1:8/x"), Some(([127, 0, 0, 1], 8).into()));
-        assert_eq!(announced("nothing"), None);
+        let plain = |line| announced(line, "http://");
+        assert_eq!(plain("listening on http://127.0.0.1:45163\n"), Some(([127, 0, 0, 1], 45163).into()));
+        assert_eq!(plain("see http://127.0.0.1:8/x"), Some(([127, 0, 0, 1], 8).into()));
+        assert_eq!(plain("listening on https://127.0.0.1:8\n"), None);
+        assert_eq!(announced("listening on https://127.0.0.1:8\n", "https://"), Some(([127, 0, 0, 1], 8).into()));
+        assert_eq!(plain("nothing"), None);
     }
 }

@@ -4,7 +4,7 @@ use super::{Running, Target, Transport, Wish, ask};
 use crate::client::dialogue::{Expect, Step, UPGRADE, get, position, post};
 use crate::client::http2::hpack;
 use crate::client::{Dialogue, Framing};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The binary `switchboard`.
@@ -19,10 +19,7 @@ impl Target for Switchboard {
     }
 
     fn start(&self, wish: &Wish) -> Result<Running, String> {
-        let mut command = Command::new(&self.program);
-        let heartbeat = format!("{}ms", wish.heartbeat.as_millis());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--heartbeat", &heartbeat]);
-        Running::announced(command, wish.cpu)
+        Running::announced(serve(&self.program, wish), wish.cpu)
     }
 
     fn subscription(&self, transport: Transport, channel: &str) -> Option<Dialogue> {
@@ -40,6 +37,14 @@ impl Target for Switchboard {
     fn publication(&self, channel: &str, payload: &[u8]) -> Vec<u8> {
         Protocol::local().publication(channel, payload)
     }
+}
+
+/// The command that serves on any port.
+pub(super) fn serve(program: &Path, wish: &Wish) -> Command {
+    let mut command = Command::new(program);
+    let heartbeat = format!("{}ms", wish.heartbeat.as_millis());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--heartbeat", &heartbeat]);
+    command
 }
 
 /// Switchboard's protocol (docs/protocol.md), as far as subscribers and publishers here need it.
@@ -142,7 +147,7 @@ impl Protocol {
     }
 
     pub(super) fn position(&self, running: &Running, channel: &str) -> Result<String, String> {
-        let page = ask(running.address, &get(&self.host, &self.target(channel, "?since=latest"), &self.shown()))?;
+        let page = ask(running.plain, &get(&self.host, &self.target(channel, "?since=latest"), &self.shown()))?;
         let position = position(&page).ok_or("a page has no position")?;
         Ok(String::from_utf8_lossy(position).into_owned())
     }

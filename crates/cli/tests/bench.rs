@@ -7,9 +7,9 @@ use std::time::Duration;
 use support::run;
 use switchboard_bench::client::connections::PATIENCE;
 use switchboard_bench::scenario::fanout::{self, Pace};
-use switchboard_bench::scenario::{Setting, hostile, million, resume, saturate, slow};
-use switchboard_bench::targets::Transport;
+use switchboard_bench::scenario::{Setting, hostile, idle, million, resume, saturate, slow};
 use switchboard_bench::targets::switchboard::Switchboard;
+use switchboard_bench::targets::{Transport, secure};
 use switchboard_testkit::Server;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard");
@@ -43,6 +43,20 @@ fn everyone_hears_everything_on_every_transport() {
         let outcome = fanout::run(&target, &setting(transport, 50), Pace { rate: 500.0, seconds: 0.04 }).unwrap();
         assert!(outcome.faults.is_empty(), "{outcome:?}");
         assert_eq!(outcome.figure("delivered"), Some(50.0 * 20.0), "{transport}");
+    }
+}
+
+#[test]
+fn over_tls_everyone_hears_everything_as_well() {
+    for name in ["switchboard-tls", "switchboard-tls12"] {
+        let target = secure::by_name(name, PROGRAM.as_ref()).unwrap().unwrap();
+        for transport in [Transport::Sse, Transport::SseH2, Transport::Websocket, Transport::Poll] {
+            let outcome = fanout::run(&target, &setting(transport, 50), Pace { rate: 500.0, seconds: 0.04 }).unwrap();
+            assert!(outcome.faults.is_empty(), "{outcome:?}");
+            assert_eq!(outcome.figure("delivered"), Some(50.0 * 20.0), "{name}, {transport}");
+        }
+        let idle = idle::run(&target, &setting(Transport::Sse, 200), Duration::from_millis(100)).unwrap();
+        assert!(idle.faults.is_empty() && idle.figure("bytes_per_connection").is_some(), "{idle:?}");
     }
 }
 

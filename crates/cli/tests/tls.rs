@@ -42,6 +42,7 @@ impl Real {
 
     /// `https://localhost:PORT`
     fn url(&self) -> String {
+        eventually("it says where it speaks TLS", || self.server.said().contains("listening on https://"));
         let said = self.server.said();
         let port = said.split("listening on https://127.0.0.1:").nth(1).unwrap().lines().next().unwrap();
         format!("https://localhost:{port}")
@@ -112,10 +113,51 @@ fn the_commands_speak_tls() {
     }
     let called = words(&["call", "ping"]);
     assert_eq!(called.code, Some(0), "{called:?}");
+    let load = words(&["bench", "load test", "--subscribers", "20", "--rate", "200", "--seconds", "0.1"]);
+    assert!(load.code == Some(0) && load.out.contains("delivered      400\n"), "{load:?}");
     let distrusted = run(&["publish", "a", "hello", "--server", &url]);
     assert!(distrusted.code == Some(3) && distrusted.err.contains("an issuer that is not trusted"), "{distrusted:?}");
     let plain = run(&["publish", "a", "hello", "--server", &url.replace("https:", "http:")]);
     assert!(plain.code != Some(0), "{plain:?}");
+}
+
+/// What the documentation has to try TLS with, word by word, but for the port.
+#[test]
+fn the_commands_of_the_documentation_work() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tls.md")).unwrap();
+    let block = page.split("```sh\n").find(|block| block.starts_with("openssl req")).unwrap();
+    let commands = block.split("```").next().unwrap().replace("\\\n", "");
+    let commands: Vec<&str> = commands.lines().collect();
+    let [make, serve, publish, tail] = commands[..] else { panic!("{commands:?}") };
+    let files = Files::new(&Authority::new("nobody asks for it"));
+    let home = files.directory().join("by-hand");
+    std::fs::create_dir(&home).unwrap();
+    let shell = |command: &str| {
+        let output = Command::new("sh").args(["-c", command]).current_dir(&home).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    shell(make);
+    let variables: Vec<(&str, &str)> =
+        serve.split(' ').filter_map(|word| word.strip_prefix("SWITCHBOARD_")?.split_once('=')).collect();
+    let path = |name: &str| home.join(name).display().to_string();
+    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    assert_eq!(
+        variables,
+        [("TLS_LISTEN", "127.0.0.1:8443"), ("TLS_CERTIFICATE", "certificate.pem"), ("TLS_KEY", "key.pem")]
+    );
+    let variables = [
+        ("SWITCHBOARD_LISTEN", "127.0.0.1:0"),
+        ("SWITCHBOARD_TLS_LISTEN", "127.0.0.1:0"),
+        ("SWITCHBOARD_TLS_CERTIFICATE", &*certificate),
+        ("SWITCHBOARD_TLS_KEY", &*key),
+    ];
+    let program = env!("CARGO_BIN_EXE_switchboard");
+    let server = Server::process_with(program, &["serve"], &variables);
+    let real = Real { server, authority: Authority::new("nobody asks for it"), files };
+    let here = |command: &str| command.replace("8443", &real.port());
+    assert!(shell(&here(publish)).contains("\"channel\":\"hello\""));
+    assert!(shell(&here(tail).replacen("switchboard", program, 1)).ends_with("hello Hello!\n"));
 }
 
 #[test]
@@ -193,6 +235,16 @@ fn openssl_takes_a_session_up_again() {
         assert!(first.contains("\nNew, TLSv1") && first.contains("\nok\n"), "{first}");
         let second = real.openssl(&[version, "-crlf", "-ign_eof", "-sess_in", &kept], request);
         assert!(second.contains("\nReused, TLSv1") && second.contains("\nok\n"), "{second}");
+    }
+}
+
+/// Whatever was seen was seen with these.
+#[test]
+fn the_programs_are_there_in_some_version() {
+    for (name, word) in [("curl", "--version"), ("openssl", "version"), ("sslscan", "--version")] {
+        let said = program(name, &[word], "");
+        assert!(said.contains('.'), "{name}: {said}");
+        println!("{name}: {}", said.split_whitespace().take(12).collect::<Vec<_>>().join(" "));
     }
 }
 

@@ -30,7 +30,7 @@
 //!
 //! - [`Client`] is what applications use; [`Options`] say who it is and how it travels.
 //! - [`session`] and [`backoff`] decide, and touch nothing: no socket, no clock.
-//! - [`http`] and [`websocket`] are thin, and of use on their own where channels are read without a session.
+//! - [`http`], [`websocket`] and [`tls`] are thin, and of use on their own where channels are read without a session.
 
 pub mod backoff;
 pub mod client;
@@ -42,7 +42,7 @@ pub mod http;
 mod options;
 pub mod session;
 mod subscription;
-mod tls;
+pub mod tls;
 mod transport;
 pub mod url;
 pub mod websocket;

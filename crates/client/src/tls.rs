@@ -23,7 +23,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 /// Agrees on TLS over a socket, with whoever shows a certificate for this host. It leads to a root of Mozilla's, which are
 /// built in, or to one of this file, which is read each time.
 pub(crate) async fn agree(socket: TcpStream, host: &str, roots: Option<&Path>) -> Result<Socket, String> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` is no name of a host"))?;
+    let name = name(host)?;
     let connector = TlsConnector::from(Arc::new(config(roots)?));
     match connector.connect(name, socket).await {
         Ok(socket) => Ok(Box::new(socket)),
@@ -31,7 +31,19 @@ pub(crate) async fn agree(socket: TcpStream, host: &str, roots: Option<&Path>) -
     }
 }
 
-fn config(file: Option<&Path>) -> Result<ClientConfig, String> {
+/// Whom a certificate is to be for.
+///
+/// # Errors
+/// If no certificate can be.
+pub fn name(host: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` is no name of a host"))
+}
+
+/// How a client of HTTP/1.1 speaks TLS: with whoever leads to a root of Mozilla's, or to one of this file.
+///
+/// # Errors
+/// What is wrong with the file, in words.
+pub fn config(file: Option<&Path>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = file {
         add_roots(path, &mut roots)?;

@@ -1,9 +1,9 @@
 //! A bridge from HTTP/1.1 to HTTP/2, by another's HTTP/2: so the clients here, who see every byte of HTTP/1.1, ask over
 //! HTTP/2.
 //!
-//! Each connection gets one of its own behind the bridge, and its requests are streams of that. What HTTP/2 has no word
-//! for is put on again in front: an answer without a length is chunked and then closes, and a stream that is reset is a
-//! body that is cut off.
+//! Each connection gets one of its own behind the bridge, and its requests are streams of that; or all get one between
+//! them. What HTTP/2 has no word for is put on again in front: an answer without a length is chunked and then closes, and a
+//! stream that is reset is a body that is cut off.
 
 use crate::websocket::accept;
 use bytes::{Buf, Bytes, BytesMut};
@@ -11,15 +11,19 @@ use h2::client::SendRequest;
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
+use std::rc::{Rc, Weak};
 use std::thread;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+/// What a connection that is shared may leave unread: more than its streams may, so that none holds up the others.
+const WINDOW: u32 = 64 << 20;
 
 /// Starts a bridge to a server, for as long as the process lives.
 ///
@@ -27,6 +31,21 @@ use tokio::task::{LocalSet, spawn_local};
 /// If it cannot.
 #[track_caller]
 pub fn to_http2(server: SocketAddr) -> SocketAddr {
+    start(server, false)
+}
+
+/// The same, with one connection for all clients that are there at once: their requests stand side by side on it, and a
+/// client that goes takes its own stream with it.
+///
+/// # Panics
+/// If it cannot.
+#[track_caller]
+pub fn to_shared_http2(server: SocketAddr) -> SocketAddr {
+    start(server, true)
+}
+
+#[track_caller]
+fn start(server: SocketAddr, is_shared: bool) -> SocketAddr {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.set_nonblocking(true).expect("a socket can be that");
     let address = listener.local_addr().expect("it is bound");
@@ -34,10 +53,12 @@ pub fn to_http2(server: SocketAddr) -> SocketAddr {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         LocalSet::new().block_on(&runtime, async move {
             let listener = TcpListener::from_std(listener).expect("a listener");
+            let far = Rc::new(Far { server, is_shared, last: RefCell::default() });
             while let Ok((client, _)) = listener.accept().await {
+                let far = Rc::clone(&far);
                 spawn_local(async move {
                     // A connection that fails is one that closes.
-                    let _ = carry(client, server).await;
+                    let _ = carry(client, &far).await;
                 });
             }
         });
@@ -45,29 +66,59 @@ pub fn to_http2(server: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Carries one client's requests.
-async fn carry(mut client: TcpStream, server: SocketAddr) -> io::Result<()> {
-    client.set_nodelay(true)?;
-    // Small frames that lie unread until a test gets to them are no attack.
-    let mut client_of = h2::client::Builder::new();
-    let server = TcpStream::connect(server).await?;
-    server.set_nodelay(true)?;
-    let handshake = client_of.data_frame_budget(usize::MAX / 2).handshake(server);
-    let (mut requests, connection) = handshake.await.map_err(io::Error::other)?;
-    let driver = spawn_local(connection);
-    let mut received = BytesMut::new();
-    let carried = async {
-        while let Some(asked) = Asked::read(&mut client, &mut received).await? {
-            if !exchange(&mut client, &mut received, &mut requests, asked).await? {
-                break;
-            }
+/// The server's side of a bridge.
+struct Far {
+    server: SocketAddr,
+    is_shared: bool,
+    /// The connection that was made last, as long as a client has it.
+    last: RefCell<Weak<Connection>>,
+}
+
+/// A connection to the server, which goes with the last of its clients.
+struct Connection {
+    requests: SendRequest<Bytes>,
+    driver: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Far {
+    async fn connect(&self) -> io::Result<Rc<Connection>> {
+        let last = self.last.borrow().upgrade();
+        if let Some(last) = last.filter(|last| self.is_shared && !last.driver.is_finished()) {
+            return Ok(last);
         }
-        client.shutdown().await
-    };
-    let carried = carried.await;
-    // A client that goes takes its connection with it.
-    driver.abort();
-    carried
+        let socket = TcpStream::connect(self.server).await?;
+        socket.set_nodelay(true)?;
+        let mut client = h2::client::Builder::new();
+        // Small frames that lie unread until a test gets to them are no attack.
+        client.data_frame_budget(usize::MAX / 2);
+        if self.is_shared {
+            client.initial_connection_window_size(WINDOW);
+        }
+        let (requests, connection) = client.handshake(socket).await.map_err(io::Error::other)?;
+        let made = Rc::new(Connection { requests, driver: spawn_local(connection) });
+        *self.last.borrow_mut() = Rc::downgrade(&made);
+        Ok(made)
+    }
+}
+
+/// Carries one client's requests.
+async fn carry(mut client: TcpStream, far: &Far) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let connection = far.connect().await?;
+    let mut requests = connection.requests.clone();
+    let mut received = BytesMut::new();
+    while let Some(asked) = Asked::read(&mut client, &mut received).await? {
+        if !exchange(&mut client, &mut received, &mut requests, asked).await? {
+            break;
+        }
+    }
+    client.shutdown().await
 }
 
 /// A request's head.

@@ -2,6 +2,7 @@
 
 use crate::head::{Head, Response, request};
 use crate::{Field, Item, Lines, PATIENCE, Sse, WebSocket};
+use flate2::write::GzDecoder;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -327,7 +328,7 @@ impl Conn {
     /// The body of a response to a GET whose head was read.
     #[track_caller]
     pub fn body_of(self, head: &Head) -> Streamed {
-        Streamed { framing: framing("GET", head), head: head.clone(), conn: self }
+        Streamed { framing: framing("GET", head), head: head.clone(), conn: self, packed: None }
     }
 
     /// Subscribes over SSE.
@@ -391,13 +392,40 @@ pub struct Streamed {
     pub conn: Conn,
     pub head: Head,
     framing: Framing,
+    /// What takes it out of its coding.
+    packed: Option<Box<GzDecoder<Vec<u8>>>>,
 }
 
 impl Streamed {
+    /// The same without its content coding, if it has one (RFC 1952): each piece as soon as it is there.
+    #[must_use]
+    pub fn unpacked(mut self) -> Streamed {
+        let is_packed = self.head.field("content-encoding") == Some("gzip");
+        self.packed = is_packed.then(|| Box::new(GzDecoder::new(Vec::new())));
+        self
+    }
+
+    /// Whether it is taken out of a content coding.
+    pub fn is_unpacked(&self) -> bool {
+        self.packed.is_some()
+    }
+
     /// The next piece of the body.
     #[track_caller]
     pub fn next(&mut self) -> Piece {
-        self.conn.piece(&mut self.framing)
+        let piece = self.conn.piece(&mut self.framing);
+        let Some(unpacker) = &mut self.packed else { return piece };
+        match piece {
+            Piece::Data(data) => {
+                unpacker.write_all(&data).and_then(|()| unpacker.flush()).expect("what says that it is gzip is");
+                Piece::Data(std::mem::take(unpacker.get_mut()))
+            }
+            Piece::End => {
+                unpacker.try_finish().expect("the sum at the end is true");
+                Piece::End
+            }
+            Piece::Cut => Piece::Cut,
+        }
     }
 
     /// The next bytes of the body.

@@ -126,7 +126,18 @@ impl Follower {
 
     /// The same, on a connection that may have served requests before.
     #[track_caller]
-    pub fn over(mut conn: Conn, selection: &[&str], since: Option<&str>, transport: Transport) -> Follower {
+    pub fn over(conn: Conn, selection: &[&str], since: Option<&str>, transport: Transport) -> Follower {
+        Follower::taking(conn, selection, since, transport, false)
+    }
+
+    /// The same, which takes what it reads compressed, where the server likes to do that.
+    #[track_caller]
+    pub fn packed(conn: Conn, selection: &[&str], since: Option<&str>, transport: Transport) -> Follower {
+        Follower::taking(conn, selection, since, transport, true)
+    }
+
+    #[track_caller]
+    fn taking(mut conn: Conn, selection: &[&str], since: Option<&str>, transport: Transport, packed: bool) -> Follower {
         let channels = query(selection);
         let target = match since {
             Some(since) => format!("/channels?{channels}&since={since}"),
@@ -134,18 +145,21 @@ impl Follower {
         };
         let (mut queue, mut first) = (VecDeque::new(), None);
         let source = match transport {
-            Transport::Sse => match stream(conn, &target, "text/event-stream") {
+            Transport::Sse => match stream(conn, &target, "text/event-stream", packed) {
                 Ok(stream) => Source::Sse(Box::new(Sse::over(stream))),
                 Err(refusal) => Source::Over(refusal.status()),
             },
-            Transport::Stream => match stream(conn, &target, "application/x-ndjson") {
+            Transport::Stream => match stream(conn, &target, "application/x-ndjson", packed) {
                 Ok(stream) => Source::Stream(Box::new(Lines::over(stream))),
                 Err(refusal) => Source::Over(refusal.status()),
             },
-            Transport::WebSocket => match conn.handshake(&target, &[]) {
-                Ok(socket) => Source::WebSocket(Box::new(socket)),
-                Err(refusal) => Source::Over(refusal.status()),
-            },
+            Transport::WebSocket => {
+                let offer = [("Sec-WebSocket-Extensions", "permessage-deflate")];
+                match conn.handshake(&target, if packed { &offer } else { &[] }) {
+                    Ok(socket) => Source::WebSocket(Box::new(socket)),
+                    Err(refusal) => Source::Over(refusal.status()),
+                }
+            }
             Transport::Poll => {
                 let target = if since.is_some() { target } else { format!("{target}&since=latest") };
                 let page = conn.get(&target);
@@ -241,6 +255,16 @@ impl Follower {
         }
     }
 
+    /// Whether anything came compressed.
+    pub fn has_unpacked(&self) -> bool {
+        match &self.source {
+            Source::Sse(sse) => sse.stream.is_unpacked(),
+            Source::Stream(lines) => lines.stream.is_unpacked(),
+            Source::WebSocket(socket) => socket.inflated > 0,
+            Source::Poll(_) | Source::Over(_) => false,
+        }
+    }
+
     /// Drops the connection abruptly, and gives the cursor.
     pub fn cut(self) -> Option<String> {
         match self.source {
@@ -255,9 +279,13 @@ impl Follower {
 }
 
 #[track_caller]
-fn stream(conn: Conn, target: &str, accept: &str) -> Result<crate::Streamed, Response> {
-    let stream = conn.stream(target, &[("Accept", accept)]);
-    if stream.head.status == 200 { Ok(stream) } else { Err(stream.into_response()) }
+fn stream(conn: Conn, target: &str, accept: &str, packed: bool) -> Result<crate::Streamed, Response> {
+    let fields = [("Accept", accept), ("Accept-Encoding", "gzip")];
+    let stream = conn.stream(target, if packed { &fields } else { &fields[..1] });
+    match stream.head.status {
+        200 => Ok(stream.unpacked()),
+        _ => Err(stream.into_response()),
+    }
 }
 
 #[track_caller]

@@ -1,7 +1,8 @@
 //! Many connections that mean harm, held by one thread.
 
 use crate::head::request;
-use crate::websocket;
+use crate::http2::{self, PREFACE};
+use crate::{tls, websocket};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -34,6 +35,14 @@ pub enum Malice {
     Garbler,
     /// Comes and goes.
     Visitor,
+    /// Begins TLS, a byte now and then.
+    SlowHello,
+    /// Begins TLS, and goes once the server has its work.
+    Hello,
+    /// Asks over HTTP/2, and takes it all back.
+    Resetter,
+    /// Opens streams of HTTP/2 whose windows are nothing.
+    Windowless,
 }
 
 /// Connections that are opened again whenever the server has closed them, until this is dropped.
@@ -49,6 +58,8 @@ pub struct Mob {
 struct Member {
     malice: Malice,
     stream: Option<TcpStream>,
+    /// How often it has acted on its connection.
+    acted: u32,
 }
 
 impl Mob {
@@ -62,7 +73,7 @@ impl Mob {
             (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let mut members: Vec<Member> = kinds
             .iter()
-            .flat_map(|(malice, count)| (0..*count).map(|_| Member { malice: *malice, stream: None }))
+            .flat_map(|(malice, count)| (0..*count).map(|_| Member { malice: *malice, stream: None, acted: 0 }))
             .collect();
         for member in &mut members {
             member.come(address, channel).unwrap_or_else(|error| panic!("{:?}: {error}", member.malice));
@@ -112,6 +123,7 @@ impl Drop for Mob {
 impl Member {
     fn come(&mut self, address: SocketAddr, channel: &str) -> std::io::Result<()> {
         self.stream = None;
+        self.acted = 0;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         if matches!(self.malice, Malice::DeadReader | Malice::DeadAsker) {
             socket.set_recv_buffer_size(SMALL)?;
@@ -144,6 +156,15 @@ impl Member {
                 request("GET", &target, &host, &fields, None)
             }
             Malice::Garbler | Malice::Visitor => Vec::new(),
+            Malice::SlowHello => tls::hello()[..100].to_vec(),
+            Malice::Hello => tls::hello(),
+            Malice::Resetter => [PREFACE, &http2::settings(&[])].concat(),
+            Malice::Windowless => {
+                let window = (http2::setting::INITIAL_WINDOW_SIZE, 0);
+                let fields = http2::fields("GET", &target, &[("accept", "text/event-stream")]);
+                let asked = (0..20).flat_map(|n| http2::headers(2 * n + 1, &fields, true));
+                [PREFACE, &http2::settings(&[window])].concat().into_iter().chain(asked).collect()
+            }
         };
         // A fresh socket has room for it, or its end is seen in the next round.
         let _ = stream.write(&first);
@@ -154,9 +175,10 @@ impl Member {
     /// Does what it does. `false` if its connection is gone.
     fn act(&mut self) -> bool {
         let Some(stream) = &mut self.stream else { return false };
+        self.acted += 1;
         let mut scratch = [0; 4096];
         let written = match self.malice {
-            Malice::SlowHead | Malice::SlowBody => stream.write(b"x"),
+            Malice::SlowHead | Malice::SlowBody | Malice::SlowHello => stream.write(b"x"),
             Malice::SlowLine => stream.write(b"1\r\nx\r\n"),
             Malice::DeadReader | Malice::DeadAsker => {
                 // Nothing is read, so that the end of the connection is not seen but by an error.
@@ -172,7 +194,15 @@ impl Member {
                 let garbage: Vec<u8> = (0..200).map(|_| fastrand::u8(..)).collect();
                 stream.write(&garbage)
             }
-            Malice::Visitor => return false,
+            Malice::Resetter => {
+                let asked = |n: u32| http2::headers(n, &http2::fields("GET", "/healthz", &[]), true);
+                let both = |n: u32| [asked(n), http2::rst_stream(n, http2::error::CANCEL)].concat();
+                let first = 20 * self.acted + 1;
+                stream.write(&(0..10).flat_map(|n| both(first + 2 * n)).collect::<Vec<u8>>())
+            }
+            // It answers no ping, either.
+            Malice::Windowless => Ok(0),
+            Malice::Visitor | Malice::Hello => return false,
         };
         let ended = loop {
             match stream.read(&mut scratch) {

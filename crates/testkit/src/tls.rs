@@ -93,6 +93,19 @@ pub fn client(authority: &Authority, versions: &[&'static SupportedProtocolVersi
 /// The versions of TLS that are spoken.
 pub const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 
+/// What a client says first: a whole record with its ClientHello.
+///
+/// # Panics
+/// If there is no such client.
+pub fn hello() -> Vec<u8> {
+    let config = client(&Authority::new("nobody asks for it"), &VERSIONS);
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut connection = ClientConnection::new(Arc::new(config), name).expect("a client that can be made");
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello).expect("a vector takes it");
+    hello
+}
+
 /// A TLS connection.
 pub type Secured = StreamOwned<ClientConnection, TcpStream>;
 

@@ -33,9 +33,22 @@ fn test_of(row: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`').filter(|name| !name.contains('`'))
 }
 
-/// Whether a file has a function of this name, which is a test's: no other is called by a sentence.
+/// Whether a file has a test of this name: a function under `#[test]`, with other attributes in between at most, or one of a
+/// suite that is asked of several.
 fn has_test(file: &File, name: &str) -> bool {
-    file.path.ends_with(".rs") && file.text.lines().any(|line| names(line, name))
+    if !file.path.ends_with(".rs") {
+        return false;
+    }
+    let is_suite = file.path.contains("/tests/suite/");
+    let mut is_test = is_suite;
+    for line in file.text.lines().map(str::trim_start) {
+        match line {
+            "#[test]" => is_test = true,
+            _ if is_test && names(line, name) => return true,
+            _ => is_test = is_suite || is_test && (line.starts_with("#[") || line.starts_with("//")),
+        }
+    }
+    false
 }
 
 fn names(line: &str, name: &str) -> bool {
@@ -52,7 +65,9 @@ mod tests {
     fn a_row_without_a_test_is_found() {
         let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
         let table = "| a peer | costs |\n|---|---|\n| does | `it_is_so` |\n| and | `it_is_not` |\n| or | nothing |\n";
-        let files = [file(TABLE, table), file("a.rs", "    fn it_is_so() {\n    fn it_is_not_this() {}\n")];
+        let tests =
+            "    #[test]\n    #[ignore = \"slow\"]\n    fn it_is_so() {\n    #[test]\n    fn it_is_not_this() {}\n";
+        let files = [file(TABLE, table), file("a.rs", tests), file("b.rs", "fn it_is_not() {}\n")];
         let mut findings = Vec::new();
         check(&files, &mut findings);
         let found: Vec<(usize, &str)> = findings.iter().map(|finding| (finding.line, &*finding.what)).collect();

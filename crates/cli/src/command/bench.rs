@@ -8,13 +8,15 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::Empty;
 use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
 use std::time::Duration;
-use switchboard_bench::client::connections::PATIENCE;
+use switchboard_bench::client::connections::{PATIENCE, Secure};
 use switchboard_bench::scenario::fanout::{self, Pace};
 use switchboard_bench::scenario::{Outcome, Setting};
 use switchboard_bench::targets::Transport;
 use switchboard_bench::targets::deployment::Deployment;
 use switchboard_bench::targets::switchboard::Protocol;
+use switchboard_client::tls;
 use switchboard_client::url::{Server, channel_path, query};
 use switchboard_wire::ChannelName;
 
@@ -69,11 +71,6 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let server = arguments.server.resolve()?;
-    if server.secure {
-        return Err(Failure::Usage(format!(
-            "{server}: the load is generated without TLS; name the server's http:// address"
-        )));
-    }
     if !(arguments.rate > 0.0 && arguments.seconds > 0.0) {
         return Err(Failure::Usage("--rate and --seconds are above zero".into()));
     }
@@ -118,12 +115,22 @@ fn reach(server: &Server) -> Result<Deployment, Failure> {
                     prefix: server.target(""),
                     authorization: shown.map(str::to_owned),
                 };
-                return Ok(Deployment { address, protocol });
+                return Ok(Deployment { address, protocol, secure: secure(server)? });
             }
             Err(error) => last = Some(error),
         }
     }
     Err(unreachable(last.unwrap_or_else(|| std::io::ErrorKind::NotFound.into())))
+}
+
+/// How it speaks TLS, where its address says that it does.
+fn secure(server: &Server) -> Result<Option<Secure>, Failure> {
+    if !server.secure {
+        return Ok(None);
+    }
+    let config = Arc::new(tls::config(server.ca.as_deref()).map_err(Failure::Usage)?);
+    let name = tls::name(&server.host).map_err(Failure::Usage)?;
+    Ok(Some(Secure { subscribers: Arc::clone(&config), publishers: Some(config), name }))
 }
 
 /// Whether it lets this be read: what it says if not is better than a thousand subscriptions that fail.

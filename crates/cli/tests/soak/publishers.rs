@@ -8,9 +8,17 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Channels that are published to, and read by pattern.
-pub(crate) const CHANNELS: u64 = 8;
+const CHANNELS: u64 = 8;
 /// Between two publishes of one.
 const PACE: Duration = Duration::from_millis(16);
+
+/// What one publisher has got into the log, once it is done.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) number: u64,
+    pub(crate) channel: String,
+    pub(crate) count: u64,
+}
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -32,14 +40,15 @@ pub(crate) fn start(soak: &Arc<Soak>) -> Vec<JoinHandle<()>> {
                     Way::Stream => stream(soak, number, &mut chance),
                     Way::WebSocket => websocket(soak, number, &mut chance),
                 };
-                soak.published.lock().unwrap().push((number, published));
+                let channel = if matches!(way, Way::WebSocket) { own(number) } else { channel(number) };
+                soak.published.lock().unwrap().push(Published { number, channel, count: published });
             }
         };
         work(soak, "publisher", publish)
     });
     let quiet = work(soak, "states", |soak| {
-        let mut conn = soak.server.connect();
         let mut chance = soak.chance(2000);
+        let mut conn = soak.ways.connect(&mut chance);
         while !soak.is_over() {
             conn.publish(&format!("state/{}", chance.u8(..)), "now");
             conn.publish("state/loud", "x".repeat(100_000));
@@ -47,6 +56,7 @@ pub(crate) fn start(soak: &Arc<Soak>) -> Vec<JoinHandle<()>> {
             // Channels that come and go.
             let name = format!("brief/{}", chance.u32(..));
             conn.publish(&name, "soon gone");
+            soak.counts.others.fetch_add(4, Ordering::Relaxed);
             conn.request("DELETE", &format!("/channels/{name}"), &[], None).expect(204);
             thread::sleep(4 * PACE);
         }
@@ -54,19 +64,20 @@ pub(crate) fn start(soak: &Arc<Soak>) -> Vec<JoinHandle<()>> {
     publishers.chain([quiet]).collect()
 }
 
-pub(crate) fn channel(number: u64) -> String {
+fn channel(number: u64) -> String {
     format!("soak/{}", number % CHANNELS)
 }
 
+/// Some are worth compressing.
 fn event(number: u64, n: u64) -> Value {
-    json!({"p": number, "n": n})
+    json!({"p": number, "n": n, "of": "this and that, ".repeat(if n.is_multiple_of(5) { 40 } else { 0 })})
 }
 
 /// An event or some in a batch, each with a key. A connection that is cut leaves open what became of them, and they are
 /// published again.
 fn post(soak: &Soak, number: u64, batch: bool, chance: &mut fastrand::Rng) -> u64 {
     let channel = channel(number);
-    let mut conn = soak.server.connect();
+    let mut conn = soak.ways.connect(chance);
     let mut n = 0;
     while !soak.is_over() && n < 2000 {
         let many = if batch { chance.u64(1..10) } else { 1 };
@@ -91,7 +102,7 @@ fn post(soak: &Soak, number: u64, batch: bool, chance: &mut fastrand::Rng) -> u6
             // Whether it got there, nobody knows.
             conn.cut();
             count(&soak.counts.cuts);
-            conn = soak.server.connect();
+            conn = soak.ways.connect(chance);
         }
         n += many;
         thread::sleep(PACE * many as u32);
@@ -108,7 +119,7 @@ fn stream(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
          Idempotency-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
     loop {
-        let mut conn = soak.server.connect();
+        let mut conn = soak.ways.connect(chance);
         conn.send(&head);
         let cut = if chance.bool() { chance.u64(0..lines) } else { lines };
         for n in 0..cut {
@@ -131,7 +142,7 @@ fn stream(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
 
 /// A raw WebSocket that hears itself: what it has heard is in the log.
 fn websocket(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
-    let mut socket = soak.server.websocket(&format!("/channels/{}?form=raw", own(number)));
+    let mut socket = soak.ways.connect(chance).websocket(&format!("/channels/{}?form=raw", own(number)), &[]);
     let lines = chance.u64(20..400);
     for n in 0..lines {
         socket.send_text(&event(number, n).to_string());

@@ -1,11 +1,13 @@
 //! Readers on each transport that are cut, come back on another, and hear everything once and in order.
 
+use crate::publishers::Published;
 use crate::{Soak, count, work};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use switchboard_testkit::{Follower, Heard, Said, Transport};
+use switchboard_testkit::{Follower, Gap, Heard, Said, Transport};
 
 const TRANSPORTS: [Transport; 4] = [Transport::Sse, Transport::Stream, Transport::WebSocket, Transport::Poll];
 const QUICK: u64 = 12;
@@ -24,77 +26,97 @@ pub(crate) fn start(soak: &Arc<Soak>) -> Vec<JoinHandle<()>> {
             thread::sleep(Duration::from_millis(50));
         }
         // Until nobody publishes any more.
-        let done = || {
-            soak.published.lock().unwrap().len() as u64 == soak.publishers.load(std::sync::atomic::Ordering::Relaxed)
-        };
+        let done = || soak.published.lock().unwrap().len() as u64 == soak.publishers.load(Ordering::Relaxed);
         while !done() {
             thread::sleep(Duration::from_millis(50));
         }
         // Again and again: who is cut at the very end still hears one.
         for _ in 0..20 {
             soak.server.publish(LAST, "last");
+            count(&soak.counts.others);
             thread::sleep(Duration::from_millis(100));
         }
     });
     readers.into_iter().chain([last]).collect()
 }
 
-/// What a reader knows of each publisher: the number of the next event, and whether it has to be the next.
-#[derive(Default)]
+/// What a reader knows of a publisher.
 struct Known {
-    next: HashMap<u64, (u64, bool)>,
-    /// Something was lost, and told: whoever is heard for the first time after that may have been lost in part.
-    lossy: bool,
+    channel: String,
+    /// The number of its next event.
+    next: u64,
+    /// Whether the next that is heard has to be that one.
+    is_whole: bool,
 }
 
-impl Known {
+/// What a reader has heard.
+#[derive(Default)]
+struct Memory {
+    publishers: HashMap<u64, Known>,
+    /// Channels of which something was lost, and told: of whoever is heard there for the first time, the beginning may be.
+    lossy: HashSet<String>,
+    /// Something was lost of any channel.
+    all_lossy: bool,
+}
+
+impl Memory {
     fn hear(&mut self, who: u64, heard: &Heard) {
         // What a WebSocket publishes is text.
         let text = heard.json["data"].as_str().and_then(|text| serde_json::from_str(text).ok());
         let data = text.as_ref().unwrap_or(&heard.json["data"]);
         let (Some(p), Some(n)) = (data["p"].as_u64(), data["n"].as_u64()) else { return };
-        match self.next.get_mut(&p) {
-            Some((next, _)) if *next == n => *next += 1,
-            Some((next, whole)) => {
-                assert!(n > *next, "reader {who}: event {n} of {p} twice, or out of order: {next} was next");
-                assert!(!*whole, "reader {who}: events {next}..{n} of {p} are lost, and nobody said so");
-                (*next, *whole) = (n + 1, true);
-            }
-            None => {
-                assert!(n == 0 || self.lossy, "reader {who}: {p} begins with {n}, and nobody said why");
-                self.next.insert(p, (n + 1, true));
-            }
+        let channel = &heard.channel;
+        let is_lossy = self.is_lossy(channel);
+        let known = self.publishers.entry(p).or_insert_with(|| {
+            assert!(n == 0 || is_lossy, "reader {who}: {p} begins with {n} on {channel}, and nobody said why");
+            Known { channel: channel.clone(), next: n, is_whole: true }
+        });
+        let next = known.next;
+        assert!(n >= next, "reader {who}: event {n} of {p} twice, or out of order: {next} was next");
+        assert!(n == next || !known.is_whole, "reader {who}: events {next}..{n} of {p} are lost, and nobody said so");
+        (known.next, known.is_whole) = (n + 1, true);
+    }
+
+    /// Something was lost: of whoever publishes there, events may be missing from here on, once.
+    fn lose(&mut self, gap: &Gap) {
+        let is_meant = |channel: &String| gap.channel.as_ref().is_none_or(|lost| lost == channel);
+        self.publishers.values_mut().filter(|known| is_meant(&known.channel)).for_each(|known| known.is_whole = false);
+        match &gap.channel {
+            Some(channel) => _ = self.lossy.insert(channel.clone()),
+            None => self.all_lossy = true,
         }
     }
 
-    /// Something was lost: of any publisher, events may be missing from here on, once.
-    fn lose(&mut self) {
-        self.lossy = true;
-        self.next.values_mut().for_each(|(_, whole)| *whole = false);
+    fn is_lossy(&self, channel: &str) -> bool {
+        self.all_lossy || self.lossy.contains(channel)
     }
 }
 
 fn read(soak: &Soak, who: u64, slow: bool) {
     let mut chance = soak.chance(who);
-    let mut known = Known::default();
+    let mut memory = Memory::default();
     let mut cursor: Option<String> = Some("earliest".to_owned());
     'again: loop {
         let transport = TRANSPORTS[chance.usize(..TRANSPORTS.len())];
-        let mut follower = Follower::open(&soak.server, &["soak/*"], cursor.as_deref(), transport);
+        let open = if chance.bool() { Follower::packed } else { Follower::over };
+        let mut follower = open(soak.ways.connect(&mut chance), &["soak/*"], cursor.as_deref(), transport);
         let until = if soak.is_over() { u64::MAX } else { chance.u64(1..2000) };
         let mut heard = 0;
         while heard < until {
             match follower.next() {
                 Said::Event(event) if event.channel == LAST => break 'again,
                 Said::Event(event) => {
-                    known.hear(who, &event);
+                    memory.hear(who, &event);
                     heard += 1;
                     count(&soak.counts.heard);
                 }
-                Said::Gap(_) => {
+                Said::Gap(gap) => {
+                    // Whoever keeps up is told of nothing: what it has not read is held.
+                    assert!(slow, "reader {who}: {gap:?}");
                     count(&soak.counts.gaps);
-                    known.lose();
+                    memory.lose(&gap);
                 }
+                // A gap that it opens with follows by itself.
                 Said::Open { .. } | Said::Position(_) => {}
                 // Who stalls may be cut, and resumes.
                 Said::Closed(0) if slow => break,
@@ -105,20 +127,18 @@ fn read(soak: &Soak, who: u64, slow: bool) {
             }
         }
         count(&soak.counts.cuts);
+        soak.counts.unpacked.fetch_add(u64::from(follower.has_unpacked()), Ordering::Relaxed);
         let before = cursor.take();
         cursor = follower.cut().or(before);
     }
-    check(soak, who, &known);
+    check(soak, who, &memory);
 }
 
-/// Whoever was told of no loss has heard all of everyone.
-fn check(soak: &Soak, who: u64, known: &Known) {
-    if known.lossy {
-        return;
-    }
+/// Who was told of no loss on a channel has heard all of everyone there.
+fn check(soak: &Soak, who: u64, memory: &Memory) {
     let published = soak.published.lock().unwrap().clone();
-    for (publisher, published) in published {
-        let heard = known.next.get(&publisher).map_or(0, |(next, _)| *next);
-        assert_eq!(heard, published, "reader {who}, of publisher {publisher}");
+    for Published { number, channel, count } in published.iter().filter(|each| !memory.is_lossy(&each.channel)) {
+        let heard = memory.publishers.get(number).map_or(0, |known| known.next);
+        assert_eq!(heard, *count, "reader {who}, of publisher {number} on {channel}");
     }
 }

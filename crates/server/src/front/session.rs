@@ -83,6 +83,8 @@ impl<C: Peer> Front<C> {
         let name = location.id.to_string();
         let admitted = opening::admit(&self.node, head, name.clone(), identity, address).await?;
         let Admitted { identity, subscriptions, asked } = admitted;
+        let turns = self.shard.borrow().turns();
+        let subscriptions = opening::find(&self.node, &turns, subscriptions).await;
         let opened = self.node.limits.session(&identity, address).and_then(|seats| {
             let allowance = self.node.limits.publisher(&identity, Some(address));
             let opener = Opener { identity: identity.clone(), allowance, seats, address, subscriptions };

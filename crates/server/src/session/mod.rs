@@ -116,7 +116,7 @@ pub(crate) struct Opener {
     /// Where they are.
     pub(crate) address: IpAddr,
     /// What it is subscribed to from the beginning.
-    pub(crate) subscriptions: Vec<opening::Begin>,
+    pub(crate) subscriptions: opening::Beginning,
 }
 
 /// A session that was opened.

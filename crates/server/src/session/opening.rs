@@ -4,9 +4,11 @@ use crate::application::{self, Application, Caller, Connecting, Event, Granted, 
 use crate::auth::{Identity, Welcome, on_one_line};
 use crate::listen::http1::Head;
 use crate::node::Node;
+use crate::shard::Turns;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use switchboard_store::{Opened, Pause as _, Since};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::Json;
@@ -16,6 +18,49 @@ use switchboard_wire::name::Selection;
 pub(crate) struct Begin {
     pub(crate) selection: Arc<Selection>,
     pub(crate) since: Option<String>,
+}
+
+impl Begin {
+    pub(crate) fn since(&self) -> Since<'_> {
+        since_of(self.since.as_deref())
+    }
+
+    /// Whether it may take long to find where it begins.
+    pub(crate) fn is_long(&self) -> bool {
+        !self.selection.patterns.is_empty() && self.since() != Since::Latest
+    }
+
+    /// Finds where it begins, step by step, if that may take long: the first step, too, in its turn.
+    pub(crate) async fn find(&self, node: &Node, turns: &Turns) -> Option<Opened> {
+        if !self.is_long() {
+            return None;
+        }
+        turns.pause().await;
+        Some(node.log.open_in_steps(node.now(), &self.selection, self.since(), false, turns).await)
+    }
+}
+
+/// Where a text says that reading begins.
+pub(crate) fn since_of(text: Option<&str>) -> Since<'_> {
+    match text {
+        None | Some("") => Since::Default,
+        Some("earliest") => Since::Earliest,
+        Some("latest") => Since::Latest,
+        Some(text) => Since::At(text),
+    }
+}
+
+/// What a session begins with, and where that begins as far as it was looked for.
+pub(crate) type Beginning = Vec<(Begin, Option<Opened>)>;
+
+/// Finds where each of these begins that may take long to find, before there is a session to hold up.
+pub(crate) async fn find(node: &Node, turns: &Turns, subscriptions: Vec<Begin>) -> Beginning {
+    let mut beginning = Vec::with_capacity(subscriptions.len());
+    for begin in subscriptions {
+        let opened = begin.find(node, turns).await;
+        beginning.push((begin, opened));
+    }
+    beginning
 }
 
 /// Somebody who may open a session.

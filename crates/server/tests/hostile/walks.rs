@@ -40,6 +40,34 @@ fn whoever_reads_by_pattern_from_long_ago_holds_up_nobody() {
     assert!(most < took / 4, "somebody waited {most:?} while that took {took:?}");
 }
 
+/// The same of backends that have sessions read by pattern from long ago.
+#[test]
+fn what_backends_have_sessions_read_from_long_ago_holds_up_nobody() {
+    let (server, _) = full(20_000);
+    let open = || server.post("/session", &[], "").expect(201).json()["id"].as_str().unwrap().to_owned();
+    let sessions: Vec<String> = (0..40).map(|_| open()).collect();
+    let mut bystander = server.connect();
+    bystander.get("/healthz").expect(200);
+    let json = [("Content-Type", "application/json")];
+    let params = json!({"channel": "nothing/*", "since": "earliest"}).to_string();
+    let begun = Instant::now();
+    let mut backends: Vec<Conn> = sessions.iter().map(|_| server.connect()).collect();
+    for (backend, session) in backends.iter_mut().zip(&sessions) {
+        backend.ask("POST", &format!("/api/sessions/{session}/subscribe"), &json, Some(params.as_bytes()));
+    }
+    let mut most = Duration::ZERO;
+    while !backends.last_mut().unwrap().is_readable() {
+        let asked = Instant::now();
+        bystander.publish("live", "now");
+        most = most.max(asked.elapsed());
+    }
+    let took = begun.elapsed();
+    for backend in &mut backends {
+        assert!(backend.response_to("POST").expect(200).json()["position"].is_string());
+    }
+    assert!(most < took / 4, "somebody waited {most:?} while that took {took:?}");
+}
+
 #[test]
 fn a_stream_and_a_session_find_by_pattern_what_lies_far_behind_much_else() {
     let (server, start) = full(5_000);
@@ -62,6 +90,28 @@ fn a_stream_and_a_session_find_by_pattern_what_lies_far_behind_much_else() {
     assert!(said.iter().any(|said| said["params"]["id"] == wanted.as_str()), "{said:?}");
     let said = call(2, "history");
     assert_eq!(said.last().unwrap()["result"]["events"][0]["id"], wanted.as_str());
+}
+
+/// A poll looks at the log a few times, however many subscriptions of its session have yet to be read.
+#[test]
+fn a_poll_of_many_subscriptions_by_pattern_from_long_ago_is_answered_in_parts() {
+    const MANY: usize = 60;
+    let (server, start) = full(10_000);
+    let location = server.post("/session", &[], "").expect(201).json()["location"].as_str().unwrap().to_owned();
+    let call = |i| {
+        let params = json!({"channel": format!("nothing/{i}/*"), "since": start});
+        json!({"jsonrpc": "2.0", "id": i, "method": "subscribe", "params": params})
+    };
+    server.post(&location, &[], json!((0..MANY).map(call).collect::<Vec<_>>()).to_string()).expect(202);
+    let (mut place, mut read) = (String::new(), 0);
+    while read < MANY {
+        let page = server.page(&format!("{location}?wait=5&since={place}"));
+        let messages = page["messages"].as_array().unwrap();
+        let here = messages.iter().filter(|message| message["method"] == "caught_up").count();
+        assert!(here <= 4, "{here} were looked for in one go");
+        read += here;
+        page["place"].as_str().unwrap().clone_into(&mut place);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod compression;
 mod connections;
 mod defences;
+mod floods;
 mod flow;
 mod frames;
 mod messages;

@@ -8,6 +8,7 @@
 )]
 
 mod certificate;
+mod floods;
 mod handshakes;
 mod records;
 mod socket;

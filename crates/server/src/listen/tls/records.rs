@@ -6,8 +6,10 @@ use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use rustls::{AlertDescription, ContentType, ExtractedSecrets, SupportedCipherSuite};
 
-/// Records in a row that bring nothing, be they empty, warnings or new keys: beyond that a peer only makes work.
-const EMPTY_MAX: u8 = 32;
+/// Records that bring nothing, be they empty, warnings or new keys: so many a peer may send, and one more for so many bytes of
+/// data. Beyond that it only makes work: new keys cost a hundred times what their record does.
+const SPARE: u8 = 32;
+const EARNS: usize = 256;
 /// Records that are left to the keys that seal when they are changed: what says so is one itself.
 const RESERVE: u64 = 8;
 
@@ -26,8 +28,10 @@ pub(super) struct Records {
     limit: u64,
     /// The keys that seal are to be changed before the next record.
     change: bool,
-    /// Records in a row that brought nothing.
-    empty: u8,
+    /// Records that may come now that bring nothing.
+    spare: u8,
+    /// Bytes that have come towards the next of these.
+    earned: u8,
 }
 
 /// What a record was.
@@ -56,7 +60,8 @@ impl Records {
             next_keys: (layout == Layout::Tls13).then(|| Box::new(connection)),
             limit,
             change: false,
-            empty: 0,
+            spare: SPARE,
+            earned: 0,
         })
     }
 
@@ -140,13 +145,15 @@ impl Records {
     /// What a record says, and whether the keys that open the next one are the same.
     fn hear<'a>(&mut self, kind: ContentType, content: &'a [u8]) -> Result<(Heard<'a>, bool), Fault> {
         if kind == ContentType::ApplicationData && !content.is_empty() {
-            self.empty = 0;
+            let earned = usize::from(self.earned) + content.len();
+            self.spare = (usize::from(self.spare) + earned / EARNS).min(usize::from(SPARE)) as u8;
+            self.earned = (earned % EARNS) as u8;
             return Ok((Heard::Data(content), true));
         }
-        self.empty += 1;
-        if self.empty > EMPTY_MAX {
+        let Some(spare) = self.spare.checked_sub(1) else {
             return Err(Fault::told(AlertDescription::UnexpectedMessage, "too many records that bring nothing"));
-        }
+        };
+        self.spare = spare;
         match (kind, content, self.layout) {
             (ContentType::ApplicationData, ..) => Ok((Heard::Nothing, true)),
             (ContentType::Alert, &[level, alert], layout) => {

@@ -13,19 +13,19 @@
 
 use super::super::{Shard, SharedShard, Turns};
 use super::asked::tell;
-use super::methods::{Asked, Page, since_of};
+use super::methods::{Asked, Page};
 use super::{Conversation, Params, opening};
 use crate::application::{Allowed, Answer, Application, Caller, Publishing, Question, Subscribing, Taken, is_reserved};
 use crate::node::Node;
-use crate::session::Outcome;
-use crate::session::opening::Begin;
+use crate::session::opening::{Begin, Beginning};
+use crate::session::{Outcome, Reply};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
-use switchboard_store::{Opened, Since};
+use switchboard_store::Opened;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::{Draft, Kind};
@@ -53,6 +53,8 @@ enum What {
     Ask(Answer<Verdict>),
     /// It is to be found where the reading of the first in line begins, once the application lets it.
     Open(Begin, Option<Answer<Allowed>>),
+    /// It is to be found where that begins which a backend has a session read.
+    Begin { begin: Begin, params: Params<'static>, reply: Reply<Json<'static>> },
 }
 
 /// What the application says of what it was asked about, where it lets it happen.
@@ -85,8 +87,15 @@ impl Errand {
             }
             What::Open(begin, asked) => {
                 let turns = shard.borrow().turns();
-                let verdict = begin.open(&node, &turns, asked).await;
+                let verdict = open(begin, &node, &turns, asked).await;
                 shard.borrow_mut().judged(session, verdict);
+            }
+            What::Begin { begin, params, reply } => {
+                let turns = shard.borrow().turns();
+                let opened = begin.find(&node, &turns).await;
+                shard.borrow_mut().with(session, |shard, conversation| {
+                    shard.subscribe_from(conversation, &params, opened, reply);
+                });
             }
         }
         // It may be due at another time from now on.
@@ -94,31 +103,20 @@ impl Errand {
     }
 }
 
-impl Begin {
-    /// Whether it may take long to find where it begins.
-    fn is_long(&self) -> bool {
-        !self.selection.patterns.is_empty() && since_of(self.since.as_deref()) != Since::Latest
-    }
-
-    /// Finds where it begins, once the application has said so.
-    async fn open(
-        self,
-        node: &Node,
-        turns: &Turns,
-        asked: Option<Answer<Allowed>>,
-    ) -> Result<Verdict, ErrorObject<'static>> {
-        let allowed = match asked {
-            Some(asked) => asked.await?,
-            None => Allowed { since: None },
-        };
-        let begin = Begin { since: allowed.since.clone().or(self.since), ..self };
-        if !begin.is_long() {
-            return Ok(Verdict::Subscribe(allowed, None));
-        }
-        let since = since_of(begin.since.as_deref());
-        let opened = node.log.open_in_steps(node.now(), &begin.selection, since, false, turns).await;
-        Ok(Verdict::Subscribe(allowed, Some(Box::new(opened))))
-    }
+/// Finds where a subscription begins, once the application has said so.
+async fn open(
+    begin: Begin,
+    node: &Node,
+    turns: &Turns,
+    asked: Option<Answer<Allowed>>,
+) -> Result<Verdict, ErrorObject<'static>> {
+    let allowed = match asked {
+        Some(asked) => asked.await?,
+        None => Allowed { since: None },
+    };
+    let begin = Begin { since: allowed.since.clone().or(begin.since), ..begin };
+    let opened = begin.find(node, turns).await;
+    Ok(Verdict::Subscribe(allowed, opened.map(Box::new)))
 }
 
 /// What is done in the client's order.
@@ -141,7 +139,29 @@ impl Deed {
 
 /// What waits for the application. The first is what it is being asked about.
 #[derive(Default)]
-pub(super) struct Line(VecDeque<Waiting>);
+pub(super) struct Line {
+    waiting: VecDeque<Waiting>,
+    /// What they say, in bytes.
+    bytes: usize,
+}
+
+impl Line {
+    fn push_back(&mut self, waiting: Waiting) {
+        self.bytes += waiting.len();
+        self.waiting.push_back(waiting);
+    }
+
+    fn push_front(&mut self, waiting: Waiting) {
+        self.bytes += waiting.len();
+        self.waiting.push_front(waiting);
+    }
+
+    fn pop_front(&mut self) -> Option<Waiting> {
+        let waiting = self.waiting.pop_front()?;
+        self.bytes -= waiting.len();
+        Some(waiting)
+    }
+}
 
 struct Waiting {
     ticket: Option<u64>,
@@ -186,6 +206,16 @@ impl Shard {
         self.send(conversation, What::History { ticket, page });
     }
 
+    pub(super) fn look_for(
+        &mut self,
+        conversation: &Conversation,
+        begin: Begin,
+        params: Params<'static>,
+        reply: Reply<Json<'static>>,
+    ) {
+        self.send(conversation, What::Begin { begin, params, reply });
+    }
+
     fn send(&mut self, conversation: &Conversation, what: What) {
         self.sessions.errands.push(Errand { session: conversation.id.number, what });
     }
@@ -202,24 +232,24 @@ impl Shard {
         params: Params<'static>,
     ) -> Option<Outcome> {
         let waiting = Waiting { ticket, deed, params };
-        if conversation.line.0.is_empty() {
+        if conversation.line.waiting.is_empty() {
             let outcome = self.begin(conversation, &waiting);
             if let Some(outcome) = &outcome {
                 conversation.tell_of(&waiting, outcome);
             }
             if outcome.is_none() {
-                conversation.line.0.push_back(waiting);
+                conversation.line.push_back(waiting);
             }
             return outcome;
         }
         let settings = &self.node.config.session;
-        let bytes: usize = conversation.line.0.iter().map(Waiting::len).sum();
-        if conversation.line.0.len() >= settings.calls || bytes + waiting.len() > settings.memory {
+        let line = &conversation.line;
+        if line.waiting.len() >= settings.calls || line.bytes + waiting.len() > settings.memory {
             self.node.figures.shard(self.index).session_calls_refused(1);
             let problem = Code::Overloaded.because("too much of this session waits for the application");
             return Some(Err(self.refuse(conversation, deed.method(), &problem)));
         }
-        conversation.line.0.push_back(waiting);
+        conversation.line.push_back(waiting);
         None
     }
 
@@ -265,7 +295,7 @@ impl Shard {
     /// The application has said something of the first in line.
     fn judged(&mut self, session: u64, verdict: Result<Verdict, ErrorObject<'static>>) {
         self.with(session, |shard, conversation| {
-            let Some(waiting) = conversation.line.0.pop_front() else { return };
+            let Some(waiting) = conversation.line.pop_front() else { return };
             if conversation.still_waits(&waiting) {
                 let outcome = verdict.and_then(|verdict| shard.carry_out(conversation, &waiting, verdict));
                 conversation.answer(&waiting, outcome);
@@ -295,13 +325,13 @@ impl Shard {
 
     /// Does what comes next in line, until something has to be asked about.
     fn go_on_in_line(&mut self, conversation: &mut Conversation) {
-        while let Some(waiting) = conversation.line.0.pop_front() {
+        while let Some(waiting) = conversation.line.pop_front() {
             if !conversation.still_waits(&waiting) {
                 continue;
             }
             match self.begin(conversation, &waiting) {
                 Some(outcome) => conversation.answer(&waiting, outcome),
-                None => return conversation.line.0.push_front(waiting),
+                None => return conversation.line.push_front(waiting),
             }
         }
         conversation.line = Line::default();
@@ -311,10 +341,10 @@ impl Shard {
 /// What the application is told of.
 impl Shard {
     /// Lets a session begin with what the application has subscribed it to.
-    pub(super) fn begin_with(&mut self, conversation: &mut Conversation, subscriptions: Vec<Begin>) {
-        for begin in subscriptions {
+    pub(super) fn begin_with(&mut self, conversation: &mut Conversation, subscriptions: Beginning) {
+        for (begin, opened) in subscriptions {
             let channels = names(&begin.selection);
-            let answer = self.read_from(conversation, None, begin, None, Selection::default());
+            let answer = self.read_from(conversation, None, begin, opened, Selection::default());
             let Ok(mut told) = answer.read::<serde_json::Value>() else { continue };
             told["channel"] = match &channels[..] {
                 [one] => serde_json::json!(one),

@@ -4,9 +4,11 @@ use super::super::Shard;
 use super::Conversation;
 use super::down::names;
 use super::link::Link;
-use crate::session::{Ask, Id, Key, Listed};
+use super::methods::Asked;
+use crate::session::{Ask, Id, Key, Listed, Reply};
 use bytes::Bytes;
 use switchboard_hub::session::{Arrival, Known};
+use switchboard_store::Opened;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{Json, Params};
@@ -57,21 +59,40 @@ impl Shard {
             Ask::Call { method, params, timeout, reply } => {
                 let timeout = timeout.min(CALL);
                 match conversation.session.call(&method, params, timeout, self.sessions.now()) {
-                    Ok(call) => conversation.calls.push((call, reply)),
+                    Ok(call) => _ = conversation.calls.insert(call, reply),
                     Err(problem) => drop(reply.send(Err(problem))),
                 }
             }
             Ask::Notify { method, params, reply } => drop(reply.send(conversation.session.notify(&method, params))),
-            Ask::Subscribe { params, reply } => {
-                let done = self.subscribe(conversation, &params).map_err(of_client);
-                drop(reply.send(tell(conversation, "subscribed", &params, done)));
-            }
+            Ask::Subscribe { params, reply } => self.subscribe(conversation, params, reply),
             Ask::Unsubscribe { params, reply } => {
                 let done = self.unsubscribe(conversation, None, &params);
                 drop(reply.send(tell(conversation, "unsubscribed", &params, done)));
             }
             Ask::Look { reply } => drop(reply.send(Ok(conversation.listed()))),
         }
+    }
+
+    /// What a backend has a session read. Where that begins may take long to find; then it is an errand.
+    fn subscribe(&mut self, conversation: &mut Conversation, params: Params<'static>, reply: Reply<Json<'static>>) {
+        match self.subscribable(conversation, &params) {
+            Ok(Asked { begin, .. }) if begin.is_long() => self.look_for(conversation, begin, params, reply),
+            _ => self.subscribe_from(conversation, &params, None, reply),
+        }
+    }
+
+    /// The same, once it was found where that begins, if it was looked for. The rules may say something else by now.
+    pub(super) fn subscribe_from(
+        &mut self,
+        conversation: &mut Conversation,
+        params: &Params<'_>,
+        opened: Option<Opened>,
+        reply: Reply<Json<'static>>,
+    ) {
+        let asked = self.subscribable(conversation, params).map_err(of_client);
+        let done = asked.map(|Asked { begin, notices }| self.read_from(conversation, None, begin, opened, notices));
+        // Who asked may have gone.
+        let _ = reply.send(tell(conversation, "subscribed", params, done));
     }
 
     /// A WebSocket's message up.

@@ -25,7 +25,7 @@ const CONTROL: usize = 64;
 /// Most that a poll is answered with: messages, and bytes of them, beyond which no more is added.
 const PAGE_ITEMS: usize = 1000;
 const PAGE_BYTES: usize = 4 << 20;
-/// Looks at the log that find nothing, for one poll.
+/// Looks at the log by pattern that find nothing, for one poll.
 const STEPS: usize = 4;
 
 /// What came of sending something.
@@ -368,9 +368,11 @@ impl Shard {
             match (found.caught_up, upto) {
                 (true, Some(_)) => conversation.script.finish(&mut conversation.walk),
                 (true, None) => break,
-                // A long look by pattern that found nothing: the client is to come again, so that others have their turn.
-                (false, _) => steps += usize::from(found.items.is_empty()),
+                (false, _) => {}
             }
+            // One that found nothing may have been long, and there may be a subscription of the kind behind each other: the
+            // client is to come again, so that others have their turn.
+            steps += usize::from(found.items.is_empty() && !selection.patterns.is_empty());
         }
         let caught_up = conversation.script.in_past(&conversation.walk).is_none();
         let position = conversation.walk.place.cursor;

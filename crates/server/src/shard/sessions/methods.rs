@@ -8,14 +8,14 @@ use super::link::Link;
 use crate::auth::Identity;
 use crate::node::Node;
 use crate::session::Outcome;
-use crate::session::opening::Begin;
+use crate::session::opening::{Begin, since_of};
 use crate::shard::turns::{Turns, at_once};
 use crate::transport::poll;
 use serde::Deserialize;
 use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_hub::session::Step;
-use switchboard_store::{Opened, Since};
+use switchboard_store::Opened;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::jsonrpc::{ErrorObject, Json, Params};
@@ -167,16 +167,6 @@ impl Shard {
         ErrorObject::from(problem)
     }
 
-    /// What a backend has a session read.
-    pub(super) fn subscribe(
-        &mut self,
-        conversation: &mut Conversation,
-        params: &Params<'_>,
-    ) -> Result<Json<'static>, Problem> {
-        let asked = self.subscribable(conversation, params)?;
-        Ok(self.read_from(conversation, None, asked.begin, None, asked.notices))
-    }
-
     /// What a client asks to subscribe to, and from where on, if it may.
     pub(super) fn subscribable(&self, conversation: &Conversation, params: &Params<'_>) -> Result<Asked, Problem> {
         let Subscribe { channel, since, presence } = params.read()?;
@@ -204,11 +194,11 @@ impl Shard {
         opened: Option<Opened>,
         notices: Selection,
     ) -> Json<'static> {
-        let Begin { selection, since } = begin;
         // What was published before the client asked is not news to it.
         self.catch_up_with_ring(conversation);
-        let open = || self.node.log.open(self.node.now(), &selection, since_of(since.as_deref()), false);
-        let opened = opened.unwrap_or_else(open);
+        let opened =
+            opened.unwrap_or_else(|| self.node.log.open(self.node.now(), &begin.selection, begin.since(), false));
+        let selection = begin.selection;
         let from = Place { cursor: opened.cursor.seq, floor: opened.cursor.floor };
         let answer = opened_json(&opened);
         let change = Change::Add { selection, from, notices };
@@ -334,9 +324,11 @@ impl Shard {
             0 => return Err(Code::InvalidParams.because("`limit` is a number of events, at least 1")),
             limit => limit.min(self.node.config.limits.page),
         };
+        // Nobody is answered, so nothing is looked for.
+        let Some(ticket) = ticket else { return Ok(None) };
         let (page, turns) = (Page { selection, since, limit }, self.turns());
         let found = at_once(page.find(&self.node, &turns));
-        if let (None, Some(ticket)) = (&found, ticket) {
+        if found.is_none() {
             self.look_up(conversation, ticket, page);
         }
         Ok(found)
@@ -449,15 +441,6 @@ fn with(one: &Selection, other: &Selection) -> Selection {
 /// What is in the first list alone.
 fn apart_from<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
     one.iter().filter(|item| !other.contains(item)).cloned().collect()
-}
-
-pub(super) fn since_of(text: Option<&str>) -> Since<'_> {
-    match text {
-        None | Some("") => Since::Default,
-        Some("earliest") => Since::Earliest,
-        Some("latest") => Since::Latest,
-        Some(text) => Since::At(text),
-    }
 }
 
 /// `{"position","recovered"?,"gap"?,"ended"?}`

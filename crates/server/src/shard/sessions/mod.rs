@@ -141,8 +141,8 @@ struct Conversation {
     left_at: Option<Known>,
     /// Messages up that are held for their turn.
     held: BTreeMap<u64, Vec<Reply<Option<u64>>>>,
-    /// Our calls, which are few.
-    calls: Vec<(u64, Reply<Outcome>)>,
+    /// Our calls, by their numbers.
+    calls: BTreeMap<u64, Reply<Outcome>>,
     /// Changes of what is read that come with answers that have yet to leave.
     joining: Vec<(u64, Change)>,
     /// What the application is asked about, one after the other.
@@ -199,7 +199,7 @@ impl Shard {
             asked: 0,
             left_at: None,
             held: BTreeMap::new(),
-            calls: Vec::new(),
+            calls: BTreeMap::new(),
             joining: Vec::new(),
             line: Line::default(),
             closed: false,
@@ -395,12 +395,9 @@ impl Conversation {
     }
 
     fn reply(&mut self, call: u64, outcome: Result<Outcome, Problem>) {
-        if let Some(at) = self.calls.iter().position(|(number, _)| *number == call) {
+        if let Some(reply) = self.calls.remove(&call) {
             // Who asked may have gone.
-            let _ = self.calls.swap_remove(at).1.send(outcome);
-        }
-        if self.calls.is_empty() {
-            self.calls = Vec::new();
+            let _ = reply.send(outcome);
         }
     }
 

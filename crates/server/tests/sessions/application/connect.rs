@@ -4,11 +4,11 @@ use super::{asked, asking, code, serve, told};
 use crate::talk::{PROTOCOL, Talk, Way};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use switchboard::application::{Kind, Question};
 use switchboard_testkit::backend::{Backend, Reply};
 use switchboard_testkit::identity::{bearer, settings as access, token};
-use switchboard_testkit::{Server, eventually};
+use switchboard_testkit::{Server, eventually, history};
 
 fn grants(granted: Value) -> Reply {
     Reply::Calls(Arc::new(move |method, params| match method {
@@ -94,6 +94,41 @@ fn what_it_said_holds_after_a_renewal() {
     assert_eq!(code(talk.call("subscribe", &json!({"channel": "a"}))), 40300);
     talk.call("move", &json!([])).unwrap();
     assert_eq!(backend.asked().pop().unwrap().field("switchboard-user"), "captain");
+}
+
+/// What it has a session begin with may be far back, and much of it: others are answered meanwhile.
+#[test]
+fn a_session_that_begins_by_pattern_long_ago_holds_up_nobody() {
+    const EVENTS: usize = 20_000;
+    let backend = Backend::new(grants(json!({})));
+    let server = serve(&backend, |config, settings| {
+        config.shards = Some(1);
+        config.policy.default = history(EVENTS, 64 << 20);
+        settings.asks = vec![Question::Connect];
+    });
+    // Each from another place that is none, so that all that is held is looked at for each.
+    let begin = |i: usize| json!({"channel": format!("nothing/{i}/*"), "since": format!("nowhere{i}")});
+    let subscriptions: Vec<Value> = (0..40).map(begin).collect();
+    backend.reply(grants(json!({"subscriptions": subscriptions})));
+    let lines = "{\"data\":1}\n".repeat(EVENTS);
+    server.post("/channels/x/1", &[("Content-Type", "application/x-ndjson")], lines).expect(201);
+    let mut bystander = server.connect();
+    bystander.get("/healthz").expect(200);
+    let begun = Instant::now();
+    let mut opening = server.connect();
+    opening.ask("POST", "/session", &[], None);
+    let mut most = Duration::ZERO;
+    while !opening.is_readable() {
+        let asked = Instant::now();
+        bystander.publish("live", "now");
+        most = most.max(asked.elapsed());
+    }
+    let took = begun.elapsed();
+    let opened = opening.response_to("POST").expect(201).json();
+    assert!(most < took / 4, "somebody waited {most:?} while that took {took:?}");
+    let listed = server.page("/api/sessions");
+    assert_eq!(listed["sessions"][0]["id"], opened["id"]);
+    assert_eq!(listed["sessions"][0]["channels"].as_array().map(Vec::len), Some(40));
 }
 
 fn refused(server: &Server, status: u16, name: &str) {
