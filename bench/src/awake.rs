@@ -7,8 +7,12 @@
 use crate::targets::process;
 use std::process::{Child, Command, Stdio};
 
-/// Ends with whoever started it, also where that was killed.
-const BUSY: &str = "while kill -0 $PPID 2>&-; do i=0; while [ $i -lt 99999 ]; do i=$((i+1)); done; done";
+/// Ends with whoever started it, also where that was killed: an orphan's parent is another.
+const BUSY: &str = r#"
+while read -r _ _ _ parent _ < /proc/$$/stat && [ "$parent" = "$PPID" ]; do
+    i=0; while [ $i -lt 99999 ]; do i=$((i+1)); done
+done
+"#;
 
 /// Programs that do nothing and give way to everything, one on each CPU; until this is dropped.
 #[derive(Debug)]
