@@ -95,7 +95,7 @@ impl Requests {
         let mut drained = pin!(draining.wait_for(|draining| *draining));
         let mut leaving = false;
         let mut parting: Option<Instant> = None;
-        let (mut idle_since, mut sent) = (Instant::now(), 0);
+        let (mut idle_since, mut sent, mut busy) = (Instant::now(), 0, false);
         let mut alarm = Alarm::default();
         loop {
             // A client that is told to go and does not answer is left once nothing of its is open.
@@ -104,7 +104,10 @@ impl Requests {
             let next = if parting.is_some() && !leaving { idle.min(Instant::now() + LOOK) } else { idle };
             tokio::select! {
                 asked = poll_fn(|cx| self.link.borrow_mut().poll_accept(cx)) => match asked {
-                    Some(Ok(asked)) => self.answer(asked),
+                    Some(Ok(asked)) => {
+                        idle_since = Instant::now();
+                        self.answer(asked);
+                    }
                     // RFC 9113 section 5.4.1: whoever is to blame was told with GOAWAY.
                     Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection failed"),
                     None => return,
@@ -115,7 +118,9 @@ impl Requests {
                     let before = std::mem::replace(&mut sent, self.link.borrow().sent());
                     // What is left in a drain is the server's to answer, or the client's to take.
                     let is_left = leaving && parting.is_some() && sent == before && self.working.get() == 0;
-                    if is_left || !self.link.borrow().has_streams() {
+                    // Its last stream may have ended just now: it is idle from here on.
+                    let was_busy = std::mem::replace(&mut busy, self.link.borrow().has_streams());
+                    if is_left || !busy && (leaving || !was_busy) {
                         if std::mem::replace(&mut leaving, true) {
                             return;
                         }

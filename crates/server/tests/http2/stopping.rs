@@ -166,6 +166,21 @@ fn a_connection_on_which_nothing_is_asked_is_told_to_go() {
 }
 
 #[test]
+fn a_connection_on_which_something_is_asked_every_now_and_then_is_not_told_to_go() {
+    let mut config = config();
+    config.timeouts.idle = Duration::from_millis(400);
+    let server = Server::start(config);
+    let mut client = connect(&server);
+    let (began, mut streams) = (Instant::now(), (0..).map(|n| 2 * n + 1));
+    while began.elapsed() < Duration::from_millis(1500) {
+        goes_on(&mut client, streams.next().unwrap());
+    }
+    let last = Instant::now();
+    assert_eq!(client.farewell().1, error::NO_ERROR);
+    assert!(last.elapsed() > Duration::from_millis(200), "{:?}", last.elapsed());
+}
+
+#[test]
 fn a_connection_with_a_stream_that_is_held_is_not_idle_and_is_once_it_has_gone() {
     let mut config = config();
     config.timeouts.idle = Duration::from_millis(300);
