@@ -1,11 +1,11 @@
 /** What a channel brings, for callbacks and for loops. */
 
-import { Emitter, type ListenOptions, report } from "./emitter.js";
+import { Emitter, report } from "./emitter.js";
 import { closed, SwitchboardError } from "./errors.js";
 import type { Engine } from "./engine.js";
 import { PRESENCE } from "./session/session.js";
 import type { Item, Sink } from "./session/subscriptions.js";
-import type { AnyEvent, EventMap, Gap, Subscribed, SubscribeOptions, SubscriptionEvents, Undo } from "./types.js";
+import type { AnyEvent, EventMap, Gap, Subscribed, SubscribeOptions, SubscriptionEvents } from "./types.js";
 
 const QUEUE = 256;
 
@@ -99,15 +99,10 @@ export class Subscription<Events extends EventMap = EventMap>
     return this.#ready.then();
   }
 
-  override on<Type extends keyof SubscriptionEvents<Events>>(
-    type: Type,
-    listener: (value: SubscriptionEvents<Events>[Type]) => void,
-    options?: ListenOptions,
-  ): Undo {
-    const undo = super.on(type, listener, options);
+  /** @internal */
+  protected override added(type: keyof SubscriptionEvents<Events>): void {
     // What waits is taken once all listeners that are added now are there.
     if (takes(type)) queueMicrotask(() => this.#flow());
-    return undo;
   }
 
   readonly #stop = () => this.unsubscribe();

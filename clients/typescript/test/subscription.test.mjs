@@ -97,6 +97,19 @@ test("what comes before anybody takes it waits, in its order", async () => {
   assert.deepEqual(heard, [1, 2, 3]);
 });
 
+test("one that is heard once takes what comes as others do", async () => {
+  for (const type of ["event", "presence", "end"]) {
+    const { server, subscription, grant, event } = await stage({ presence: true });
+    const heard = [];
+    subscription.once(type, () => heard.push(type));
+    await grant();
+    if (type === "event") event(1);
+    if (type === "presence") server.say("presence", { channel: "a", event: "join", member: { session: "s2" } });
+    if (type === "end") server.say("end", { channel: "a" });
+    assert.deepEqual(heard, [type]);
+  }
+});
+
 test("a loop takes what comes, and unsubscribes when it is left", async () => {
   const { server, subscription, grant, event } = await stage();
   await grant();
