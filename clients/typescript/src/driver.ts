@@ -1,8 +1,8 @@
 /** Drives a session, and keeps a connection for it. What is due when is decided here; the clock is given. */
 
-import { Backoff } from "./backoff.js";
+import { Backoff, WAIT_MAX } from "./backoff.js";
 import type { Engine, EngineEvents } from "./engine.js";
-import { closed, type ErrorCode, rowNamed, rowOfClose, SwitchboardError } from "./errors.js";
+import { closed, type ErrorCode, full, rowNamed, rowOfClose, SwitchboardError, unreachable } from "./errors.js";
 import { type Done, Session } from "./session/session.js";
 import type { Sink } from "./session/subscriptions.js";
 import { type Closing, closingOf, type Said } from "./session/words.js";
@@ -22,8 +22,6 @@ const OLD = 1_000;
 const WORKED = 2_000;
 /** Silence in which a connection was cut that is worth to be told from a cut by chance. */
 const IDLE = 1_000;
-/** The longest that a server is given the word on how long to stay away. */
-const WAIT_MAX = 60_000;
 /** A token that ends again so soon after it was renewed is renewed without haste. */
 const RENEWAL = 10_000;
 /** How often in a row the server may refuse a token, and the close code of its errors that say so. */
@@ -450,6 +448,3 @@ export class Driver implements Engine {
     this.#events.changed({ ...change, state });
   }
 }
-
-const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
-const full = () => new SwitchboardError("queue_full");

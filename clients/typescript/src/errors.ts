@@ -166,6 +166,8 @@ export class SwitchboardError extends Error {
 }
 
 export const closed = () => new SwitchboardError("closed");
+export const full = () => new SwitchboardError("queue_full");
+export const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
 
 /** The error that an answer has. */
 export function errorOf({ code, message, data }: RpcError): SwitchboardError {

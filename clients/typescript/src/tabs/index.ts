@@ -6,7 +6,7 @@
 
 import type { StartEngine } from "../client.js";
 import type { Engine, EngineEvents } from "../engine.js";
-import { SwitchboardError } from "../errors.js";
+import { closed, full, SwitchboardError } from "../errors.js";
 import { type Driver } from "../driver.js";
 import { startDriver } from "../local.js";
 import type { Done } from "../session/session.js";
@@ -396,7 +396,7 @@ class Tab implements Engine {
     clearInterval(this.#timer as number);
     this.#yield();
     this.#events.changed({ state: "closed", ...(why ? { error: why } : {}) });
-    const error = why ?? new SwitchboardError("closed");
+    const error = why ?? closed();
     for (const { done } of this.#calls.values()) done?.(error);
     for (const { sink } of this.#listeners.values()) sink.over(error);
     this.#calls.clear();
@@ -404,8 +404,6 @@ class Tab implements Engine {
     this.#post.close();
   }
 }
-
-const full = () => new SwitchboardError("queue_full");
 
 const positionOf = (item: Item): string | undefined =>
   item.kind === "event" ? item.event.position : item.kind === "gap" ? item.gap.to : undefined;

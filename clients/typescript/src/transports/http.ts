@@ -1,12 +1,9 @@
 /** What the transports over HTTP share: how a session is opened, the way up, and what refusals mean. */
 
-import { Backoff } from "../backoff.js";
-import { rowNamed, SwitchboardError } from "../errors.js";
+import { Backoff, WAIT_MAX } from "../backoff.js";
+import { rowNamed, SwitchboardError, unreachable } from "../errors.js";
 import type { Said } from "../session/words.js";
 import type { Cut, Hearing, Link, Up, Way } from "../transport.js";
-
-/** The longest that a server is given the word on how long to stay away, in milliseconds. */
-const WAIT_MAX = 60_000;
 
 /** Control messages and their length that may come before the server is told that they did. */
 const UNACKNOWLEDGED = [32, 16 << 10] as const;
@@ -219,8 +216,6 @@ function errorOf({ status }: Response, { code, title, detail, ...data }: Problem
   const name = rowNamed(code)?.name ?? "unreachable";
   return new SwitchboardError(name, detail ?? title ?? `the server answers with status ${status}`, { status, data });
 }
-
-const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
 
 export const lost = (cause: unknown): Cut => ({ kind: "lost", error: unreachable(undefined, cause) });
 
