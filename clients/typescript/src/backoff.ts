@@ -2,8 +2,6 @@
 
 const FIRST = 500;
 const LONGEST = 20_000;
-/** The longest that a server is given the word on how long to stay away. */
-export const WAIT_MAX = 60_000;
 
 /** Counts the failures since something last succeeded. */
 export class Backoff {

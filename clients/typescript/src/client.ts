@@ -4,6 +4,7 @@ import { Channel } from "./channel.js";
 import { Emitter } from "./emitter.js";
 import type { Engine, EngineEvents } from "./engine.js";
 import { answerOf, closed, SwitchboardError } from "./errors.js";
+import { TIMEOUT } from "./limits.js";
 import { CLOCK, startDriver } from "./local.js";
 import type { TransportName } from "./transport.js";
 import type {
@@ -18,9 +19,6 @@ import type {
   Transport,
   Undo,
 } from "./types.js";
-
-/** How long a call may take unless told, in milliseconds. */
-const TIMEOUT = 30_000;
 
 /** Makes what stands behind a client. */
 export type StartEngine = (url: string, options: ClientOptions, events: EngineEvents) => Engine;
@@ -173,14 +171,12 @@ async function until(signal: AbortSignal | undefined, start: (done: (error?: unk
   signal?.throwIfAborted();
   let undo: Undo | undefined;
   let abort!: () => void;
-  try {
-    return await new Promise((resolve, reject) => {
-      abort = () => reject(signal!.reason);
-      signal?.addEventListener("abort", abort);
-      undo = start((error, result) => (error ? reject(error) : resolve(result)));
-    });
-  } finally {
+  return new Promise((resolve, reject) => {
+    abort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    undo = start((error, result) => (error ? reject(error) : resolve(result)));
+  }).finally(() => {
     signal?.removeEventListener("abort", abort);
     undo?.();
-  }
+  });
 }

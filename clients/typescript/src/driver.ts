@@ -1,34 +1,16 @@
 /** Drives a session, and keeps a connection for it. What is due when is decided here; the clock is given. */
 
-import { Backoff, WAIT_MAX } from "./backoff.js";
+import { Backoff } from "./backoff.js";
 import type { Engine, EngineEvents } from "./engine.js";
 import { closed, type ErrorCode, full, rowNamed, rowOfClose, SwitchboardError, unreachable } from "./errors.js";
+import {
+  DENIALS, DOUBT, FAREWELL, FIRST, HEARTBEAT, IDLE, OLD, PATIENCE, RENEWAL, UNAUTHORIZED, WAIT_MAX, WORKED,
+} from "./limits.js";
 import { type Done, Session } from "./session/session.js";
 import type { Sink } from "./session/subscriptions.js";
 import { type Closing, closingOf, type Said } from "./session/words.js";
 import type { Cut, Hearing, Link, Transport, TransportName, Way } from "./transport.js";
 import type { Clock, CoreOptions, State, StateChange, TokenReason } from "./types.js";
-
-/** How often a connection says something whose server does not say how often. Milliseconds, as all times here. */
-const HEARTBEAT = 15_000;
-/** How long a connection may take to be made, and the application to give a token; the answer to a sign of life, */
-const FIRST = 15_000;
-const PATIENCE = 10_000;
-/** and that where there is reason to believe that the connection is dead. */
-const DOUBT = 4_000;
-/** An attempt that is older may have begun in a network that is no more. */
-const OLD = 1_000;
-/** A connection that lasts so long has worked. */
-const WORKED = 2_000;
-/** Silence in which a connection was cut that is worth to be told from a cut by chance. */
-const IDLE = 1_000;
-/** A token that ends again so soon after it was renewed is renewed without haste. */
-const RENEWAL = 10_000;
-/** How often in a row the server may refuse a token, and the close code of its errors that say so. */
-const DENIALS = 3;
-const UNAUTHORIZED = 4401;
-/** How long a client that is closed takes to send what was said before. */
-const FAREWELL = 2_000;
 
 export interface DriverOptions extends CoreOptions {
   transport: Transport;
@@ -168,7 +150,9 @@ export class Driver implements Engine {
   #flow(): void {
     if (this.#state === "closed") return;
     if (this.#state === "connected") this.#connection?.link?.pump(this.#session);
-    if (this.#leaveAt < Infinity && this.#hasLeft()) return this.#end(closed());
+    const hasSaid = this.#session.hasSentAll && !this.#connection?.link?.isBusy;
+    // The client was closed, and has said what it had to say or tried for long enough.
+    if (this.#leaveAt < Infinity && (hasSaid || this.#leaveAt <= this.#clock.now())) return this.#end(closed());
     this.#clock.clear(this.#timer);
     const at = Math.min(this.#session.deadline(), this.#retryAt, this.#renewAt, this.#leaveAt, this.#quietUntil());
     if (at < Infinity) this.#timer = this.#clock.set(() => this.#tick(), at - this.#clock.now());
@@ -425,12 +409,6 @@ export class Driver implements Engine {
   }
 
   // The end.
-
-  /** Whether the client was closed, and has said what it had to say or tried for long enough. */
-  #hasLeft(): boolean {
-    const hasSaid = this.#session.hasSentAll && !this.#connection?.link?.isBusy;
-    return hasSaid || this.#leaveAt <= this.#clock.now();
-  }
 
   #end(error: SwitchboardError): void {
     if (this.#state === "closed") return;

@@ -1,7 +1,8 @@
 /** What the transports over HTTP share: how a session is opened, the way up, and what refusals mean. */
 
-import { Backoff, WAIT_MAX } from "../backoff.js";
+import { Backoff } from "../backoff.js";
 import { rowNamed, SwitchboardError, unreachable } from "../errors.js";
+import { WAIT_MAX } from "../limits.js";
 import type { Said } from "../session/words.js";
 import type { Cut, Hearing, Link, Up, Way } from "../transport.js";
 
