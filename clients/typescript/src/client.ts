@@ -73,7 +73,10 @@ export class Switchboard extends Emitter<ClientEvents> {
   /** Connects. Fails only where the server does not let the client in; else it goes on trying. */
   connect({ signal }: ConnectOptions = {}): Promise<void> {
     return until(signal, (done) => {
-      if (this.state === "closed") this.#engine = undefined;
+      if (this.state === "closed") {
+        this.#engine = undefined;
+        this.#become({ state: "idle" });
+      }
       const undo = this.on("statechange", ({ state, error }) => {
         if (state === "connected") done();
         if (state === "closed") done(error ?? closed());
@@ -127,9 +130,8 @@ export class Switchboard extends Emitter<ClientEvents> {
   }
 
   #open(): Engine {
-    if (this.state === "closed" && this.#engine) throw this.#change.error ?? closed();
+    if (this.state === "closed") throw this.#change.error ?? closed();
     if (!this.#engine) {
-      this.#become({ state: "idle" });
       const start = this.#options.engine ?? startDriver;
       this.#engine = start(this.url, this.#options, {
         changed: (change) => this.#become(change),
@@ -138,14 +140,14 @@ export class Switchboard extends Emitter<ClientEvents> {
           this.emit("session", { id });
         },
         called: (method, params, answer) => {
-          this.#work(method, params).then(
-            (result = null) => answer({ result }),
-            (error) => answer({ error: answerOf(error) }),
-          );
+          // A result may be none that JSON has.
+          this.#work(method, params)
+            .then((result = null) => answer({ result }))
+            .catch((error) => answer({ error: answerOf(error) }));
         },
         notified: (method, params) => {
           this.emit("notification", { method, params });
-          if (this.#handlers.has(method)) this.#work(method, params).catch(() => {});
+          this.#work(method, params).catch(() => {});
         },
       });
     }

@@ -307,6 +307,7 @@ export class Driver implements Engine {
     const { isGreeted, since, heard } = this.#connection!;
     const now = this.#clock.now();
     this.#connection = undefined;
+    this.#session.rewind();
     if (isGreeted && now - since >= WORKED) this.#works();
     const closing = this.#closing;
     this.#closing = undefined;
@@ -386,7 +387,8 @@ export class Driver implements Engine {
     const isHasty = now - this.#renewed < RENEWAL;
     this.#expires = expires;
     this.#renewed = now;
-    this.#renewAt = now + (isHasty ? Math.min(RENEWAL, (expires - Date.now()) / 2) : 0);
+    // Its clock may be ahead of the server's.
+    this.#renewAt = now + (isHasty ? Math.min(RENEWAL, Math.max(1_000, (expires - Date.now()) / 2)) : 0);
   }
 
   #renew(): void {

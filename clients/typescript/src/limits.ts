@@ -40,3 +40,5 @@ export const AGAIN = 2_000;
 export const UNSENT = 64 << 10;
 /** When to look again whether there is room. */
 export const ROOM = 50;
+/** Subscriptions that are asked for in one call: as many as a session may name unless it is configured otherwise. */
+export const TOGETHER = 128;

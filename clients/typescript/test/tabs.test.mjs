@@ -32,6 +32,16 @@ test("what is said before a tab leads is said as it was meant, in its order", as
   assert.deepEqual(sent, [["first", undefined, true], ["second", { n: 2 }, false], ["third", undefined, true]]);
 });
 
+test("where the page may have no locks, it has a connection of its own", async (t) => {
+  const locks = { request: async () => Promise.reject(new DOMException("not here", "SecurityError")) };
+  const { client, transport } = tab(t, locks);
+  client.notify("said", { n: 1 });
+  await settled();
+  transport.last.greet();
+  assert.deepEqual(transport.last.sent.map(({ method }) => method), ["said"]);
+  assert.equal(transport.opened.length, 1);
+});
+
 test("while no tab leads, no more is kept than there is room for", async (t) => {
   const locks = new Locks();
   const { client } = tab(t, locks);

@@ -103,7 +103,7 @@ export class Session {
   /** A connection is read from now on. The server's control messages begin after the place that it was given. */
   reads(): void {
     this.#counted = this.#control;
-    this.#outbox.rewind();
+    this.rewind();
   }
 
   /** A message was lost on its way up: what is not known to be applied is sent again. */

@@ -212,9 +212,10 @@ class Tab implements Engine {
     this.#queued?.abort();
     const queued = (this.#queued = new AbortController());
     const options: LockOptions = steal ? { steal } : { signal: queued.signal };
-    // It is refused where another takes the lock, as from a tab that is frozen.
-    this.#locks.request(this.#name, options, () => this.#lead()).catch(() => {
+    // It is refused where another takes the lock, as from a tab that is frozen, and where the page may have none.
+    this.#locks.request(this.#name, options, () => this.#lead()).catch(({ name }) => {
       if (queued !== this.#queued) return;
+      if (name !== "AbortError") return void this.#lead();
       this.#yield();
       this.#queue();
     });
@@ -354,7 +355,8 @@ class Tab implements Engine {
       case "over":
         return this.#sinks.get(letter.id)?.over(letter.error && errorFrom(letter.error));
       case "done":
-        return this.#dones.get(letter.id)?.(letter.error && errorFrom(letter.error), letter.result);
+        this.#dones.get(letter.id)?.(letter.error && errorFrom(letter.error), letter.result);
+        return void this.#dones.delete(letter.id);
     }
   }
 
@@ -367,7 +369,10 @@ class Tab implements Engine {
         const id = ++this.#last;
         dones.set(id, done);
         this.#say({ kind: "call", id, method, params, repeats });
-        return () => this.#say({ kind: "drop", id });
+        return () => {
+          dones.delete(id);
+          this.#say({ kind: "drop", id });
+        };
       },
       notify: (method, params) => this.#say({ kind: "notify", method, params }),
       listen: (channel, since, presence, sink) => {

@@ -30,6 +30,7 @@ export const webSocket: Transport = {
     };
     /** The number of the next frame. */
     let frame = 0;
+    let timer: unknown;
     return {
       pump(up) {
         frame ||= up.said?.seq ?? 1;
@@ -41,7 +42,8 @@ export const webSocket: Transport = {
           socket.send(message.text);
           frame++;
         }
-        way.clock.set(() => hearing.ready(), ROOM);
+        way.clock.clear(timer);
+        timer = way.clock.set(() => hearing.ready(), ROOM);
       },
       close(end) {
         // A session outlives a connection that breaks, and not one that is closed with 1000.
