@@ -42,3 +42,9 @@ export const UNSENT = 64 << 10;
 export const ROOM = 50;
 /** Subscriptions that are asked for in one call: as many as a session may name unless it is configured otherwise. */
 export const TOGETHER = 128;
+
+/** A leader of which nothing was heard for so long is asked whether it lives; and how often, in vain. */
+export const QUIET = 2_000;
+export const ASKED = 2;
+/** Calls and notifications that may wait for a tab that leads. */
+export const WAITING = 1024;

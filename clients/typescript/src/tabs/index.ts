@@ -8,6 +8,7 @@ import type { StartEngine } from "../client.js";
 import type { Engine, EngineEvents } from "../engine.js";
 import { closed, full, SwitchboardError } from "../errors.js";
 import { type Driver } from "../driver.js";
+import { ASKED, QUIET, WAITING } from "../limits.js";
 import { startDriver } from "../local.js";
 import type { Done } from "../session/session.js";
 import type { Item, Sink } from "../session/subscriptions.js";
@@ -15,12 +16,6 @@ import type { Said } from "../session/words.js";
 import type { StateChange } from "../types.js";
 import { Hub } from "./hub.js";
 import { errorFrom, type FromFollower, type FromLeader, type Letter } from "./letters.js";
-
-/** A leader of which nothing was heard for so long is asked whether it lives, in milliseconds; and how often, in vain. */
-const QUIET = 2_000;
-const ASKED = 2;
-/** Calls and notifications that may wait for a tab that leads. */
-const WAITING = 1024;
 
 export interface SharedOptions {
   /** Tabs of one name share a connection, and so who they are: the server's address unless told. */
@@ -342,7 +337,7 @@ class Tab implements Engine {
         if (letter.session && letter.session.id !== this.#session) this.#began(letter.session);
         const why = error && errorFrom(error);
         if (change.state === "closed") return this.#end(why);
-        return this.#events.changed({ ...change, ...(why ? { error: why } : {}) });
+        return this.#events.changed({ ...change, error: why });
       }
       case "notified":
         return this.#events.notified(letter.method, letter.params);
@@ -400,7 +395,7 @@ class Tab implements Engine {
     this.#queued?.abort();
     clearInterval(this.#timer as number);
     this.#yield();
-    this.#events.changed({ state: "closed", ...(why ? { error: why } : {}) });
+    this.#events.changed({ state: "closed", error: why });
     const error = why ?? closed();
     for (const { done } of this.#calls.values()) done?.(error);
     for (const { sink } of this.#listeners.values()) sink.over(error);
