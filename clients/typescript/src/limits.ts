@@ -3,9 +3,9 @@
  * whose numbers a bundler puts where they are used.
  */
 
-/** How often a connection says something whose server does not say how often. Milliseconds, as all times here. */
+/** How often a connection says something whose server does not say how often. */
 export const HEARTBEAT = 15_000;
-/** How long a connection may take to be made, and the application to give a token; the answer to a sign of life, */
+/** How long a connection may take to be made, a POST, and the application to give a token; the answer to a sign of life, */
 export const FIRST = 15_000;
 export const PATIENCE = 10_000;
 /** and that where there is reason to believe that the connection is dead. */
@@ -48,3 +48,17 @@ export const QUIET = 2_000;
 export const ASKED = 2;
 /** Calls and notifications that may wait for a tab that leads. */
 export const WAITING = 1024;
+
+/** How long one has before the next is tried as well. */
+export const HEAD_START = 1_000;
+/** How long a better one has to show itself, while what the present one brings waits. */
+export const PROOF = 3_000;
+/** When a better one is tried for the first time, and the longest wait. */
+export const UPGRADE = 30_000;
+export const UPGRADE_MAX = 600_000;
+/** Connections that broke soon or fell silent, in a row, after which a transport that has worked is doubted. */
+export const STRIKES = 3;
+export const SOON = 2_000;
+
+/** How long a page of a long poll may wait for something to say, in seconds. */
+export const PAGE = 20;

@@ -2,7 +2,7 @@
 
 import { Backoff } from "../backoff.js";
 import { rowNamed, SwitchboardError, unreachable } from "../errors.js";
-import { WAIT_MAX } from "../limits.js";
+import { FIRST, WAIT_MAX } from "../limits.js";
 import type { Said } from "../session/words.js";
 import type { Cut, Hearing, Link, Up, Way } from "../transport.js";
 
@@ -82,6 +82,7 @@ export function openHttp(
     },
     close(end) {
       stop.abort();
+      poster.abort();
       // If it cannot be reached, it ends by itself after a while.
       if (end && location !== undefined) {
         request(location, { method: "DELETE", keepalive: true, signal: null }).catch(() => {});
@@ -93,6 +94,8 @@ export function openHttp(
 /** The way up: one `POST` after the other. */
 class Poster {
   isBusy = false;
+  /** Gives up what is on its way. */
+  abort = () => {};
   readonly #request: Request;
   readonly #way: Way;
   readonly #hearing: Hearing;
@@ -116,9 +119,12 @@ class Poster {
     const message = up.nextUp();
     if (!message && !isDue) return;
     this.isBusy = true;
-    const posted = await post(this.#request, up.said.location, message, control);
+    const { clock } = this.#way;
+    const stop = new AbortController();
+    const timer = clock.set((this.abort = () => stop.abort()), FIRST);
+    const posted = await post(this.#request, up.said.location, message, control, stop.signal);
+    clock.clear(timer);
     if (posted.kind === "lost") {
-      const { clock } = this.#way;
       await new Promise<void>((done) => {
         clock.set(done, this.#backoff.next(clock.random()) + Math.min(posted.wait ?? 0, WAIT_MAX));
       });
@@ -162,6 +168,7 @@ async function post(
   location: string,
   message: { seq: number; text: string } | undefined,
   acknowledged: number,
+  signal: AbortSignal,
 ): Promise<Posted> {
   const headers: Record<string, string> = { "Session-Ack": String(acknowledged) };
   if (message) {
@@ -169,7 +176,7 @@ async function post(
     headers["Content-Type"] = "application/json";
   }
   try {
-    const response = await request(location, { method: "POST", headers, body: message?.text ?? "" });
+    const response = await request(location, { method: "POST", headers, body: message?.text ?? "", signal });
     if (response.ok) {
       await response.text();
       return { kind: "applied" };
