@@ -1,6 +1,7 @@
 /** What the tab that leads does for the others. */
 
 import type { Engine } from "../engine.js";
+import { answerOf, SwitchboardError } from "../errors.js";
 import type { Message, Said } from "../session/words.js";
 import type { StateChange } from "../types.js";
 import { errorTo, type FromFollower, type FromLeader } from "./letters.js";
@@ -54,7 +55,7 @@ export class Hub {
     const [tab] = asked.left;
     if (tab === undefined) {
       this.#asked.delete(id);
-      asked.answer({ error: { code: -32601, message: "method not found" } });
+      asked.answer({ error: answerOf(new SwitchboardError("method_not_found")) });
     } else if (tab !== asked.tab) this.say((asked.tab = tab), asked.letter);
   }
 

@@ -26,7 +26,7 @@ export interface SharedOptions {
 }
 
 /**
- * What `engine` takes: all tabs share one connection. Where the platform has no locks, each has its own. A tab that is
+ * What `engine` takes: all tabs share one connection. Where the page has no locks, each has its own. A tab that is
  * closed waits for what it has said to be sent only where it has the connection.
  */
 export function shared(options: SharedOptions = {}): StartEngine {

@@ -82,7 +82,7 @@ export function openHttp(
     },
     close(end) {
       stop.abort();
-      poster.abort();
+      poster.abort?.();
       // If it cannot be reached, it ends by itself after a while.
       if (end && location !== undefined) {
         request(location, { method: "DELETE", keepalive: true, signal: null }).catch(() => {});
@@ -95,7 +95,7 @@ export function openHttp(
 class Poster {
   isBusy = false;
   /** Gives up what is on its way. */
-  abort = () => {};
+  abort?: () => void;
   readonly #request: Request;
   readonly #way: Way;
   readonly #hearing: Hearing;
@@ -121,7 +121,8 @@ class Poster {
     this.isBusy = true;
     const { clock } = this.#way;
     const stop = new AbortController();
-    const timer = clock.set((this.abort = () => stop.abort()), FIRST);
+    // What is long may take longer, as on a slow line.
+    const timer = clock.set((this.abort = () => stop.abort()), FIRST + (message?.text.length ?? 0));
     const posted = await post(this.#request, up.said.location, message, control, stop.signal);
     clock.clear(timer);
     if (posted.kind === "lost") {
