@@ -4,6 +4,7 @@ import { Channel } from "./channel.js";
 import { Emitter } from "./emitter.js";
 import type { Engine, EngineEvents } from "./engine.js";
 import { answerOf, closed, SwitchboardError } from "./errors.js";
+import { TIMEOUT } from "./limits.js";
 import { CLOCK, startDriver } from "./local.js";
 import type { TransportName } from "./transport.js";
 import type {
@@ -18,9 +19,6 @@ import type {
   Transport,
   Undo,
 } from "./types.js";
-
-/** How long a call may take unless told, in milliseconds. */
-const TIMEOUT = 30_000;
 
 /** Makes what stands behind a client. */
 export type StartEngine = (url: string, options: ClientOptions, events: EngineEvents) => Engine;
@@ -75,7 +73,10 @@ export class Switchboard extends Emitter<ClientEvents> {
   /** Connects. Fails only where the server does not let the client in; else it goes on trying. */
   connect({ signal }: ConnectOptions = {}): Promise<void> {
     return until(signal, (done) => {
-      if (this.state === "closed") this.#engine = undefined;
+      if (this.state === "closed") {
+        this.#engine = undefined;
+        this.#become({ state: "idle" });
+      }
       const undo = this.on("statechange", ({ state, error }) => {
         if (state === "connected") done();
         if (state === "closed") done(error ?? closed());
@@ -129,9 +130,8 @@ export class Switchboard extends Emitter<ClientEvents> {
   }
 
   #open(): Engine {
-    if (this.state === "closed" && this.#engine) throw this.#change.error ?? closed();
+    if (this.state === "closed") throw this.#change.error ?? closed();
     if (!this.#engine) {
-      this.#become({ state: "idle" });
       const start = this.#options.engine ?? startDriver;
       this.#engine = start(this.url, this.#options, {
         changed: (change) => this.#become(change),
@@ -140,14 +140,14 @@ export class Switchboard extends Emitter<ClientEvents> {
           this.emit("session", { id });
         },
         called: (method, params, answer) => {
-          this.#work(method, params).then(
-            (result = null) => answer({ result }),
-            (error) => answer({ error: answerOf(error) }),
-          );
+          // A result may be none that JSON has.
+          this.#work(method, params)
+            .then((result = null) => answer({ result }))
+            .catch((error) => answer({ error: answerOf(error) }));
         },
         notified: (method, params) => {
           this.emit("notification", { method, params });
-          if (this.#handlers.has(method)) this.#work(method, params).catch(() => {});
+          this.#work(method, params).catch(() => {});
         },
       });
     }
@@ -173,14 +173,12 @@ async function until(signal: AbortSignal | undefined, start: (done: (error?: unk
   signal?.throwIfAborted();
   let undo: Undo | undefined;
   let abort!: () => void;
-  try {
-    return await new Promise((resolve, reject) => {
-      abort = () => reject(signal!.reason);
-      signal?.addEventListener("abort", abort);
-      undo = start((error, result) => (error ? reject(error) : resolve(result)));
-    });
-  } finally {
+  return new Promise((resolve, reject) => {
+    abort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    undo = start((error, result) => (error ? reject(error) : resolve(result)));
+  }).finally(() => {
     signal?.removeEventListener("abort", abort);
     undo?.();
-  }
+  });
 }

@@ -2,35 +2,15 @@
 
 import { Backoff } from "./backoff.js";
 import type { Engine, EngineEvents } from "./engine.js";
-import { closed, type ErrorCode, rowNamed, rowOfClose, SwitchboardError } from "./errors.js";
+import { closed, type ErrorCode, full, rowNamed, rowOfClose, SwitchboardError, unreachable } from "./errors.js";
+import {
+  DENIALS, DOUBT, FAREWELL, FIRST, HEARTBEAT, IDLE, OLD, PATIENCE, RENEWAL, UNAUTHORIZED, WAIT_MAX, WORKED,
+} from "./limits.js";
 import { type Done, Session } from "./session/session.js";
 import type { Sink } from "./session/subscriptions.js";
 import { type Closing, closingOf, type Said } from "./session/words.js";
 import type { Cut, Hearing, Link, Transport, TransportName, Way } from "./transport.js";
 import type { Clock, CoreOptions, State, StateChange, TokenReason } from "./types.js";
-
-/** How often a connection says something whose server does not say how often. Milliseconds, as all times here. */
-const HEARTBEAT = 15_000;
-/** How long a connection may take to be made, and the application to give a token; the answer to a sign of life, */
-const FIRST = 15_000;
-const PATIENCE = 10_000;
-/** and that where there is reason to believe that the connection is dead. */
-const DOUBT = 4_000;
-/** An attempt that is older may have begun in a network that is no more. */
-const OLD = 1_000;
-/** A connection that lasts so long has worked. */
-const WORKED = 2_000;
-/** Silence in which a connection was cut that is worth to be told from a cut by chance. */
-const IDLE = 1_000;
-/** The longest that a server is given the word on how long to stay away. */
-const WAIT_MAX = 60_000;
-/** A token that ends again so soon after it was renewed is renewed without haste. */
-const RENEWAL = 10_000;
-/** How often in a row the server may refuse a token, and the close code of its errors that say so. */
-const DENIALS = 3;
-const UNAUTHORIZED = 4401;
-/** How long a client that is closed takes to send what was said before. */
-const FAREWELL = 2_000;
 
 export interface DriverOptions extends CoreOptions {
   transport: Transport;
@@ -170,7 +150,9 @@ export class Driver implements Engine {
   #flow(): void {
     if (this.#state === "closed") return;
     if (this.#state === "connected") this.#connection?.link?.pump(this.#session);
-    if (this.#leaveAt < Infinity && this.#hasLeft()) return this.#end(closed());
+    const hasSaid = this.#session.hasSentAll && !this.#connection?.link?.isBusy;
+    // The client was closed, and has said what it had to say or tried for long enough.
+    if (this.#leaveAt < Infinity && (hasSaid || this.#leaveAt <= this.#clock.now())) return this.#end(closed());
     this.#clock.clear(this.#timer);
     const at = Math.min(this.#session.deadline(), this.#retryAt, this.#renewAt, this.#leaveAt, this.#quietUntil());
     if (at < Infinity) this.#timer = this.#clock.set(() => this.#tick(), at - this.#clock.now());
@@ -325,6 +307,7 @@ export class Driver implements Engine {
     const { isGreeted, since, heard } = this.#connection!;
     const now = this.#clock.now();
     this.#connection = undefined;
+    this.#session.rewind();
     if (isGreeted && now - since >= WORKED) this.#works();
     const closing = this.#closing;
     this.#closing = undefined;
@@ -404,7 +387,8 @@ export class Driver implements Engine {
     const isHasty = now - this.#renewed < RENEWAL;
     this.#expires = expires;
     this.#renewed = now;
-    this.#renewAt = now + (isHasty ? Math.min(RENEWAL, (expires - Date.now()) / 2) : 0);
+    // Its clock may be ahead of the server's.
+    this.#renewAt = now + (isHasty ? Math.min(RENEWAL, Math.max(1_000, (expires - Date.now()) / 2)) : 0);
   }
 
   #renew(): void {
@@ -428,12 +412,6 @@ export class Driver implements Engine {
 
   // The end.
 
-  /** Whether the client was closed, and has said what it had to say or tried for long enough. */
-  #hasLeft(): boolean {
-    const hasSaid = this.#session.hasSentAll && !this.#connection?.link?.isBusy;
-    return hasSaid || this.#leaveAt <= this.#clock.now();
-  }
-
   #end(error: SwitchboardError): void {
     if (this.#state === "closed") return;
     this.#clock.clear(this.#timer);
@@ -450,6 +428,3 @@ export class Driver implements Engine {
     this.#events.changed({ ...change, state });
   }
 }
-
-const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
-const full = () => new SwitchboardError("queue_full");

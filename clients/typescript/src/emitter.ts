@@ -28,8 +28,12 @@ export class Emitter<Events extends Record<string, any>> {
     signal?.addEventListener("abort", undo, { once: true });
     const listeners = this.#listeners.get(type) ?? new Map();
     this.#listeners.set(type, listeners.set(listener, called));
+    this.added(type);
     return undo;
   }
+
+  /** @internal A listener was added, once or for good. */
+  protected added(_type: keyof Events): void {}
 
   /** Adds a listener for the next time alone. */
   once<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>, options?: ListenOptions): Undo {

@@ -166,6 +166,8 @@ export class SwitchboardError extends Error {
 }
 
 export const closed = () => new SwitchboardError("closed");
+export const full = () => new SwitchboardError("queue_full");
+export const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
 
 /** The error that an answer has. */
 export function errorOf({ code, message, data }: RpcError): SwitchboardError {
@@ -177,7 +179,7 @@ export function errorOf({ code, message, data }: RpcError): SwitchboardError {
 
 /** What a handler's failure is answered with. What is not an error for others to read says nothing of itself. */
 export function answerOf(error: unknown): RpcError {
-  if (!(error instanceof SwitchboardError)) return { code: -32603, message: "Internal error" };
-  const { rpc, message, data } = error;
-  return { code: rpc ?? -32603, message, data };
+  const isOurs = error instanceof SwitchboardError;
+  const { rpc = -32603, message, data } = isOurs ? error : new SwitchboardError("internal", "Internal error");
+  return { code: rpc, message, data };
 }

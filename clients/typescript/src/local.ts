@@ -2,10 +2,8 @@
 
 import type { EngineEvents } from "./engine.js";
 import { Driver, type DriverOptions } from "./driver.js";
+import { LONGEST } from "./limits.js";
 import type { Clock } from "./types.js";
-
-/** The longest time that every platform's timers take. */
-const LONGEST = 2 ** 31 - 1;
 
 export const CLOCK: Clock = {
   now: () => performance.now(),

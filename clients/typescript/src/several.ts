@@ -5,20 +5,10 @@
  */
 
 import { SwitchboardError } from "./errors.js";
+import { HEAD_START, PROOF, SOON, STRIKES, UPGRADE, UPGRADE_MAX } from "./limits.js";
 import { closingOf, type Said } from "./session/words.js";
 import type { Cut, Hearing, Link, Transport, TransportName, Up, Way } from "./transport.js";
 import type { StorageLike } from "./types.js";
-
-/** How long one has before the next is tried as well, in milliseconds, as all times here. */
-const HEAD_START = 1_000;
-/** How long a better one has to show itself, while what the present one brings waits. */
-const PATIENCE = 3_000;
-/** When a better one is tried for the first time, and the longest wait. */
-const UPGRADE = 30_000;
-const UPGRADE_MAX = 600_000;
-/** Connections that broke soon or fell silent, in a row, after which a transport that has worked is doubted. */
-const STRIKES = 3;
-const SOON = 2_000;
 
 export interface SeveralOptions {
   /** Head start of one transport before the next, in milliseconds: 1,000 unless told. */
@@ -264,7 +254,7 @@ class Several implements Link {
     if (this.#rest.length === 0) return;
     this.#held = [];
     this.#next();
-    this.#patience = this.#way.clock.set(() => this.#failed(), PATIENCE);
+    this.#patience = this.#way.clock.set(() => this.#failed(), PROOF);
   }
 
   /** What is tried is given up; a session that was opened for it alone is ended. */

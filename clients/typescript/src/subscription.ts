@@ -1,16 +1,16 @@
 /** What a channel brings, for callbacks and for loops. */
 
-import { Emitter, type ListenOptions, report } from "./emitter.js";
+import { Emitter, report } from "./emitter.js";
 import { closed, SwitchboardError } from "./errors.js";
 import type { Engine } from "./engine.js";
+import { QUEUE } from "./limits.js";
 import { PRESENCE } from "./session/session.js";
 import type { Item, Sink } from "./session/subscriptions.js";
-import type { AnyEvent, EventMap, Gap, Subscribed, SubscribeOptions, SubscriptionEvents, Undo } from "./types.js";
+import type { AnyEvent, EventMap, Gap, Subscribed, SubscribeOptions, SubscriptionEvents } from "./types.js";
 
-const QUEUE = 256;
+/** Whether it has its place in the log. Who comes and goes, and the end, are told at once where no loop takes them. */
+const isLogged = ({ kind }: Item) => kind === "event" || kind === "gap";
 
-/** Types of what takes items as they come. Other listeners alone leave them waiting, for a loop or for one of these. */
-const takes = (type: PropertyKey) => /^(event|presence|end)/.test(String(type));
 
 /**
  * A subscription. It is used with callbacks,
@@ -41,7 +41,7 @@ export class Subscription<Events extends EventMap = EventMap>
   #queuedTo: string | undefined;
   /** There was no room: it is subscribed to again once there is. */
   #isBehind = false;
-  /** Listeners take items as they come. */
+  /** Listeners take events as they come. */
   #flows = false;
   #loops = 0;
   /** Wakes the loops that wait. */
@@ -99,15 +99,13 @@ export class Subscription<Events extends EventMap = EventMap>
     return this.#ready.then();
   }
 
-  override on<Type extends keyof SubscriptionEvents<Events>>(
-    type: Type,
-    listener: (value: SubscriptionEvents<Events>[Type]) => void,
-    options?: ListenOptions,
-  ): Undo {
-    const undo = super.on(type, listener, options);
+  /** @internal */
+  protected override added(type: keyof SubscriptionEvents<Events>): void {
     // What waits is taken once all listeners that are added now are there.
-    if (takes(type)) queueMicrotask(() => this.#flow());
-    return undo;
+    queueMicrotask(() => {
+      this.#flows ||= this.#loops === 0 && /^event/.test(String(type));
+      this.#flow();
+    });
   }
 
   readonly #stop = () => this.unsubscribe();
@@ -121,6 +119,7 @@ export class Subscription<Events extends EventMap = EventMap>
   // Not a generator, which takes no notice of being left before it has begun.
   [Symbol.asyncIterator](): AsyncIterableIterator<AnyEvent<Events>> {
     this.#loops++;
+    this.#flows = false;
     let isLeft = false;
     const leave = () => {
       if (isLeft) return;
@@ -163,13 +162,21 @@ export class Subscription<Events extends EventMap = EventMap>
     }
   }
 
-  /** Gives what waits to the listeners. */
+  /** Whether somebody is to be told at once. */
+  get #isHeard(): boolean {
+    return this.#loops === 0 && (this.hears("presence") || this.hears("end"));
+  }
+
+  /** Gives what waits to the listeners. Events are kept for a loop until somebody listens for them. */
   #flow(): void {
-    if (this.#loops > 0) return;
-    this.#flows = true;
-    for (let item; (item = this.#queue.shift()); ) this.#deliver(item);
+    for (let at = 0, item; this.#loops === 0 && (item = this.#queue[at]); ) {
+      if (this.#flows || (!isLogged(item) && this.hears(item.kind))) {
+        this.#queue.splice(at, 1);
+        this.#deliver(item);
+      } else at++;
+    }
     this.#drained();
-    if (this.#over) this.#finish();
+    if (this.#over && this.#queue.length === 0) this.#finish();
   }
 
   #deliver(item: Item): void {
@@ -199,7 +206,10 @@ export class Subscription<Events extends EventMap = EventMap>
     const sink: Sink = {
       granted: (said) => this.#granted(said),
       item: (item) => this.#item(item),
-      over: (error) => this.#end(error?.code === "closed" ? undefined : error),
+      over: (error) => {
+        // The end comes again, after what there was no room for.
+        if (error || !this.#isBehind) this.#end(error?.code === "closed" ? undefined : error);
+      },
     };
     this.#leave = this.#engine.listen(this.channel, since, this.#options.presence ?? false, sink);
   }
@@ -208,7 +218,7 @@ export class Subscription<Events extends EventMap = EventMap>
     const from = this.#queuedTo;
     const isAgain = this.#said !== undefined;
     this.#said = said;
-    this.#queuedTo = said.position;
+    if (!this.#isBehind) this.#queuedTo = said.position;
     if (this.#queue.length === 0) this.#position = said.position;
     this.#resolve(said);
     this.emit("subscribed", said as any);
@@ -220,11 +230,11 @@ export class Subscription<Events extends EventMap = EventMap>
   }
 
   #item(item: Item): void {
-    if (this.#queue.length >= (this.#options.queue ?? QUEUE) && !this.#flows) {
+    if (this.#isBehind || (this.#queue.length >= (this.#options.queue ?? QUEUE) && !this.#flows)) {
       // It comes again, from the log.
       this.#isBehind = true;
-      this.#leave?.();
-      this.#leave = undefined;
+      if (!this.#isHeard) this.#leave?.();
+      else if (!isLogged(item)) this.#deliver(item);
       return;
     }
     if (item.kind === "event") this.#queuedTo = item.event.position;
@@ -237,11 +247,12 @@ export class Subscription<Events extends EventMap = EventMap>
   #drained(): void {
     if (!this.#isBehind || this.#queue.length > 0 || this.#over) return;
     this.#isBehind = false;
+    this.#leave?.();
     this.#listen(this.#queuedTo);
   }
 
   #wakeUp(): void {
-    if (this.#flows && this.#loops === 0) return this.#flow();
+    this.#flow();
     for (const wake of this.#wake.splice(0)) wake();
   }
 
@@ -252,7 +263,7 @@ export class Subscription<Events extends EventMap = EventMap>
     this.#leave?.();
     this.#options.signal?.removeEventListener("abort", this.#stop);
     this.#reject(error ?? closed());
-    if (this.#queue.length === 0) this.#finish();
+    if (error && this.#isHeard) this.#queue.length = 0;
     this.#wakeUp();
   }
 

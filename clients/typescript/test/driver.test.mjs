@@ -288,6 +288,65 @@ test("tokens are asked for with the reason, and renewed without a new connection
   assert.equal(transport.opened.length, 2);
 });
 
+test("where the client's clock is ahead, tokens are renewed without haste", async () => {
+  let asked = 0;
+  const { client, clock, transport } = stage({ getToken: () => `t${++asked}` });
+  client.connect();
+  await settled();
+  const { last } = transport;
+  last.greet();
+  const expires = Date.now() - 60_000;
+  let answered = 0;
+  for (let second = 0; second < 9; second++) {
+    last.say("expiring", { expires: expires + second });
+    await clock.pass(0);
+    for (const { method, id } of last.sent.slice(answered)) if (method === "refresh") last.answer(id, { expires: expires + second });
+    answered = last.sent.length;
+    await clock.pass(500);
+  }
+  assert.ok(asked <= 3, `${asked} times`);
+  client.close();
+});
+
+test("a client that is closed after a cut says first what the server may not have heard", async () => {
+  const { client, clock, transport } = stage();
+  client.connect();
+  await settled();
+  transport.last.greet();
+  client.notify("heard", {});
+  transport.last.lose();
+  const closed = client.close();
+  await clock.pass(500);
+  transport.last.greet();
+  await closed;
+  assert.equal(transport.opened.length, 2);
+  assert.deepEqual(transport.last.sent.map(({ method, seq }) => [method, seq]), [["heard", 1]]);
+});
+
+test("a client that is closed before it was used is as closed as another, until it connects", async () => {
+  const { client, transport, states } = stage();
+  await client.close();
+  assert.throws(() => client.channel("a").subscribe(), { code: "closed" });
+  await assert.rejects(client.call("more"), { code: "closed" });
+  assert.equal(transport.opened.length, 0);
+  const connected = client.connect();
+  await settled();
+  transport.last.greet();
+  await connected;
+  assert.deepEqual(states, ["closed", "idle", "connecting", "connected"]);
+});
+
+test("the server's call is answered where what the handler gives is nothing that JSON has", async () => {
+  const { client, transport } = stage();
+  client.method("count", () => 1n);
+  client.connect();
+  await settled();
+  transport.last.greet();
+  transport.last.hearing.message(JSON.stringify({ jsonrpc: "2.0", id: 7, method: "count" }));
+  await settled();
+  assert.deepEqual(transport.last.sent.map(({ id, error }) => [id, error.code]), [[7, -32603]]);
+});
+
 test("a token that is refused again and again ends the client, and one that is not to be had is asked for again", async () => {
   const { client, clock, transport } = stage({ getToken: () => "bad" });
   const connected = client.connect();

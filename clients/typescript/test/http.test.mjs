@@ -25,7 +25,8 @@ async function stage() {
     "DELETE /session/s1.k": () => new Response(null, { status: 204 }),
   };
   const fetch = async (url, { method = "GET", ...init }) => answers[`${method} ${new URL(url).pathname}`](init);
-  const client = new Core("http://server.example", { transport: sse, fetch, clock: new VirtualClock() });
+  const clock = new VirtualClock();
+  const client = new Core("http://server.example", { transport: sse, fetch, clock });
   client.connect();
   await settled();
   let control = 0;
@@ -38,7 +39,7 @@ async function stage() {
   };
   await say("session", { ...SAID, seq: 1 });
   assert.equal(client.state, "connected");
-  return { client, posts, say };
+  return { client, clock, answers, posts, say };
 }
 
 test("who has nothing to say says now and then how much it has heard", async () => {
@@ -52,5 +53,29 @@ test("who has nothing to say says now and then how much it has heard", async () 
   client.notify("seen");
   await settled();
   assert.deepEqual(posts.slice(2), [["33", "1", "seen"]], "who says something says that as well");
+  await client.close();
+});
+
+test("what is not answered is given up after fifteen seconds, and sent again with its number", async () => {
+  const { client, clock, answers, posts, say } = await stage();
+  const applied = answers["POST /session/s1.k"];
+  let given;
+  answers["POST /session/s1.k"] = ({ signal }) =>
+    new Promise((_, fail) => {
+      given = signal;
+      signal.addEventListener("abort", () => fail(signal.reason));
+    });
+  client.notify("heard", {});
+  await clock.pass(10_000);
+  await say("news", {});
+  // A character more may take a millisecond more.
+  const { length } = JSON.stringify({ jsonrpc: "2.0", method: "heard", params: {} });
+  await clock.pass(4_999 + length);
+  assert.equal(given.aborted, false);
+  answers["POST /session/s1.k"] = applied;
+  await clock.pass(1);
+  assert.equal(given.aborted, true);
+  await clock.pass(500);
+  assert.deepEqual(posts, [["1", "1", "heard"]]);
   await client.close();
 });

@@ -97,6 +97,19 @@ test("what comes before anybody takes it waits, in its order", async () => {
   assert.deepEqual(heard, [1, 2, 3]);
 });
 
+test("one that is heard once takes what comes as others do", async () => {
+  for (const type of ["event", "presence", "end"]) {
+    const { server, subscription, grant, event } = await stage({ presence: true });
+    const heard = [];
+    subscription.once(type, () => heard.push(type));
+    await grant();
+    if (type === "event") event(1);
+    if (type === "presence") server.say("presence", { channel: "a", event: "join", member: { session: "s2" } });
+    if (type === "end") server.say("end", { channel: "a" });
+    assert.deepEqual(heard, [type]);
+  }
+});
+
 test("a loop takes what comes, and unsubscribes when it is left", async () => {
   const { server, subscription, grant, event } = await stage();
   await grant();
@@ -221,6 +234,70 @@ test("one that is slower than its queue reads on from the log", async () => {
   await grant({ position: "p2", recovered: true });
   event(3);
   assert.equal((await loop.next()).value.data, 3);
+});
+
+test("events wait for a loop where others listen for who comes and goes, or for the end, who are told at once", async () => {
+  const { server, subscription, grant, event } = await stage({ presence: true });
+  const heard = [];
+  subscription.on("presence", ({ member }) => heard.push(member.user));
+  subscription.on("end", () => heard.push("end"));
+  await grant();
+  event(1);
+  server.say("presence", { channel: "a", event: "join", member: { session: "s2", user: "ann" } });
+  event(2);
+  server.say("end", { channel: "a" });
+  assert.deepEqual([heard, subscription.ended], [["ann", "end"], false]);
+  for await (const { data } of subscription) heard.push(data);
+  assert.deepEqual([heard, subscription.ended], [["ann", "end", 1, 2], true]);
+});
+
+test("who comes and goes is told however many events nobody takes, and a loop reads those from the log", async () => {
+  const { client, server, subscription, grant, event } = await stage({ queue: 2, presence: true });
+  const heard = [];
+  subscription.on("presence", ({ member }) => heard.push(member.user));
+  subscription.on("gap", ({ channel }) => heard.push(channel));
+  const join = (user) => server.say("presence", { channel: "a", event: "join", member: { session: user, user } });
+  await grant();
+  for (const n of [1, 2, 3, 4]) {
+    event(n);
+    join(`u${n}`);
+  }
+  server.say("end", { channel: "a" });
+  assert.deepEqual([heard, subscription.ended], [["u1", "u2", "u3", "u4"], false]);
+  const loop = subscription[Symbol.asyncIterator]();
+  assert.deepEqual([(await loop.next()).value.data, (await loop.next()).value.data], [1, 2]);
+  client.notify("seen");
+  assert.deepEqual(server.sent.at(-2).params, { channel: "a", since: "p2", presence: true });
+  await grant({ position: "p2", recovered: true });
+  event(3);
+  assert.equal((await loop.next()).value.data, 3);
+});
+
+test("who hears who comes and goes is told of an error at once", async () => {
+  const { server, subscription, grant, event } = await stage({ presence: true });
+  const errors = [];
+  subscription.on("presence", () => {});
+  subscription.on("error", ({ code }) => errors.push(code));
+  await grant();
+  event(1);
+  server.say("closing", { code: "forbidden", reason: "no", reconnect: false });
+  server.lose();
+  assert.deepEqual([errors, subscription.ended], [["forbidden"], true]);
+});
+
+test("a loop has a bound where others listened before it", async () => {
+  const { server, subscription, grant, event } = await stage({ queue: 2 });
+  const heard = [];
+  const undo = subscription.on("event", ({ data }) => heard.push(data));
+  await grant();
+  event(1);
+  assert.deepEqual(heard, [1]);
+  undo();
+  const loop = subscription[Symbol.asyncIterator]();
+  for (const n of [2, 3, 4]) event(n);
+  assert.equal(server.sent.at(-1).method, "unsubscribe");
+  assert.deepEqual([(await loop.next()).value.data, (await loop.next()).value.data], [2, 3]);
+  assert.deepEqual(server.sent.at(-1).params, { channel: "a", since: "p3" });
 });
 
 test("one that is slower than its queue is told that it may have missed who came and went, once it hears of that again", async () => {

@@ -134,6 +134,23 @@ test("where another transport finds out, nothing is asked", async () => {
   assert.deepEqual([client.transport, requests], ["sse", []]);
 });
 
+test("while there is no room, it is looked for now and then, however much is said", async () => {
+  const { client, clock, sockets } = stage();
+  client.connect();
+  await settled();
+  sockets[0].greet();
+  sockets[0].bufferedAmount = 1 << 20;
+  let timers = 0;
+  const { set, clear } = clock;
+  clock.set = (...timer) => (timers++, set(...timer));
+  clock.clear = (timer) => void (timer && timers--, clear(timer));
+  for (let n = 0; n < 100; n++) client.notify("n", { n });
+  assert.ok(timers <= 2, `${timers} timers`);
+  sockets[0].bufferedAmount = 0;
+  await clock.pass(50);
+  assert.ok(sockets[0].sent.some((text) => text.includes('"n":99')));
+});
+
 test("one that the client itself gives up is not asked about", async () => {
   const { client, sockets, requests } = stage();
   const connected = client.connect();

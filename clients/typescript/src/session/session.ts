@@ -7,6 +7,7 @@
  */
 
 import { errorOf, SwitchboardError } from "../errors.js";
+import { AGAIN, UNCONFIRMED } from "../limits.js";
 import type { ChannelEvent, Gap } from "../types.js";
 import { bytesOf } from "./base64.js";
 import { Outbox } from "./outbox.js";
@@ -15,10 +16,6 @@ import type { Closing, Granted, Id, Message, Said } from "./words.js";
 
 /** Messages that may wait to be applied, and their length, before no more are taken. */
 const WAITING = [1024, 4 << 20] as const;
-/** Messages that may be sent without a sign that they were applied, before one is asked for. */
-const UNCONFIRMED = 64;
-/** How long a subscription waits that was refused and may succeed later, in milliseconds. */
-const AGAIN = 2_000;
 
 /** What the name of the system's own channel begins with that tells of another who comes and goes. */
 export const PRESENCE = "$presence/";
@@ -106,7 +103,7 @@ export class Session {
   /** A connection is read from now on. The server's control messages begin after the place that it was given. */
   reads(): void {
     this.#counted = this.#control;
-    this.#outbox.rewind();
+    this.rewind();
   }
 
   /** A message was lost on its way up: what is not known to be applied is sent again. */

@@ -14,10 +14,9 @@
 
 import type { Gap, PresenceChange, ChannelEvent, Subscribed } from "../types.js";
 import type { SwitchboardError } from "../errors.js";
+import { TOGETHER } from "../limits.js";
 import { isPattern, matches } from "./pattern.js";
 
-/** Subscriptions that are asked for in one call: as many as a session may name unless it is configured otherwise. */
-const TOGETHER = 128;
 
 /** What a subscription brings. */
 export type Item =

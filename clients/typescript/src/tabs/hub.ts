@@ -1,6 +1,7 @@
 /** What the tab that leads does for the others. */
 
 import type { Engine } from "../engine.js";
+import { answerOf, SwitchboardError } from "../errors.js";
 import type { Message, Said } from "../session/words.js";
 import type { StateChange } from "../types.js";
 import { errorTo, type FromFollower, type FromLeader } from "./letters.js";
@@ -14,8 +15,8 @@ export class Hub {
   readonly #gone: (tab: string, then: () => void) => void;
   /** What each tab wants: what ends it, by its number. */
   readonly #tabs = new Map<string, Map<number, () => void>>();
-  /** The server's calls that others are asked: those that did not answer yet. */
-  readonly #asked = new Map<number, { left: Set<string>; answer: Answer }>();
+  /** The server's calls that others are asked: those that may know it, of whom the first is asked. */
+  readonly #asked = new Map<number, { left: Set<string>; tab?: string; letter: FromLeader; answer: Answer }>();
   #lastCall = 0;
   #change: Omit<StateChange, "previous"> = { state: "connecting" };
   #session: Pick<Said, "id"> | undefined;
@@ -37,23 +38,25 @@ export class Hub {
 
   #tell(to: string): void {
     const { error, ...change } = this.#change;
-    this.say(to, { kind: "became", change: { ...change, ...(error ? { error: errorTo(error) } : {}) }, session: this.#session });
+    this.say(to, { kind: "became", change: { ...change, error: error && errorTo(error) }, session: this.#session });
   }
 
   /** The server calls what this tab does not know. */
   called(method: string, params: unknown, answer: Answer): void {
     const id = ++this.#lastCall;
-    this.#asked.set(id, { left: new Set(this.#tabs.keys()), answer });
-    this.say("*", { kind: "called", id, method, params });
-    this.#knows(id);
+    this.#asked.set(id, { left: new Set(this.#tabs.keys()), letter: { kind: "called", id, method, params }, answer });
+    this.#ask(id);
   }
 
-  /** Once nobody is left who may know it, nobody does. */
-  #knows(id: number): void {
+  /** One is asked after the other. Once nobody is left who may know it, nobody does. */
+  #ask(id: number): void {
     const asked = this.#asked.get(id);
-    if (!asked || asked.left.size > 0) return;
-    this.#asked.delete(id);
-    asked.answer({ error: { code: -32601, message: "method not found" } });
+    if (!asked) return;
+    const [tab] = asked.left;
+    if (tab === undefined) {
+      this.#asked.delete(id);
+      asked.answer({ error: answerOf(new SwitchboardError("method_not_found")) });
+    } else if (tab !== asked.tab) this.say((asked.tab = tab), asked.letter);
   }
 
   read(tab: string, letter: FromFollower): void {
@@ -92,7 +95,7 @@ export class Hub {
           return asked?.answer(letter.answer);
         }
         asked?.left.delete(tab);
-        return this.#knows(letter.id);
+        return this.#ask(letter.id);
       }
     }
   }
@@ -105,7 +108,7 @@ export class Hub {
       for (const end of wants.values()) end();
       for (const [id, { left }] of this.#asked) {
         left.delete(tab);
-        this.#knows(id);
+        this.#ask(id);
       }
     });
     return wants;

@@ -6,8 +6,9 @@
 
 import type { StartEngine } from "../client.js";
 import type { Engine, EngineEvents } from "../engine.js";
-import { SwitchboardError } from "../errors.js";
+import { closed, full, SwitchboardError } from "../errors.js";
 import { type Driver } from "../driver.js";
+import { ASKED, QUIET, WAITING } from "../limits.js";
 import { startDriver } from "../local.js";
 import type { Done } from "../session/session.js";
 import type { Item, Sink } from "../session/subscriptions.js";
@@ -15,12 +16,6 @@ import type { Said } from "../session/words.js";
 import type { StateChange } from "../types.js";
 import { Hub } from "./hub.js";
 import { errorFrom, type FromFollower, type FromLeader, type Letter } from "./letters.js";
-
-/** A leader of which nothing was heard for so long is asked whether it lives, in milliseconds; and how often, in vain. */
-const QUIET = 2_000;
-const ASKED = 2;
-/** Calls and notifications that may wait for a tab that leads. */
-const WAITING = 1024;
 
 export interface SharedOptions {
   /** Tabs of one name share a connection, and so who they are: the server's address unless told. */
@@ -31,7 +26,7 @@ export interface SharedOptions {
 }
 
 /**
- * What `engine` takes: all tabs share one connection. Where the platform has no locks, each has its own. A tab that is
+ * What `engine` takes: all tabs share one connection. Where the page has no locks, each has its own. A tab that is
  * closed waits for what it has said to be sent only where it has the connection.
  */
 export function shared(options: SharedOptions = {}): StartEngine {
@@ -212,9 +207,10 @@ class Tab implements Engine {
     this.#queued?.abort();
     const queued = (this.#queued = new AbortController());
     const options: LockOptions = steal ? { steal } : { signal: queued.signal };
-    // It is refused where another takes the lock, as from a tab that is frozen.
-    this.#locks.request(this.#name, options, () => this.#lead()).catch(() => {
+    // It is refused where another takes the lock, as from a tab that is frozen, and where the page may have none.
+    this.#locks.request(this.#name, options, () => this.#lead()).catch(({ name }) => {
       if (queued !== this.#queued) return;
+      if (name !== "AbortError") return void this.#lead();
       this.#yield();
       this.#queue();
     });
@@ -341,7 +337,7 @@ class Tab implements Engine {
         if (letter.session && letter.session.id !== this.#session) this.#began(letter.session);
         const why = error && errorFrom(error);
         if (change.state === "closed") return this.#end(why);
-        return this.#events.changed({ ...change, ...(why ? { error: why } : {}) });
+        return this.#events.changed({ ...change, error: why });
       }
       case "notified":
         return this.#events.notified(letter.method, letter.params);
@@ -354,7 +350,8 @@ class Tab implements Engine {
       case "over":
         return this.#sinks.get(letter.id)?.over(letter.error && errorFrom(letter.error));
       case "done":
-        return this.#dones.get(letter.id)?.(letter.error && errorFrom(letter.error), letter.result);
+        this.#dones.get(letter.id)?.(letter.error && errorFrom(letter.error), letter.result);
+        return void this.#dones.delete(letter.id);
     }
   }
 
@@ -367,7 +364,10 @@ class Tab implements Engine {
         const id = ++this.#last;
         dones.set(id, done);
         this.#say({ kind: "call", id, method, params, repeats });
-        return () => this.#say({ kind: "drop", id });
+        return () => {
+          dones.delete(id);
+          this.#say({ kind: "drop", id });
+        };
       },
       notify: (method, params) => this.#say({ kind: "notify", method, params }),
       listen: (channel, since, presence, sink) => {
@@ -395,8 +395,8 @@ class Tab implements Engine {
     this.#queued?.abort();
     clearInterval(this.#timer as number);
     this.#yield();
-    this.#events.changed({ state: "closed", ...(why ? { error: why } : {}) });
-    const error = why ?? new SwitchboardError("closed");
+    this.#events.changed({ state: "closed", error: why });
+    const error = why ?? closed();
     for (const { done } of this.#calls.values()) done?.(error);
     for (const { sink } of this.#listeners.values()) sink.over(error);
     this.#calls.clear();
@@ -404,8 +404,6 @@ class Tab implements Engine {
     this.#post.close();
   }
 }
-
-const full = () => new SwitchboardError("queue_full");
 
 const positionOf = (item: Item): string | undefined =>
   item.kind === "event" ? item.event.position : item.kind === "gap" ? item.gap.to : undefined;

@@ -28,7 +28,7 @@ export type FromFollower =
 /** From who leads. */
 export type FromLeader =
   | { kind: "leads" | "pong" }
-  | { kind: "became"; change: Omit<StateChange, "previous" | "error"> & { error?: Written }; session: Pick<Said, "id"> | undefined }
+  | { kind: "became"; change: Omit<StateChange, "previous" | "error"> & { error: Written | undefined }; session: Pick<Said, "id"> | undefined }
   | { kind: "granted"; id: number; said: Subscribed }
   | { kind: "item"; id: number; item: Item }
   | { kind: "over"; id: number; error: Written | undefined }

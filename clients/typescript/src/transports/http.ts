@@ -1,12 +1,10 @@
 /** What the transports over HTTP share: how a session is opened, the way up, and what refusals mean. */
 
 import { Backoff } from "../backoff.js";
-import { rowNamed, SwitchboardError } from "../errors.js";
+import { rowNamed, SwitchboardError, unreachable } from "../errors.js";
+import { FIRST, WAIT_MAX } from "../limits.js";
 import type { Said } from "../session/words.js";
 import type { Cut, Hearing, Link, Up, Way } from "../transport.js";
-
-/** The longest that a server is given the word on how long to stay away, in milliseconds. */
-const WAIT_MAX = 60_000;
 
 /** Control messages and their length that may come before the server is told that they did. */
 const UNACKNOWLEDGED = [32, 16 << 10] as const;
@@ -84,6 +82,7 @@ export function openHttp(
     },
     close(end) {
       stop.abort();
+      poster.abort?.();
       // If it cannot be reached, it ends by itself after a while.
       if (end && location !== undefined) {
         request(location, { method: "DELETE", keepalive: true, signal: null }).catch(() => {});
@@ -95,6 +94,8 @@ export function openHttp(
 /** The way up: one `POST` after the other. */
 class Poster {
   isBusy = false;
+  /** Gives up what is on its way. */
+  abort?: () => void;
   readonly #request: Request;
   readonly #way: Way;
   readonly #hearing: Hearing;
@@ -118,9 +119,13 @@ class Poster {
     const message = up.nextUp();
     if (!message && !isDue) return;
     this.isBusy = true;
-    const posted = await post(this.#request, up.said.location, message, control);
+    const { clock } = this.#way;
+    const stop = new AbortController();
+    // What is long may take longer, as on a slow line.
+    const timer = clock.set((this.abort = () => stop.abort()), FIRST + (message?.text.length ?? 0));
+    const posted = await post(this.#request, up.said.location, message, control, stop.signal);
+    clock.clear(timer);
     if (posted.kind === "lost") {
-      const { clock } = this.#way;
       await new Promise<void>((done) => {
         clock.set(done, this.#backoff.next(clock.random()) + Math.min(posted.wait ?? 0, WAIT_MAX));
       });
@@ -164,6 +169,7 @@ async function post(
   location: string,
   message: { seq: number; text: string } | undefined,
   acknowledged: number,
+  signal: AbortSignal,
 ): Promise<Posted> {
   const headers: Record<string, string> = { "Session-Ack": String(acknowledged) };
   if (message) {
@@ -171,7 +177,7 @@ async function post(
     headers["Content-Type"] = "application/json";
   }
   try {
-    const response = await request(location, { method: "POST", headers, body: message?.text ?? "" });
+    const response = await request(location, { method: "POST", headers, body: message?.text ?? "", signal });
     if (response.ok) {
       await response.text();
       return { kind: "applied" };
@@ -219,8 +225,6 @@ function errorOf({ status }: Response, { code, title, detail, ...data }: Problem
   const name = rowNamed(code)?.name ?? "unreachable";
   return new SwitchboardError(name, detail ?? title ?? `the server answers with status ${status}`, { status, data });
 }
-
-const unreachable = (why?: string, cause?: unknown) => new SwitchboardError("unreachable", why, { cause });
 
 export const lost = (cause: unknown): Cut => ({ kind: "lost", error: unreachable(undefined, cause) });
 

@@ -1,10 +1,8 @@
 /** Long polls down, POST up. */
 
+import { PAGE } from "../limits.js";
 import type { Transport } from "../transport.js";
 import { openHttp } from "./http.js";
-
-/** How long a page may wait for something to say, in seconds. */
-const WAIT = 20;
 
 export const longPoll: Transport = {
   name: "poll",
@@ -14,7 +12,7 @@ export const longPoll: Transport = {
     let wait = 0;
     const read = async (response: Response) => {
       const { messages, place, seq } = await response.json();
-      wait = WAIT;
+      wait = PAGE;
       for (const message of messages) hearing.message(JSON.stringify(message));
       hearing.message(undefined, place, seq);
     };

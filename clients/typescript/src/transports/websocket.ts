@@ -1,13 +1,10 @@
 /** WebSocket: both ways on one connection. */
 
-import { rowNamed, SwitchboardError } from "../errors.js";
+import { rowNamed, SwitchboardError, unreachable } from "../errors.js";
+import { ROOM, UNSENT } from "../limits.js";
 import type { Cut, Link, Transport, Way } from "../transport.js";
 
 const PROTOCOL = "switchboard.v1";
-/** Bytes that may wait to be written before more messages are put behind them. */
-const UNSENT = 64 << 10;
-/** When to look again whether there is room, in milliseconds. */
-const ROOM = 50;
 const NOTHING = '{"jsonrpc":"2.0","method":"ping"}';
 
 export const webSocket: Transport = {
@@ -28,11 +25,12 @@ export const webSocket: Transport = {
     // `ws` makes an error that nobody hears an exception.
     socket.onerror = () => {};
     socket.onclose = ({ code, reason }) => {
-      const error = new SwitchboardError("unreachable", "no WebSocket gets through");
+      const error = unreachable("no WebSocket gets through");
       hearing.cut(isOpen ? { kind: "closed", code, reason } : { kind: "unfit", error, why: () => why(way) });
     };
     /** The number of the next frame. */
     let frame = 0;
+    let timer: unknown;
     return {
       pump(up) {
         frame ||= up.said?.seq ?? 1;
@@ -44,7 +42,8 @@ export const webSocket: Transport = {
           socket.send(message.text);
           frame++;
         }
-        way.clock.set(() => hearing.ready(), ROOM);
+        way.clock.clear(timer);
+        timer = way.clock.set(() => hearing.ready(), ROOM);
       },
       close(end) {
         // A session outlives a connection that breaks, and not one that is closed with 1000.
