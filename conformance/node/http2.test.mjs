@@ -164,10 +164,12 @@ function shows(begin) {
     assert.equal((await there.head())[":status"], 200);
     const first = await within("what is there", new Promise((done) => there.stream.once("data", done)));
     assert.equal(first.toString(), LINES);
+    // Each is listened to from the start: it may fail while the other is waited for.
+    const error = ({ stream }) => new Promise((done) => stream.once("error", done));
+    const thereFailed = error(there);
     await server.remove("a");
     const gone = await one.open(`/channels/a?form=raw&since=${position}`, NDJSON);
-    for (const { stream, head, ended } of [there, gone]) {
-      const failed = new Promise((done) => stream.once("error", done));
+    for (const [{ stream, head, ended }, failed] of [[there, thereFailed], [gone, error(gone)]]) {
       stream.resume();
       assert.equal((await head())[":status"], 200);
       assert.equal((await within("an error", failed)).code, "ERR_HTTP2_STREAM_ERROR");
