@@ -54,6 +54,8 @@ pub(super) struct Wire<S> {
     pub(super) listens: bool,
     /// A frame found no room.
     pub(super) full: bool,
+    /// Requests wait until there is room for answers.
+    holds: bool,
     failed: Option<ErrorKind>,
     /// Bytes that the socket has taken.
     pub(super) sent: u64,
@@ -73,6 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             reads: true,
             listens: false,
             full: false,
+            holds: false,
             failed: None,
             sent: 0,
         }
@@ -90,9 +93,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.task.wake_by_ref();
     }
 
-    /// The requests that were handed on have been looked at.
+    /// The requests that were handed on have been looked at. More of a client that takes no answers would only pile up.
     pub(super) fn begin_anew(&mut self) {
-        self.intake.begin_anew();
+        if self.gathered.len() < GATHERED {
+            self.intake.begin_anew();
+        }
     }
 
     /// Sends what was gathered, as far as the socket takes it. `true` if that was all.
@@ -118,12 +123,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if self.failed.is_some() {
             self.gathered = Vec::new();
         }
+        if self.gathered.is_empty() && self.failed.is_none() {
+            self.flush();
+        }
+        if self.holds && self.gathered.len() < GATHERED {
+            self.holds = false;
+            self.task.wake_by_ref();
+        }
         self.gathered.is_empty()
+    }
+
+    /// A record of TLS counts as taken while some of it still waits for the socket, which is to wake the task for that too.
+    fn flush(&mut self) {
+        let Wire { io, task, .. } = self;
+        let flush = unconstrained(poll_fn(|cx| Pin::new(&mut *io).poll_flush(cx)));
+        if let Poll::Ready(Err(error)) = pin!(flush).poll(&mut Context::from_waker(task)) {
+            self.fail(error.kind());
+        }
     }
 
     /// Keeps what was not sent, in no more room than it needs: a client that does not read may be one of many.
     fn keep_from(&mut self, sent: usize) {
-        if sent > 0 {
+        if sent > 0 || self.gathered.capacity() > 2 * self.gathered.len() {
             let rest = self.gathered[sent..].to_vec();
             give_back(std::mem::replace(&mut self.gathered, rest));
         }
@@ -195,12 +216,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Pending
     }
 
-    /// Where nothing more is to be taken in for now, the task is woken to go on.
+    /// Where nothing more is to be taken in for now, the task is woken to go on: at once, or when there is room for answers.
     fn after(&mut self, taken: usize) -> Poll<io::Result<()>> {
         if taken > 0 {
             return Poll::Ready(Ok(()));
         }
-        self.task.wake_by_ref();
+        self.holds = self.gathered.len() >= GATHERED;
+        if !self.holds {
+            self.task.wake_by_ref();
+        }
         Poll::Pending
     }
 }
@@ -286,6 +310,8 @@ mod tests {
         room: usize,
         taken: Vec<u8>,
         says: Bytes,
+        /// How often it was asked to send on what it has taken.
+        flushes: usize,
     }
 
     impl AsyncRead for Tight {
@@ -307,12 +333,23 @@ mod tests {
             if length == 0 { Poll::Pending } else { Poll::Ready(Ok(length)) }
         }
 
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
             Poll::Ready(Ok(()))
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Counts how often a task is woken.
+    #[derive(Default)]
+    struct Woken(AtomicU64);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -369,6 +406,38 @@ mod tests {
         assert!(matches!(write(&mut end, b"more"), Poll::Ready(Err(_))));
         assert_eq!(wire.borrow().gathered.capacity(), 0);
         drop(other);
+    }
+
+    #[test]
+    fn what_the_socket_has_taken_and_keeps_is_asked_after() {
+        let (wire, mut end) = wire(Tight { room: usize::MAX, ..Tight::default() }, &Transit::new(0));
+        assert!(write(&mut end, b"sealed, and not sent").is_ready());
+        assert!(wire.borrow_mut().send() && wire.borrow_mut().send());
+        assert_eq!(wire.borrow().io.flushes, 2);
+    }
+
+    #[test]
+    fn no_more_requests_are_read_of_a_client_that_takes_no_answers_until_it_does() {
+        let request = [0, 0, 1, 1, 5, 0, 0, 0, 1, 0x82];
+        let said = [PREFACE, &request.repeat(10)].concat();
+        let (wire, mut end) = wire(Tight { says: said.into(), ..Tight::default() }, &Transit::new(1 << 20));
+        let woken = Arc::<Woken>::default();
+        wire.borrow_mut().follow(&woken.clone().into());
+        while write(&mut end, &[7; 10_000]).is_ready() {}
+        let mut room = [0; 1000];
+        let mut read = |end: &mut End<Tight>| {
+            wire.borrow_mut().begin_anew();
+            let mut out = ReadBuf::new(&mut room);
+            let polled = Pin::new(end).poll_read(&mut Context::from_waker(Waker::noop()), &mut out);
+            polled.is_ready().then_some(out.filled().len())
+        };
+        assert_eq!([read(&mut end), read(&mut end), read(&mut end)], [Some(PREFACE.len() + 40), None, None]);
+        wire.borrow_mut().send();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0, "it would look in vain");
+        wire.borrow_mut().io.room = usize::MAX;
+        wire.borrow_mut().send();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(read(&mut end), Some(40));
     }
 
     #[test]
