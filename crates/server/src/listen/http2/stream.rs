@@ -124,24 +124,26 @@ impl HeldStream {
         if self.waits() || (self.outlet.is_full() && self.wait()) {
             return Err(ErrorKind::WouldBlock.into());
         }
+        let mut taken = 0;
         loop {
+            let left = bytes.len() - taken;
             // Room that is there at once would be told as well, each time.
             self.hush(true);
-            self.send.reserve_capacity(bytes.len());
-            let room = self.send.capacity().min(bytes.len());
+            self.send.reserve_capacity(left);
+            let room = self.send.capacity().min(left);
             let sent = match room {
                 0 => Ok(()),
-                room => self.send.send_data(bytes.slice(..room), false).map_err(reset),
+                room => self.send.send_data(bytes.slice(taken..taken + room), false).map_err(reset),
             };
             self.hush(false);
             sent?;
             self.look()?;
-            match room {
-                // Room that another thread's connection made while nothing was to be told: it is not told again.
-                0 if self.send.capacity() > 0 => {}
-                0 => return Err(ErrorKind::WouldBlock.into()),
-                room => return Ok(room),
+            taken += room;
+            // Room that another thread's connection made while nothing was to be told: it is not told again.
+            if taken < bytes.len() && self.send.capacity() > 0 {
+                continue;
             }
+            return if taken == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(taken) };
         }
     }
 
