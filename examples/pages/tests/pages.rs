@@ -30,6 +30,8 @@ struct Visitor {
     socket: WebSocket,
     asked: u64,
     events: Vec<Value>,
+    /// Whether a channel's end came: the server may tell it before the answer to the call that made it.
+    ended: bool,
 }
 
 impl Visitor {
@@ -41,10 +43,10 @@ impl Visitor {
         let origin = format!("http://{web}");
         let fields: [Field<'_>; 2] = [("Sec-WebSocket-Protocol", &protocols), ("Origin", &origin)];
         let socket = Conn::open(realtime).handshake("/session", &fields).unwrap();
-        Visitor { socket, asked: 0, events: Vec::new() }
+        Visitor { socket, asked: 0, events: Vec::new(), ended: false }
     }
 
-    /// The answer to a call; events before it are kept.
+    /// The answer to a call; what came before it is kept.
     fn call(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
         let request = json!({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": params});
@@ -62,6 +64,7 @@ impl Visitor {
         if message["method"] == json!("event") {
             self.events.push(message["params"].clone());
         }
+        self.ended |= message["method"] == json!("end");
     }
 
     fn subscribe(&mut self, channel: &str) {
@@ -71,13 +74,12 @@ impl Visitor {
 
     /// Waits for the end of a channel, and gives what came on it.
     fn until_end(&mut self) -> Vec<Value> {
-        loop {
+        while !self.ended {
             let message = self.socket.json();
-            if message["method"] == json!("end") {
-                return std::mem::take(&mut self.events);
-            }
             self.keep(&message);
         }
+        self.ended = false;
+        std::mem::take(&mut self.events)
     }
 }
 
