@@ -81,6 +81,7 @@ fn post(soak: &Soak, number: u64, batch: bool, chance: &mut fastrand::Rng) -> u6
     let mut n = 0;
     while !soak.is_over() && n < 2000 {
         let many = if batch { chance.u64(1..10) } else { 1 };
+        soak.progress.publishing();
         let keys: Vec<String> = (n..n + many).map(|n| format!("{}-{number}-{n}", soak.seed)).collect();
         loop {
             let (target, field, body) = match batch {
@@ -123,6 +124,7 @@ fn stream(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
         conn.send(&head);
         let cut = if chance.bool() { chance.u64(0..lines) } else { lines };
         for n in 0..cut {
+            soak.progress.publishing();
             let line = format!("{{\"data\":{}}}\n", event(number, n));
             conn.send(format!("{:x}\r\n{line}\r\n", line.len()));
             thread::sleep(PACE / 2);
@@ -145,6 +147,7 @@ fn websocket(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
     let mut socket = soak.ways.connect(chance).websocket(&format!("/channels/{}?form=raw", own(number)), &[]);
     let lines = chance.u64(20..400);
     for n in 0..lines {
+        soak.progress.publishing();
         socket.send_text(&event(number, n).to_string());
         let heard: Value = serde_json::from_str(&socket.text()).unwrap();
         assert_eq!(heard, event(number, n));
