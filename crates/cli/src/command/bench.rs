@@ -77,8 +77,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Err(bad) = ChannelName::new(&format!("{}/0", arguments.prefix)) {
         return Err(Failure::Usage(format!("`{}` cannot begin a channel's name: {bad}", arguments.prefix)));
     }
-    let deployment = reach(&server)?;
     http::run(ask(&server, &arguments.prefix))?;
+    let deployment = reach(&server)?;
     switchboard_bench::raise_file_limit();
     let setting = Setting {
         transport: arguments.transport,
@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Err(Failure::Refused(format!("not all is well: {}{first}", outcome.faults)))
 }
 
-/// Finds the server, and whether it answers.
+/// Finds the address that the server answers at.
 fn reach(server: &Server) -> Result<Deployment, Failure> {
     let unreachable = |error: std::io::Error| Failure::Unreachable(format!("{server}: {error}"));
     let mut last = None;
