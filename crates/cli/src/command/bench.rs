@@ -148,7 +148,8 @@ async fn ask(server: &Server, prefix: &str) -> Result<(), Failure> {
 
 fn tell(outcome: &Outcome, pace: Pace) {
     let figure = |name| outcome.figure(name).unwrap_or(0.0);
-    println!("subscribers    {} on {}, {} channels", outcome.subscribers, outcome.transport, outcome.channels);
+    let plural = if outcome.channels == 1 { "" } else { "s" };
+    println!("subscribers    {} on {}, {} channel{plural}", outcome.subscribers, outcome.transport, outcome.channels);
     println!("published      {} events/s of {} bytes for {} s", pace.rate, outcome.size, pace.seconds);
     println!("delivered      {}", figure("delivered"));
     for (name, share) in [("latency_p50_us", "p50"), ("latency_p99_us", "p99"), ("latency_p999_us", "p99.9")] {
