@@ -202,6 +202,10 @@ test("an end stops every reader, and a deletion frees the name", async (t) => {
   await heard(page, 1);
   await press(page, "end");
   await inState(page, "ended");
+  for (const transport of TRANSPORTS) {
+    await list(page, transport).locator(".note", { hasText: "The channel has ended" }).waitFor();
+    assert.equal(await list(page, transport).locator(".note", { hasText: "The channel has ended" }).count(), 1, transport);
+  }
   await toggle(page, "sse");
   await inState(page, "ended", ["sse"]);
   await publish(page, "too late");

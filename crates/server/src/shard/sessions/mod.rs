@@ -3,6 +3,7 @@
 //! - [`down`]: what goes down, in the order of the session's script, and who takes it;
 //! - [`link`]: connections and polls that come and go;
 //! - [`methods`]: what clients call; [`publish`] and [`presence`]: some of them;
+//! - [`change`]: how what a session reads changes, in step with what it is told;
 //! - [`application`]: what goes to the application, and comes back;
 //! - [`asked`]: what others ask of a session.
 //!
@@ -11,6 +12,7 @@
 
 mod application;
 mod asked;
+mod change;
 mod down;
 mod link;
 mod methods;
@@ -25,8 +27,8 @@ use crate::limits::Seats;
 use crate::limits::bucket::Allowance;
 use crate::session::{Id, Key, Location, Opened, Opener, Outcome, Reply, opening};
 use application::Line;
+use change::Change;
 use link::Link;
-use methods::Change;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::net::IpAddr;
