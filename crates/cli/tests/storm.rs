@@ -22,17 +22,19 @@ struct Look {
     accepted: f64,
 }
 
-/// Looks, over a connection that is in already, until it is told to stop.
+/// Looks once, and then, over the same connection, until it is told to stop.
 fn watch(address: SocketAddr, done: Arc<AtomicBool>) -> JoinHandle<Vec<Look>> {
     let mut conn = Conn::open(address);
-    conn.get("/healthz").expect(200);
+    let mut look = move || {
+        let begun = Instant::now();
+        let told = prometheus::parse(&conn.get("/metrics").expect(200).text());
+        Look { begun, ended: Instant::now(), accepted: told["switchboard_accepted_total"] }
+    };
+    let mut looks = vec![look()];
     std::thread::spawn(move || {
-        let mut looks = Vec::new();
         loop {
             let last = done.load(Ordering::Relaxed);
-            let begun = Instant::now();
-            let told = prometheus::parse(&conn.get("/metrics").expect(200).text());
-            looks.push(Look { begun, ended: Instant::now(), accepted: told["switchboard_accepted_total"] });
+            looks.push(look());
             if last {
                 return looks;
             }
