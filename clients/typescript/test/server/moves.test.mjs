@@ -108,11 +108,13 @@ function each(transport) {
     await made.connect();
     const a = made.channel("a").subscribe();
     await a.ready;
-    await eventually("it was cut twice", () => cuts === 2);
-    await eventually("it is back", () => made.state === "connected");
-    const passed = relay.passed;
-    await eventually("signs of life have passed", () => relay.passed > passed + 8);
-    assert.equal(cuts, 2, "it is not cut any more");
+    // Two cuts teach it, if they come after the same silence, which they do not where the machine is busy with much else.
+    await eventually("it was cut twice", () => cuts >= 2);
+    let [known, passed] = [cuts, relay.passed];
+    await eventually("signs of life pass, and it is not cut any more", () => {
+      if (cuts !== known || made.state !== "connected") [known, passed] = [cuts, relay.passed];
+      return relay.passed > passed + 8;
+    });
     await server.publish("a", "1");
     assert.deepEqual(await take(a[Symbol.asyncIterator](), 1), ["1"]);
   });
