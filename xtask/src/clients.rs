@@ -3,7 +3,7 @@
 
 use crate::program::{ask, cargo, root, run, run_in, target_directory};
 use crate::steps::{Failure, Outcome, Steps};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The manifest of Rust's clients, which are no part of the workspace.
 pub(crate) const RUST: &str = "conformance/rust/Cargo.toml";
