@@ -404,7 +404,7 @@ test("the snippets for curl, browsers and Python do what they say", async (t) =>
   t.after(() => python.kill());
   let printed = "";
   await within("Python hears", new Promise((done) => python.stdout.on("data", (piece) => (printed += piece).includes("$open") && done())));
-  const closed = within("Python ends with the channel", new Promise((done) => python.on("exit", done)));
+  const closed = within("Python ends with the channel", new Promise((done) => python.on("close", done)));
   await press(page, "end");
   assert.equal(await closed, 0);
   assert.match(printed, /\$end/);
