@@ -30,6 +30,7 @@ pub mod reach;
 pub mod server;
 pub mod sse;
 pub mod tls;
+pub mod vacant;
 pub mod wait;
 pub mod websocket;
 
@@ -40,7 +41,8 @@ pub use http2::Http2;
 pub use lines::{Line, Lines};
 pub use server::{Server, config, history};
 pub use sse::{Block, Item, Sse};
-pub use wait::{PATIENCE, eventually, seed};
+pub use vacant::vacant;
+pub use wait::{PATIENCE, Stop, eventually, is_not_held_up, seed};
 pub use websocket::{Frame, Message, WebSocket};
 
 pub use rustix::process::Signal;
