@@ -14,7 +14,7 @@ export class Emitter<Events extends Record<string, any>> {
   /** Each with what is called for it, which is something else for one that listens once. */
   readonly #listeners = new Map<keyof Events, Map<Listener<any>, Listener<any>>>();
 
-  /** Adds a listener, and gives what removes it. */
+  /** Adds a listener, and gives what removes it. One that is there already stays as it is. */
   on<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>, options?: ListenOptions): Undo {
     return this.#add(type, listener, listener, options);
   }
@@ -24,9 +24,10 @@ export class Emitter<Events extends Record<string, any>> {
       this.off(type, listener);
       signal?.removeEventListener("abort", undo);
     };
-    if (signal?.aborted) return undo;
-    signal?.addEventListener("abort", undo, { once: true });
     const listeners = this.#listeners.get(type) ?? new Map();
+    // As with an EventTarget, what listens already stays as it is.
+    if (signal?.aborted || listeners.has(listener)) return undo;
+    signal?.addEventListener("abort", undo, { once: true });
     this.#listeners.set(type, listeners.set(listener, called));
     this.added(type);
     return undo;

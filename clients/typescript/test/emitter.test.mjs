@@ -22,6 +22,21 @@ test("a listener hears each change, and one for once the next alone", async () =
   assert.deepEqual(heard, ["connecting", "once connecting", "connected"]);
 });
 
+test("a listener that is added again is heard once each time, and stays what it was", async () => {
+  const { client, transport } = stage();
+  const [always, once] = [[], []];
+  const hearAlways = ({ state }) => always.push(state);
+  const hearOnce = ({ state }) => once.push(state);
+  client.on("statechange", hearAlways);
+  for (const add of ["on", "once"]) client[add]("statechange", hearAlways);
+  client.once("statechange", hearOnce);
+  client.on("statechange", hearOnce);
+  client.connect().catch(() => {});
+  await settled();
+  transport.last.greet();
+  assert.deepEqual([always, once], [["connecting", "connected"], ["connecting"]]);
+});
+
 test("a listener is removed by its undo, by `off` and by its signal, however it was added", async () => {
   const removals = {
     undo: (client, listener, add) => client[add]("statechange", listener)(),

@@ -17,6 +17,9 @@ const SAID_MAX: usize = 8 << 10;
 /// What clients here say.
 const SAID: u8 = b'a';
 
+/// Changes of keys that bring nothing with them which any client may make: the table in `docs/security.md`.
+const CHANGES: usize = 32;
+
 /// A server, and clients of it in TLS 1.3 and 1.2.
 static ENDS: LazyLock<(Secured, [Arc<ClientConfig>; 2])> = LazyLock::new(|| {
     let key = KeyPair::generate().unwrap();
@@ -82,10 +85,15 @@ impl End {
         fed
     }
 
-    /// Takes in what the client has sealed, of which so much was said in all.
-    fn hear(&mut self, sealed: &[u8], piece: usize, said: usize) {
-        sealed.chunks(piece).for_each(|bytes| self.feed(bytes).unwrap());
+    /// Takes in what the client has sealed, of which so much was said in all. `false` if the client has changed its keys
+    /// so often, `changes` in all, that it was ended.
+    fn hear(&mut self, sealed: &[u8], piece: usize, said: usize, changes: usize) -> bool {
+        if let Err(error) = sealed.chunks(piece).try_for_each(|bytes| self.feed(bytes)) {
+            assert!(changes > CHANGES, "{error}, after {changes} changes");
+            return false;
+        }
         assert!(self.plain.len() == said && self.plain.iter().all(|byte| *byte == SAID));
+        true
     }
 }
 
@@ -97,14 +105,14 @@ fn conversation(choices: &mut Choices<'_>, version: usize) {
     let piece = 1 + choices.below(4000);
     // What follows the handshake may come with the last of it.
     let early = choices.flag();
-    let mut said = 0;
+    let (mut said, mut changes) = (0, 0);
     while client.is_handshaking() || !end.session.is_open() {
         let mut sealed = take(&mut client);
         if early && !client.is_handshaking() {
             said += say(&mut client, choices);
             sealed.extend(take(&mut client));
         }
-        end.hear(&sealed, piece, said);
+        end.hear(&sealed, piece, said, changes);
         hear(&mut client, &mut end, &[]);
     }
     while !choices.is_empty() && !end.session.has_ended() {
@@ -119,15 +127,20 @@ fn conversation(choices: &mut Choices<'_>, version: usize) {
                 end.session.seal(&data, &mut end.said).unwrap();
                 hear(&mut client, &mut end, &data);
             }
-            2 if version == 0 => client.refresh_traffic_keys().unwrap(),
+            2 if version == 0 => {
+                client.refresh_traffic_keys().unwrap();
+                changes += 1;
+            }
             3 => {
                 client.send_close_notify();
-                end.hear(&take(&mut client), piece, said);
-                assert!(end.session.has_ended());
+                assert!(!end.hear(&take(&mut client), piece, said, changes) || end.session.has_ended());
+                return;
             }
             _ => {
                 said += say(&mut client, choices);
-                end.hear(&take(&mut client), piece, said);
+                if !end.hear(&take(&mut client), piece, said, changes) {
+                    return;
+                }
             }
         }
     }

@@ -47,12 +47,13 @@ wait = "2s"
 [idempotency]
 age = "30s"
 [history]
-events = 5000
-age = "30s"
-bytes = "4MiB"
+events = 20000
+age = "2m"
+bytes = "8MiB"
 [memory]
 bytes = "64MiB"
 transit = "32MiB"
+channels = 2000
 [[channel]]
 pattern = "state/**"
 class = "state"

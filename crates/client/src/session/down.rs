@@ -1,6 +1,7 @@
 //! The way down: reading what the server says.
 
 use super::calls::What;
+use super::place::check_position;
 use super::words::{CaughtUp, End, Expires, OneOrMore, Page, Positioned, Said, Subscribed};
 use super::{AGAIN, Broken, Closing, Happening, Place, Session};
 use crate::error::RpcError;
@@ -36,7 +37,7 @@ impl Session {
             }
         }
         if let Some(place) = place.filter(|place| !place.position.is_empty()) {
-            self.moved(place.position);
+            self.moved(place.position)?;
         }
         Ok(())
     }
@@ -54,7 +55,7 @@ impl Session {
             return Err(Broken(format!("a page ends at {}, and its messages at {}", place.control, self.counted)));
         }
         if !place.position.is_empty() {
-            self.moved(place.position);
+            self.moved(place.position)?;
         }
         self.applied(page.seq.saturating_sub(1));
         Ok(())
@@ -75,11 +76,13 @@ impl Session {
     }
 
     /// The position that was said last is this.
-    fn moved(&mut self, position: String) {
+    fn moved(&mut self, position: String) -> Result<(), Broken> {
+        check_position(&position).map_err(|why| Broken(why.to_owned()))?;
         if position != self.place.position {
             let old = std::mem::replace(&mut self.place.position, position);
             self.before.get_or_insert(old);
         }
+        Ok(())
     }
 
     /// What is not control.
@@ -90,7 +93,7 @@ impl Session {
             "event" => {
                 let event: Event = read(params)?;
                 let listeners = self.subscriptions.hearing(Some(&event.channel), false);
-                self.moved(event.position().to_owned());
+                self.moved(event.position().to_owned())?;
                 self.heard(listeners, Item::Event(Arc::new(event)));
             }
             "gap" => {
@@ -101,12 +104,12 @@ impl Session {
                     Some(channel) => self.subscriptions.hearing(Some(channel), true),
                     None => self.subscriptions.hearing(gap.channel.as_deref(), false),
                 };
-                self.moved(gap.to.clone());
+                self.moved(gap.to.clone())?;
                 self.heard(listeners, Item::Gap(Arc::new(gap)));
             }
             "position" => {
                 let position = read::<Positioned>(params)?.position;
-                self.moved(position);
+                self.moved(position)?;
             }
             "caught_up" => {
                 let CaughtUp { channel, position } = read(params)?;
@@ -115,7 +118,7 @@ impl Session {
                     OneOrMore::More(names) => names.iter().map(String::as_str).collect(),
                 };
                 self.subscriptions.caught_up(&names);
-                self.moved(position);
+                self.moved(position)?;
             }
             "presence" => {
                 let presence: Presence = read(params)?;
@@ -181,7 +184,7 @@ impl Session {
                 method => {
                     if method == "subscribed" {
                         let position = read::<Positioned>(&said.params)?.position;
-                        self.moved(position);
+                        self.moved(position)?;
                     }
                     let (method, params) = (method.to_owned(), said.params.into_owned());
                     self.happened.push_back(Happening::Notified { method, params });
@@ -249,7 +252,7 @@ impl Session {
         }
         // Who has no room for the gap asks again, from where it was.
         self.before = Some(since.unwrap_or_else(|| position.clone()));
-        self.moved(position);
+        self.moved(position)?;
         if let Some(gap) = gap {
             let listeners = self.subscriptions.hearing(gap.channel.as_deref(), false);
             self.heard(listeners, Item::Gap(Arc::new(gap)));

@@ -12,6 +12,14 @@ pub struct Place {
     pub position: String,
 }
 
+/// Whether a server may say this for a position: it goes into addresses as it is.
+pub(super) fn check_position(position: &str) -> Result<(), &'static str> {
+    match position.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.') {
+        true => Ok(()),
+        false => Err("a position is letters, digits and dots"),
+    }
+}
+
 impl FromStr for Place {
     type Err = &'static str;
 
@@ -19,10 +27,7 @@ impl FromStr for Place {
         let (control, position) = text.split_once('.').ok_or("a place is a number, a dot and a position")?;
         let control = if control.bytes().all(|b| b.is_ascii_digit()) { control.parse().ok() } else { None };
         let control = control.ok_or("a place does not begin with a number")?;
-        // It goes into addresses as it is.
-        if !position.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.') {
-            return Err("a position is letters, digits and dots");
-        }
+        check_position(position)?;
         Ok(Place { control, position: position.to_owned() })
     }
 }

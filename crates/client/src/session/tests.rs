@@ -67,6 +67,12 @@ fn the_place_moves_with_each_lane() {
     }
     session.received(notice("news", json!([2])).as_bytes(), Some("5.p20"), 0).unwrap();
     assert_eq!(session.place().to_string(), "5.p20", "what the transport says counts");
+    // What no address can have is not taken for a position.
+    for foul in ["p 21", "p21&since=0", "../p21"] {
+        session.received(notice("position", json!({"position": foul})).as_bytes(), None, 0).unwrap_err();
+        session.received(event(foul).as_bytes(), None, 0).unwrap_err();
+        assert_eq!(session.place().to_string(), "5.p20", "{foul}");
+    }
 }
 
 #[test]

@@ -98,12 +98,19 @@ fn what_is_huge_or_nested_or_oddly_encoded_is_refused() {
     let sized = |bytes: usize| mint(&claims(&json!({"padding": "x".repeat(bytes)})));
     assert_eq!(verdict(&sized(5000), &settings, &keys), Ok(()));
     assert!(refused(&sized(settings.token_bytes), &keys).contains("longer"));
+    let signed = |claims: &[u8]| {
+        let message = format!("{}.{}", encode(&json!({"alg": "HS256"})), BASE64_URL_SAFE_NO_PAD.encode(claims));
+        let key = EncodingKey::from_secret(SECRET);
+        let signature = crypto::sign(message.as_bytes(), &key, jsonwebtoken::Algorithm::HS256).unwrap();
+        format!("{message}.{signature}")
+    };
     // Nested deeply where it would be read.
     let nested = format!("{{\"exp\":{},\"channels\":{}{}}}", NOW + 60, "[".repeat(1000), "]".repeat(1000));
-    let message = format!("{}.{}", encode(&json!({"alg": "HS256"})), BASE64_URL_SAFE_NO_PAD.encode(nested));
-    let signature =
-        crypto::sign(message.as_bytes(), &EncodingKey::from_secret(SECRET), jsonwebtoken::Algorithm::HS256).unwrap();
-    assert!(refused(&format!("{message}.{signature}"), &keys).contains("claims"));
+    assert!(refused(&signed(nested.as_bytes()), &keys).contains("claims"));
+    // Not UTF-8 where nobody would read it.
+    let foul = format!("{{\"exp\":{},\"x?\":1}}", NOW + 60).replace('?', "\u{ff}");
+    let latin: Vec<u8> = foul.chars().map(|c| c as u8).collect();
+    assert!(refused(&signed(&latin), &keys).contains("UTF-8"));
     let token = mint(&claims(&json!({})));
     assert_eq!(verdict(&token, &settings, &keys), Ok(()));
     let parts: Vec<&str> = token.split('.').collect();
