@@ -166,8 +166,6 @@ pub struct Http2 {
     pub settings: Vec<(u16, u32)>,
     /// What the server has given room for beyond its initial windows, less what [`Http2::put`] has sent.
     room: BTreeMap<u32, i64>,
-    /// The server has reset the connection instead of closing it.
-    was_reset: bool,
 }
 
 impl Http2 {
@@ -188,7 +186,6 @@ impl Http2 {
             stalled: BTreeSet::new(),
             settings: Vec::new(),
             room: BTreeMap::new(),
-            was_reset: false,
         }
     }
 
@@ -276,8 +273,7 @@ impl Http2 {
                 }
             }
             if !self.fill() {
-                // A reset overtakes what has yet to arrive.
-                assert!(self.received.is_empty() || self.was_reset, "closed within a frame: {:?}", self.received);
+                assert!(self.received.is_empty(), "closed within a frame: {:?}", self.received);
                 return None;
             }
         };
@@ -302,7 +298,8 @@ impl Http2 {
                 panic!("nothing came for {PATIENCE:?}; waiting: {:?}", self.waiting)
             }
             Err(_) => {
-                self.was_reset = true;
+                // A reset overtakes the rest of a frame.
+                self.received.clear();
                 false
             }
         }
