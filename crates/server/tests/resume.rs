@@ -383,7 +383,7 @@ fn pass_by(server: &Server, follower: &mut Follower) {
 fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
     let mut config = config();
     // Long enough for a client that gets no turn for a while to answer pings all the same, or a WebSocket would be given up.
-    config.heartbeat = Duration::from_millis(400);
+    config.heartbeat = Duration::from_secs(1);
     config.policy.ring = 64;
     config.policy.bytes = 256 << 10;
     config.policy.default = Class::History(Retention { events: 20, ..Retention::default() });
