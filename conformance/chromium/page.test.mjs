@@ -202,6 +202,10 @@ test("an end stops every reader, and a deletion frees the name", async (t) => {
   await heard(page, 1);
   await press(page, "end");
   await inState(page, "ended");
+  for (const transport of TRANSPORTS) {
+    await list(page, transport).locator(".note", { hasText: "The channel has ended" }).waitFor();
+    assert.equal(await list(page, transport).locator(".note", { hasText: "The channel has ended" }).count(), 1, transport);
+  }
   await toggle(page, "sse");
   await inState(page, "ended", ["sse"]);
   await publish(page, "too late");
@@ -400,7 +404,7 @@ test("the snippets for curl, browsers and Python do what they say", async (t) =>
   t.after(() => python.kill());
   let printed = "";
   await within("Python hears", new Promise((done) => python.stdout.on("data", (piece) => (printed += piece).includes("$open") && done())));
-  const closed = within("Python ends with the channel", new Promise((done) => python.on("exit", done)));
+  const closed = within("Python ends with the channel", new Promise((done) => python.on("close", done)));
   await press(page, "end");
   assert.equal(await closed, 0);
   assert.match(printed, /\$end/);

@@ -1,5 +1,6 @@
 """The program in a process of its own, proxies in front of it, and a client that sends bytes and reads answers."""
 
+import itertools
 import json
 import os
 import re
@@ -25,10 +26,21 @@ def program():
     return path
 
 
+# Below the ports that systems deal out to whoever asks for any. Each process begins somewhere else, and gives none twice.
+PORTS = itertools.count(os.getpid() * 128)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that nobody is given by chance until it is used."""
+    while True:
+        port = 10_240 + next(PORTS) % 20_480
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def until(what, holds, patience=PATIENCE):

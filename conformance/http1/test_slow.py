@@ -13,12 +13,12 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 class Slow(unittest.TestCase):
     def attack(self, path, *words, ends):
-        server = Server(SWITCHBOARD_TIMEOUTS_HEAD="2s", SWITCHBOARD_TIMEOUTS_BODY="2s", SWITCHBOARD_LOG_LEVEL="info")
+        server = Server(SWITCHBOARD_TIMEOUTS_HEAD="5s", SWITCHBOARD_TIMEOUTS_BODY="5s", SWITCHBOARD_LOG_LEVEL="info")
         self.addCleanup(server.stop)
         client = Client(server.port)
         client.send(b"POST /channels/large HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000)
         self.assertEqual(client.answer()[0], 201)
-        command = ["slowhttptest", "-c", str(COUNT), "-r", str(COUNT), "-i", "1", "-p", "3", "-l", "20", *words]
+        command = ["slowhttptest", "-c", str(COUNT), "-r", str(COUNT), "-i", "1", "-p", "10", "-l", "20", *words]
         tool = subprocess.Popen(
             [*command, "-u", f"http://127.0.0.1:{server.port}{path}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

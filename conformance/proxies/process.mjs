@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { certify } from "../support/certificate.mjs";
 import { until } from "../support/index.mjs";
+import { freePort } from "../support/port.mjs";
 
 const DOCUMENTS = new URL("../../docs/", import.meta.url);
 
@@ -25,15 +26,6 @@ export function replaced(text, pairs) {
     if (after === text) throw new Error(`there is no ${from} to replace in:\n${text}`);
     return after;
   }, text);
-}
-
-/** A port that was free a moment ago. */
-export async function freePort() {
-  const listener = net.createServer();
-  await new Promise((done) => listener.listen(0, "127.0.0.1", done));
-  const { port } = listener.address();
-  await new Promise((done) => listener.close(done));
-  return port;
 }
 
 /** A program that Debian puts where only root's PATH leads. */

@@ -1,12 +1,15 @@
 """What the tests of Python's clients share: the real program, a way to it that can be cut, and data to send."""
 
 import asyncio
+import contextlib
 import http.client
+import itertools
 import json
 import logging
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -72,16 +75,31 @@ class Server:
     port = 0
     secure_port = 0
     """Of TLS, where the settings name a certificate."""
+    # Below the ports that systems deal out to whoever asks for any. Each process begins somewhere else, and gives none twice.
+    _ports = itertools.count(os.getpid() * 128)
 
     @classmethod
     async def start(cls, **settings):
         """Starts on a free port. The settings are variables of its environment. With a certificate among them it speaks
         TLS as well, on another port."""
         server = cls()
+        # Those that it comes back on must not be given to others while it is away.
+        server.port, server.secure_port = cls._free_port(), cls._free_port()
         others = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHBOARD_")}
         server._environment = {**others, "SWITCHBOARD_LOG_LEVEL": "warn", **settings}
         await server.restart()
         return server
+
+    @classmethod
+    def _free_port(cls):
+        """A port that nobody listens on, and that nobody is given by chance."""
+        while True:
+            port = 10_240 + next(cls._ports) % 20_480
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with contextlib.suppress(OSError):
+                    probe.bind(("127.0.0.1", port))
+                    return port
 
     async def restart(self):
         """Starts, again on the same port if it ran before."""

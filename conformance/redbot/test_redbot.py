@@ -87,12 +87,16 @@ class Server:
 
 
 def examine(url, wanted):
-    """Has REDbot look at all of these, one after the other: its loop runs once in a process."""
+    """Has REDbot look at all of these, one after the other, for each of which it is waited: its loop runs once in a process."""
     parser = ConfigParser()
     parser.read_dict({"redbot": {"enable_local_access": "True"}})
-    examined, left = [], list(wanted)
+    examined, left, overdue = [], list(wanted), None
 
     def go_on():
+        nonlocal overdue
+        if overdue:
+            overdue.delete()
+        overdue = thor.schedule(PATIENCE, thor.stop)
         if not left:
             thor.stop()
             return
@@ -103,7 +107,6 @@ def examine(url, wanted):
         resource.once("check_done", go_on)
         resource.check()
 
-    overdue = thor.schedule(PATIENCE, thor.stop)
     go_on()
     thor.run()
     overdue.delete()

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { resolve } from "node:path";
+import { freePort } from "./port.mjs";
 import { within } from "./wait.mjs";
 
 const VARIABLE = "CONFORMANCE_SERVER";
@@ -26,6 +27,18 @@ function environment(settings) {
   return { ...Object.fromEntries(others), SWITCHBOARD_RETRY: "100ms", SWITCHBOARD_LOG_LEVEL: "warn", ...settings };
 }
 
+/** Whether the server that was started last listens by now, or never will. */
+let started = Promise.resolve();
+
+/** One after the other: of many at once on a busy machine each would take longer than it is waited for. */
+async function inTurn(start) {
+  const before = started;
+  let done;
+  started = new Promise((listens) => (done = listens));
+  await before;
+  return start().finally(done);
+}
+
 export class Server {
   #process;
   #settings;
@@ -41,12 +54,19 @@ export class Server {
     const server = new Server();
     server.#settings = settings;
     server.#words = words;
-    await server.#run();
+    // Those that it comes back on must not be given to others while it is away.
+    server.port = await freePort();
+    if (server.#isSecure) server.securePort = await freePort();
+    await inTurn(() => server.#run());
     return server;
   }
 
+  get #isSecure() {
+    return "SWITCHBOARD_TLS_CERTIFICATE" in this.#settings;
+  }
+
   async #run() {
-    const isSecure = "SWITCHBOARD_TLS_CERTIFICATE" in this.#settings;
+    const isSecure = this.#isSecure;
     const secure = isSecure ? { SWITCHBOARD_TLS_LISTEN: `127.0.0.1:${this.securePort}` } : {};
     const child = spawn(await program(), ["serve", "--listen", `127.0.0.1:${this.port}`, "--shards", "2", ...this.#words], {
       env: environment({ ...this.#settings, ...secure }),
@@ -84,7 +104,7 @@ export class Server {
 
   /** Starts again after a drain, on the same port. */
   async restart() {
-    await this.#run();
+    await inTurn(() => this.#run());
   }
 
   /** Ends it at once, at the end of a test. */

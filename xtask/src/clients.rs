@@ -1,9 +1,9 @@
 //! Clients run against the program as it is built: those that others wrote, unmodified (`conformance/README.md` tells what
 //! each of them shows), and our own for TypeScript.
 
-use crate::program::{cargo, root, run, run_in, target_directory};
+use crate::program::{ask, cargo, root, run, run_in, target_directory};
 use crate::steps::{Failure, Outcome, Steps};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The manifest of Rust's clients, which are no part of the workspace.
 pub(crate) const RUST: &str = "conformance/rust/Cargo.toml";
@@ -148,8 +148,9 @@ fn python_tests(folder: &str, environment: &str) -> Result<Outcome, Failure> {
     let environment = target_directory().join(environment);
     let interpreter = environment.join("bin/python");
     let (environment, interpreter) = (environment.to_string_lossy(), interpreter.to_string_lossy());
-    if !Path::new(&*interpreter).exists() {
-        run_in(folder, &[], "python3", &["-m", "venv", &environment], "see what venv says above")?;
+    // One that was not made to its end, as when this was stopped, is made anew.
+    if ask(&interpreter, &["-m", "pip", "--version"]).is_none() {
+        run_in(folder, &[], "python3", &["-m", "venv", "--clear", &environment], "see what venv says above")?;
     }
     let install = "-m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r";
     let hint = "pip needs its index once; build.txt and requirements.txt name all by their hashes";

@@ -85,7 +85,9 @@ pub(crate) fn install() -> Result<Outcome, Failure> {
 }
 
 fn apt_get(is_root: bool, arguments: &[&str], hint: &str) -> Result<(), Failure> {
-    let line = [&["DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
+    // A mirror may be slow, and a system that has just started may be installing something itself.
+    let options = ["-o", "Acquire::Retries=5", "-o", "DPkg::Lock::Timeout=300"];
+    let line = [&["DEBIAN_FRONTEND=noninteractive", "apt-get"], &options[..], arguments].concat();
     match is_root {
         true => run("env", &line, hint),
         // `--non-interactive`: a password cannot be typed here, so a prompt would hang.

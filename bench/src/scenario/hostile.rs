@@ -38,13 +38,15 @@ struct Mob {
 
 impl Mob {
     fn gather(address: SocketAddr, each: usize) -> Result<Mob, String> {
-        let (stop, held) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let stop = Arc::new(AtomicBool::new(false));
         let kinds = [Malice::SlowHead, Malice::SlowBody, Malice::DeadReader];
         let mut members: Vec<(Malice, Option<TcpStream>)> =
             kinds.iter().flat_map(|malice| (0..each).map(|_| (*malice, None))).collect();
         for (malice, stream) in &mut members {
             *stream = Some(come(address, *malice).map_err(|error| format!("one that means harm: {error}"))?);
         }
+        // All of them, until the first round is over.
+        let held = Arc::new(AtomicUsize::new(members.len()));
         let (stopped, there_are) = (Arc::clone(&stop), Arc::clone(&held));
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {

@@ -7,10 +7,13 @@ import { behind, launch, quit, range, stage, transports, until } from "./support
 before(launch);
 after(quit);
 
+/** Longer than a second, in which a busy machine may not get as far as an answer: what is tried next might be first. */
+const HEAD_START = 3_000;
+
 /** The client gets through over this transport, and has its events and answers. */
 async function getsThrough(t, network, transport) {
   const { server, tab } = await stage(t);
-  await tab.begin(await behind(t, server, network));
+  await tab.begin(await behind(t, server, network), { headStart: HEAD_START });
   assert.equal(await tab.transport(), transport);
   await until("the server has that one session alone", async () => (await transports(server)).join() === transport);
   for (const n of range(20)) await server.publish("a", `${n}`);
@@ -29,14 +32,16 @@ test("what got through is remembered for the next page of the origin", async (t)
   const { server, at, tab } = await stage(t);
   const url = await behind(t, server, "buffers-streams");
   await tab.begin(url);
-  const first = (await tab.notes()).states.at(-1).at;
+  assert.equal(await tab.transport(), "poll");
   await tab.page.goto(at);
   await tab.page.waitForFunction("globalThis.isReady");
+  // Two are held back before it has its turn, unless it is known to get through.
+  const headStart = 5_000;
   const began = await tab.page.evaluate("performance.now()");
-  await tab.begin(url);
+  await tab.begin(url, { headStart });
   const again = (await tab.notes()).states.find(({ state }) => state === "connected");
   assert.equal(again.transport, "poll");
-  assert.ok(again.at - began < 1000, `${Math.round(again.at - began)} ms, and ${Math.round(first)} ms before`);
+  assert.ok(again.at - began < headStart, `${Math.round(again.at - began)} ms`);
 });
 
 test("cut whenever it is silent for five seconds, it loses nothing and says nothing twice", async (t) => {

@@ -4,6 +4,7 @@ use crate::within;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -20,6 +21,19 @@ fn program() -> PathBuf {
     path
 }
 
+/// A port that nobody listens on, and that nobody is given by chance while a server that is to come back is away: below those
+/// that systems deal out. Each process begins somewhere else, and gives none a second time.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let at = std::process::id().wrapping_mul(128).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_240 + (at % 20_480) as u16;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// Killed when dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -30,7 +44,7 @@ pub struct Server {
 impl Server {
     /// Starts on a free port.
     pub async fn start() -> Server {
-        Server::listen(0).await
+        Server::listen(free_port()).await
     }
 
     async fn listen(port: u16) -> Server {

@@ -98,6 +98,10 @@ fn a_token_is_made_explained_and_judged() {
     let shown = make(&config, &["--sub", "ann", "--info", "{\"name\": \"Ann\"}"]);
     let said = run(&["token", "--config", &config, &shown]);
     assert!(said.out.ends_with("\nwhat others are to see of the user: {\"name\":\"Ann\"}\n"), "{}", said.out);
+    // The flag is to blame, and not the file.
+    let said = run(&["token", "--key-file", &config, "--algorithm", "ed25519", "--sub", "ann"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("--algorithm: `ed25519` is none of HS256"), "{}", said.err);
     let said = run(&["token", "--config", &config, "--info", "{"]);
     assert_eq!((said.code, said.err.contains("--info: it is no JSON")), (Some(2), true), "{}", said.err);
     let large = format!("\"{}\"", "x".repeat(2000));
@@ -159,7 +163,9 @@ fn a_hangup_reloads_the_rules_and_drops_those_alone_who_lost_theirs() {
     folder.write("s.toml", &rules("nobody").replace(SECRET, "another-secret-of-at-least-32-bytes"));
     server.signal(Signal::HUP);
     assert_eq!(ann.notice("$closing").json()["code"], "token_revoked");
-    assert!(stays.stream.conn.is_silent_for(std::time::Duration::from_millis(100)));
+    let writer = identity::bearer(&make(&path, &["--sub", "ben", "--publish", "**"]));
+    server.post("/channels/news", &[("Authorization", &writer)], "read on").expect(201);
+    assert_eq!(stays.event().data, "read on");
     assert!(Path::new(&path).exists());
     assert_eq!(server.terminate(), Some(0));
 }

@@ -86,11 +86,13 @@ fn streams_that_end_with_their_tokens_leave_lines() {
     let told = Told::serve("ends", "", &[]);
     let manager = bearer(&told.token(&["--sub", "boss", "--manage", "**"]));
     let shown = |name: &str, time: &str| bearer(&told.token(&["--sub", name, "--for", time, "--subscribe", "room/**"]));
-    let (ann, bob) = (shown("ann", "3s"), shown("bob", "1h"));
-    let mut expires = told.server.connect().sse("/channels/room/1", &[("Authorization", &ann)]);
-    expires.notice("$open");
+    let bob = shown("bob", "1h");
     let mut revoked = told.server.connect().lines("/channels?channel=room/**", &[("Authorization", &bob)]);
     revoked.notice("$open");
+    // Its time begins when it is made, so that it is made last.
+    let ann = shown("ann", "5s");
+    let mut expires = told.server.connect().sse("/channels/room/1", &[("Authorization", &ann)]);
+    expires.notice("$open");
     let taken = told.server.post("/api/revoke", &[("Authorization", &manager)], r#"{"user":"bob"}"#).expect(200);
     assert_eq!(taken.json()["ended"], 1);
     let line = told.line(&[STREAM, "code=\"token_revoked\""]);

@@ -116,4 +116,5 @@ fn the_command_loads_a_deployment_and_tells_what_arrived() {
     drop(server);
     let said = run(&["bench", "--server", &url]);
     assert_eq!(said.code, Some(3), "{}", said.err);
+    assert!(said.err.contains("nothing listens at") && said.err.contains("`switchboard serve`"), "{}", said.err);
 }

@@ -6,6 +6,7 @@ mod support;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use support::{PATIENCE, Said, Server, cutting, finish, run, run_with, switchboard};
+use switchboard_testkit::free_port;
 
 const TRANSPORTS: [&str; 4] = ["sse", "stream", "poll", "websocket"];
 
@@ -186,8 +187,8 @@ fn an_ended_channel_takes_nothing_and_reads_to_its_end() {
 #[test]
 fn a_restart_is_told_as_a_gap_and_nothing_else_is_lost() {
     for transport in TRANSPORTS {
-        let server = Server::start();
-        let address = server.address().to_owned();
+        let address = format!("127.0.0.1:{}", free_port());
+        let server = Server::listen(&address);
         publish(&server, &["r", "one"]);
         let words = ["tail", "r", "--since", "earliest", "--limit", "2", "--data", "--transport", transport];
         let mut child = switchboard(&words).env("SWITCHBOARD_URL", &server.url).spawn().unwrap();
@@ -279,8 +280,14 @@ fn a_second_signal_stops_at_once() {
         let host = server.address();
         // A body that does not come to its end keeps the drain waiting, …
         let mut publisher = TcpStream::connect(host).unwrap();
-        let head = format!("POST /channels/s HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\n\r\nx");
+        publisher.set_read_timeout(Some(PATIENCE)).unwrap();
+        let fields = "Content-Length: 10\r\nExpect: 100-continue";
+        let head = format!("POST /channels/s HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n\r\n");
         publisher.write_all(head.as_bytes()).unwrap();
+        let mut told = [0; 25];
+        publisher.read_exact(&mut told).unwrap();
+        assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n", "the server waits for it");
+        publisher.write_all(b"x").unwrap();
         // … and a reader sees it begin.
         let mut child =
             switchboard(&["tail", "s", "--since", "earliest", "--data", "--server", &server.url]).spawn().unwrap();

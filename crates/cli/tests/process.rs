@@ -60,7 +60,8 @@ fn it_exits_within_the_drain_though_clients_hang() {
     let began = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0), "{}", server.said());
-    assert!(began.elapsed() < Duration::from_secs(4), "gone after {:?}", began.elapsed());
+    // Well before the ten seconds that it takes unless it is told otherwise.
+    assert!(began.elapsed() < Duration::from_secs(8), "gone after {:?}", began.elapsed());
     drop(hanging);
 }
 

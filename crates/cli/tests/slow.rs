@@ -14,7 +14,9 @@ const GROWTH: u64 = 160 << 20;
 
 #[test]
 fn slow_readers_cost_bounded_memory_lose_nothing_that_history_holds_and_delay_nobody() {
-    let server = Server::process(env!("CARGO_BIN_EXE_switchboard"), &["serve", "--listen", "127.0.0.1:0"]);
+    // A WebSocket that takes nothing for three heartbeats is given up, which slow readers here are not to be.
+    let args = ["serve", "--listen", "127.0.0.1:0", "--heartbeat", "10m"];
+    let server = Server::process(env!("CARGO_BIN_EXE_switchboard"), &args);
     let streams = [Transport::Sse, Transport::Stream, Transport::WebSocket];
     let mut slow: Vec<Follower> =
         (0..SLOW).map(|i| Follower::open(&server, &["a"], None, streams[i % streams.len()])).collect();

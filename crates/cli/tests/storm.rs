@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use switchboard_testkit::crowd::{Crowd, Kind, all_files, publish_on_a_thread};
 use switchboard_testkit::{Conn, Server, prometheus};
 
-const NEWCOMERS: usize = 10_000;
-/// A second, and a quarter of that at once.
-const ACCEPTS: usize = 4000;
+const NEWCOMERS: usize = 4_000;
+/// A second, and a quarter of that at once: less than a machine lets in that is busy with much else.
+const ACCEPTS: usize = 400;
 /// How often somebody looks how many were let in.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -22,17 +22,19 @@ struct Look {
     accepted: f64,
 }
 
-/// Looks, over a connection that is in already, until it is told to stop.
+/// Looks once, and then, over the same connection, until it is told to stop.
 fn watch(address: SocketAddr, done: Arc<AtomicBool>) -> JoinHandle<Vec<Look>> {
     let mut conn = Conn::open(address);
-    conn.get("/healthz").expect(200);
+    let mut look = move || {
+        let begun = Instant::now();
+        let told = prometheus::parse(&conn.get("/metrics").expect(200).text());
+        Look { begun, ended: Instant::now(), accepted: told["switchboard_accepted_total"] }
+    };
+    let mut looks = vec![look()];
     std::thread::spawn(move || {
-        let mut looks = Vec::new();
         loop {
             let last = done.load(Ordering::Relaxed);
-            let begun = Instant::now();
-            let told = prometheus::parse(&conn.get("/metrics").expect(200).text());
-            looks.push(Look { begun, ended: Instant::now(), accepted: told["switchboard_accepted_total"] });
+            looks.push(look());
             if last {
                 return looks;
             }
@@ -55,7 +57,7 @@ fn check_rate(looks: &[Look]) {
     }
 }
 
-/// Ten thousand who come at once, as after a restart, while others are live.
+/// Thousands who come at once, as after a restart, while others are live.
 #[test]
 fn a_storm_of_newcomers_is_let_in_at_its_rate_and_those_who_are_in_miss_nothing() {
     let _files = all_files();
@@ -95,7 +97,7 @@ fn a_storm_of_newcomers_is_let_in_at_its_rate_and_those_who_are_in_miss_nothing(
     check_rate(&looks);
     let came = looks.last().unwrap().accepted - looks[0].accepted;
     assert!(came >= NEWCOMERS as f64 * 0.9, "who watches came too late: {came}");
-    // The limit allows for all within two and a half seconds; a machine that is busy with much else takes longer.
+    // The limit allows for all within ten seconds; a machine that is busy with much else takes longer.
     let allowed = Duration::from_secs_f64(NEWCOMERS as f64 / ACCEPTS as f64);
     assert!(took <= 12 * allowed, "{took:?}");
     println!("{NEWCOMERS} were in after {took:?}; the limit allows for {allowed:?}");

@@ -252,7 +252,9 @@ fn the_programs_are_there_in_some_version() {
 #[test]
 fn sslscan_finds_nothing_amiss() {
     let real = Real::start();
-    let said = program("sslscan", &["--no-colour", "--show-sigs", &format!("localhost:{}", real.port())], "");
+    // It waits for three seconds for an answer unless it is told otherwise.
+    let words = ["--no-colour", "--show-sigs", "--timeout=30", &format!("localhost:{}", real.port())];
+    let said = program("sslscan", &words, "");
     for line in [
         "SSLv2     disabled",
         "SSLv3     disabled",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::{ALL, connect, eventually, numbers, run, sessions};
 use switchboard_client::{Client, Error, Item, Options, RpcError};
 use switchboard_hub::presence::{Track, Tracking};
-use switchboard_testkit::{Pattern, Server};
+use switchboard_testkit::{Pattern, Server, free_port};
 
 fn url(server: &Server) -> String {
     format!("http://{}", server.address())
@@ -163,8 +163,8 @@ fn who_is_sent_away_is_told_and_where_nothing_listens_one_is_told_at_once() {
         assert!(matches!(a.next().await, Some(Item::Refused(_))));
         assert!(a.next().await.is_none());
         assert_eq!(client.call::<_, Value>("ping", ()).await.unwrap_err(), Error::Closed);
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let nobody = Client::connect(&format!("http://{address}"), Options::new()).await.unwrap_err();
+        let nobody = format!("http://127.0.0.1:{}", free_port());
+        let nobody = Client::connect(&nobody, Options::new()).await.unwrap_err();
         assert!(matches!(nobody, Error::Unreachable(lost) if lost.refused));
         let options = Options::new().call_timeout(Duration::from_millis(1));
         assert!(Client::connect("ftp://x", options).await.is_err());

@@ -6,6 +6,7 @@ mod support;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use support::{ALL, Relay, connect, eventually, numbers, run, sessions};
 use switchboard_client::{Client, Options, RpcError, Transport};
 use switchboard_testkit::Server;
@@ -44,7 +45,10 @@ fn survive(transport: Transport) {
         let calls_back = std::thread::spawn(move || {
             for n in 0..BACK {
                 let body = json!({ "method": "double", "params": [n], "timeout": 60_000 }).to_string();
-                let answer = caller.post(&format!("/api/sessions/{id}/call"), &[], body).expect(200).json();
+                // It is answered once the client is back, which waits longer after each cut.
+                let mut conn = caller.connect();
+                conn.set_patience(Duration::from_secs(60));
+                let answer = conn.post(&format!("/api/sessions/{id}/call"), &[], body).expect(200).json();
                 assert_eq!(answer["result"], 2 * n);
             }
         });

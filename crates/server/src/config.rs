@@ -219,3 +219,10 @@ impl Default for Config {
         }
     }
 }
+
+/// Why a file of the configuration is no good, in the system's words without its number: a sentence goes on with it.
+pub(crate) fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let mut chars = text.split(" (os error").next().unwrap_or_default().chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

@@ -11,41 +11,46 @@ use tokio::sync::Notify;
 /// Tasks that are kept once theirs is done.
 const KEPT: usize = 256;
 
-/// Tasks of one thread that all do the same, each to one thing at a time.
-pub(crate) struct Crew<T> {
+/// What a crew does.
+pub(crate) trait Work: 'static {
+    async fn done(self);
+}
+
+/// Tasks of one thread that do work of one kind, each one piece at a time.
+pub(crate) struct Crew<W> {
     /// What no task has taken up yet.
-    handed: RefCell<VecDeque<T>>,
+    handed: RefCell<VecDeque<W>>,
     news: Notify,
     /// Tasks that wait for news.
     idle: Cell<usize>,
 }
 
-impl<T> Default for Crew<T> {
-    fn default() -> Crew<T> {
+impl<W> Default for Crew<W> {
+    fn default() -> Crew<W> {
         Crew { handed: RefCell::default(), news: Notify::new(), idle: Cell::new(0) }
     }
 }
 
-impl<T: 'static> Crew<T> {
-    /// Has this done to something, by an idle task if there is one.
-    pub(crate) fn hand(self: &Rc<Self>, thing: T, does: impl AsyncFn(T) + 'static) {
-        self.handed.borrow_mut().push_back(thing);
+impl<W: Work> Crew<W> {
+    /// Has this done, by an idle task if there is one.
+    pub(crate) fn hand(self: &Rc<Self>, work: W) {
+        self.handed.borrow_mut().push_back(work);
         match self.idle.get().checked_sub(1) {
             Some(idle) => {
                 self.idle.set(idle);
                 self.news.notify_one();
             }
-            None => drop(tokio::task::spawn_local(self.clone().work(does))),
+            None => drop(tokio::task::spawn_local(self.clone().work())),
         }
     }
 
-    /// Does one thing after the other.
-    async fn work(self: Rc<Self>, does: impl AsyncFn(T)) {
+    /// Does one piece after the other.
+    async fn work(self: Rc<Self>) {
         loop {
             // A statement of its own, so that the queue is not held meanwhile.
             let next = self.handed.borrow_mut().pop_front();
-            if let Some(thing) = next {
-                does(thing).await;
+            if let Some(work) = next {
+                work.done().await;
             } else if self.idle.get() < KEPT {
                 self.idle.set(self.idle.get() + 1);
                 self.news.notified().await;

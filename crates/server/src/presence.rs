@@ -63,7 +63,8 @@ impl Presence {
 
     /// Refuses where nobody keeps track of who is on a channel. What is kept otherwise.
     pub(crate) fn tracked(&self, channel: &ChannelName) -> Result<Track, Problem> {
-        let off = || Code::NotFound.because(format!("nobody keeps track of who is on `{channel}`"));
+        let off =
+            || Code::NotFound.because(format!("presence is off on `{channel}`: `track` in a [[channel]] turns it on"));
         self.tracking.of(channel).ok_or_else(off)
     }
 

@@ -25,12 +25,12 @@ pub mod identity;
 pub mod issuer;
 pub mod lines;
 pub mod mob;
+pub mod port;
 pub mod prometheus;
 pub mod reach;
 pub mod server;
 pub mod sse;
 pub mod tls;
-pub mod vacant;
 pub mod wait;
 pub mod websocket;
 
@@ -39,9 +39,9 @@ pub use follow::{Follower, Gap, Heard, Said, Transport};
 pub use head::{Head, Response};
 pub use http2::Http2;
 pub use lines::{Line, Lines};
+pub use port::free_port;
 pub use server::{Server, config, history};
 pub use sse::{Block, Item, Sse};
-pub use vacant::vacant;
 pub use wait::{PATIENCE, Stop, eventually, is_not_held_up, seed};
 pub use websocket::{Frame, Message, WebSocket};
 

@@ -45,7 +45,7 @@ table! {
     BadRequest          "bad_request"           40000   400  4400  false "The request is not well-formed HTTP or lacks something it must have."
     ChannelName         "channel_name"          40001   400  4400  false "The channel name or pattern breaks the naming rules."
     EventType           "event_type"            40002   400  4400  false "The event type is empty, too long, begins with `$`, or holds a line break or NUL."
-    InvalidJson         "invalid_json"          40003   400  4400  false "The data was declared as JSON and does not parse."
+    InvalidJson         "invalid_json"          40003   400  4400  false "The body is not JSON, or not the JSON that is wanted here."
     InvalidText         "invalid_text"          40004   400  1007  false "The data was declared as text and is not UTF-8."
     InvalidParameter    "invalid_parameter"     40005   400  4400  false "A query parameter or header has a value it cannot have."
     InvalidItem         "invalid_item"          40006   400  4400  false "A line or item of the body is not an event."

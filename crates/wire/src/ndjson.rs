@@ -219,7 +219,9 @@ pub fn parse_line(line: &[u8]) -> Result<Draft, Problem> {
 /// Cuts a batch into its items, as written.
 pub fn parse_batch(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
     serde_json::from_str(utf8(body)?).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => Code::InvalidItem.because("the batch is no array of items"),
+        serde_json::error::Category::Data => {
+            Code::InvalidItem.because("a batch is an array of items: `[{\"channels\":[…],\"data\":…}, …]`")
+        }
         _ => Code::InvalidJson.because(format!("the batch does not parse: {error}")),
     })
 }
@@ -250,8 +252,9 @@ fn utf8(text: &[u8]) -> Result<&str, Problem> {
 
 fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
     serde_json::from_str(text).map_err(|error| {
-        // The reader names lines itself, and those of the body: a line within this one would mislead.
-        let text = error.to_string();
+        // The reader names lines itself, and those of the body: a line within this one would mislead. To those who write
+        // JSON, what serde calls a sequence is an array.
+        let text = error.to_string().replace("expected a sequence", "expected an array");
         Code::InvalidItem.because(text.replace(" at line 1 column", " at column"))
     })
 }

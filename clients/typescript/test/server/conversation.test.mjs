@@ -87,7 +87,11 @@ function each(transport) {
     const all = made.channel("jobs/*").subscribe({ since: "earliest" });
     const loop = all[Symbol.asyncIterator]();
     assert.deepEqual(await take(loop, 3), ["3", "4", "5"]);
-    for (const n of [6, 7, 8, 9]) await server.publish("jobs/1", String(n));
+    // Each is heard before the next comes: three are held, and who is not given its turn for four would miss one.
+    for (const n of ["6", "7", "8", "9"]) {
+      await server.publish("jobs/1", n);
+      assert.deepEqual(await take(loop, 1), [n]);
+    }
     await assert.rejects(
       async () => {
         for await (const event of made.channel("jobs/1").subscribe({ since: events[0].position })) assert.fail(event.data);
@@ -98,7 +102,7 @@ function each(transport) {
     const heard = [];
     for await (const { data } of made.channel("jobs/1").subscribe({ since: "earliest" })) heard.push(data);
     assert.deepEqual(heard, ["8", "9", "last"]);
-    assert.deepEqual(await take(loop, 5), ["6", "7", "8", "9", "last"]);
+    assert.deepEqual(await take(loop, 1), ["last"]);
     await server.publish("jobs/2", "x");
     assert.deepEqual(await take(loop, 1), ["x"]);
   });

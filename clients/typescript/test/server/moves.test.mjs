@@ -14,7 +14,8 @@ async function transportOf(server, id) {
 test("where no WebSocket gets through, events come by SSE", async (t) => {
   const { server, relay } = await stage(t);
   relay.refuses = (head) => (isUpgrade(head) ? 403 : undefined);
-  const made = client(t, relay.url);
+  // It is refused and not waited for. On a busy machine the next one's second may be over before it is answered.
+  const made = client(t, relay.url, { headStart: 20_000 });
   await made.connect();
   assert.deepEqual([made.transport, await transportOf(server, made.session)], ["sse", "sse"]);
   const a = made.channel("a").subscribe();
@@ -84,8 +85,9 @@ describe("each transport", { concurrency: true }, () => {
 
 function each(transport) {
   test(`over ${transport} a connection that died in silence is noticed`, async (t) => {
-    const { server, relay } = await stage(t, { SWITCHBOARD_HEARTBEAT: "500ms" });
-    const made = client(t, relay.url, { transport, clock: fast(20) });
+    // Not so fast that a busy machine would be silent for too long.
+    const { server, relay } = await stage(t, { SWITCHBOARD_HEARTBEAT: "1s" });
+    const made = client(t, relay.url, { transport, clock: fast(10) });
     await made.connect();
     const a = made.channel("a").subscribe();
     await a.ready;
@@ -99,18 +101,20 @@ function each(transport) {
 
   test(`over ${transport} what cuts idle connections is learned, and kept from it`, async (t) => {
     const { server, relay } = await stage(t);
-    relay.idle = 1_500;
+    relay.idle = 3_000;
     const made = client(t, relay.url, { transport });
     let cuts = 0;
     made.on("statechange", ({ state }) => (cuts += state === "waiting"));
     await made.connect();
     const a = made.channel("a").subscribe();
     await a.ready;
-    await eventually("it was cut twice", () => cuts === 2);
-    await eventually("it is back", () => made.state === "connected");
-    const passed = relay.passed;
-    await eventually("signs of life have passed", () => relay.passed > passed + 8);
-    assert.equal(cuts, 2, "it is not cut any more");
+    // Two cuts teach it, if they come after the same silence, which they do not where the machine is busy with much else.
+    await eventually("it was cut twice", () => cuts >= 2);
+    let [known, passed] = [cuts, relay.passed];
+    await eventually("signs of life pass, and it is not cut any more", () => {
+      if (cuts !== known || made.state !== "connected") [known, passed] = [cuts, relay.passed];
+      return relay.passed > passed + 8;
+    });
     await server.publish("a", "1");
     assert.deepEqual(await take(a[Symbol.asyncIterator](), 1), ["1"]);
   });

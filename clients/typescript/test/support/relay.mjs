@@ -63,6 +63,17 @@ export class Relay {
     this.cut();
   }
 
+  /** Cuts a connection on which nothing passes. Time in which this process did not run does not count: nor did the client. */
+  #watch(from, to) {
+    const step = this.idle / 10;
+    from.quiet = 0;
+    const timer = setInterval(() => {
+      if (++from.quiet < 10) return;
+      for (const socket of [from, to]) socket.destroy();
+    }, step);
+    from.on("close", () => clearInterval(timer));
+  }
+
   #accept(near) {
     this.#keep(near);
     /** Whether a request begins here that is refused. */
@@ -92,14 +103,14 @@ export class Relay {
   #carry(from, to, left, isHeld, isRefused) {
     const held = [];
     const isDown = !isRefused;
-    if (this.idle) from.setTimeout(this.idle, () => [from, to].forEach((socket) => socket.destroy()));
+    if (this.idle) this.#watch(from, to);
     from.on("data", (piece) => {
       if (this.isFrozen || isRefused?.(piece)) return;
       const bytes = isDown ? this.passes(piece) : piece;
       if (isHeld) return held.push(bytes);
       this.passed++;
       // Whatever passes one way is a sign of life for both.
-      to.setTimeout(this.idle);
+      from.quiet = to.quiet = 0;
       if (this.most === 0 || left === 0 || bytes.length <= left) {
         left -= this.most && left && bytes.length;
         if (this.most && left === 0) left = 1;

@@ -77,8 +77,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Err(bad) = ChannelName::new(&format!("{}/0", arguments.prefix)) {
         return Err(Failure::Usage(format!("`{}` cannot begin a channel's name: {bad}", arguments.prefix)));
     }
-    let deployment = reach(&server)?;
     http::run(ask(&server, &arguments.prefix))?;
+    let deployment = reach(&server)?;
     switchboard_bench::raise_file_limit();
     let setting = Setting {
         transport: arguments.transport,
@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Err(Failure::Refused(format!("not all is well: {}{first}", outcome.faults)))
 }
 
-/// Finds the server, and whether it answers.
+/// Finds the address that the server answers at.
 fn reach(server: &Server) -> Result<Deployment, Failure> {
     let unreachable = |error: std::io::Error| Failure::Unreachable(format!("{server}: {error}"));
     let mut last = None;
@@ -148,7 +148,8 @@ async fn ask(server: &Server, prefix: &str) -> Result<(), Failure> {
 
 fn tell(outcome: &Outcome, pace: Pace) {
     let figure = |name| outcome.figure(name).unwrap_or(0.0);
-    println!("subscribers    {} on {}, {} channels", outcome.subscribers, outcome.transport, outcome.channels);
+    let plural = if outcome.channels == 1 { "" } else { "s" };
+    println!("subscribers    {} on {}, {} channel{plural}", outcome.subscribers, outcome.transport, outcome.channels);
     println!("published      {} events/s of {} bytes for {} s", pace.rate, outcome.size, pace.seconds);
     println!("delivered      {}", figure("delivered"));
     for (name, share) in [("latency_p50_us", "p50"), ("latency_p99_us", "p99"), ("latency_p999_us", "p99.9")] {

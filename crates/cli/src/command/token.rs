@@ -106,10 +106,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn private_key(arguments: &Arguments, path: &std::path::Path) -> Result<SigningKey, Failure> {
     let shown = path.display();
+    let algorithm = arguments.algorithm.as_deref().unwrap_or_default().parse();
+    let algorithm = algorithm.map_err(|why| Failure::Usage(format!("--algorithm: {why}")))?;
     let pem =
         std::fs::read(path).map_err(|error| Failure::Usage(format!("{shown} cannot be read: {}", plain(&error))))?;
-    let algorithm = arguments.algorithm.as_deref().unwrap_or_default().parse();
-    let made = algorithm.and_then(|algorithm| SigningKey::pem(arguments.kid.as_deref(), algorithm, &pem));
+    let made = SigningKey::pem(arguments.kid.as_deref(), algorithm, &pem);
     made.map_err(|why| Failure::Usage(format!("{shown}: {why}")))
 }
 

@@ -227,7 +227,7 @@ fn rule_of(rule: &Rule) -> Result<Option<access::Rule>, Vec<Problem>> {
         let meant = Whom::ALL.into_iter().find(|whom| whom.as_str() == said.value);
         if meant.is_none() {
             let hint = known(&said.value, Whom::ALL.map(Whom::as_str));
-            let sentence = format!("`{}` is for `{}`, which is nobody known{hint}", action.as_str(), said.value);
+            let sentence = format!("unknown word `{}` in `{}`{hint}", said.value, action.as_str());
             problems.push(Problem::at(&said.origin, sentence));
         }
         meant

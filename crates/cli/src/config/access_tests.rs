@@ -92,7 +92,7 @@ fn what_cannot_be_meant_is_refused_where_it_stands() {
         ),
         (
             "[[channel]]\npattern = \"a\"\nsubscribe = \"anyon\"".into(),
-            "s.toml:3: `subscribe` is for `anyon`, which is nobody known; did you mean `anyone`?",
+            "s.toml:3: unknown word `anyon` in `subscribe`; did you mean `anyone`?",
         ),
         ("[[channel]]\npattern = \"a//b\"\nsubscribe = \"token\"".into(), "s.toml:2: pattern `a//b`"),
         (

@@ -130,7 +130,7 @@ mod tests {
             ("socket_mode = \"4755\"", "s.toml:1: `socket_mode`", ""),
             (
                 "[tls]\nlisten = \"127.0.0.1:1\"\ncertificate = \"/none/such.pem\"\nkey = \"/none/such.key\"",
-                "s.toml:3: [tls]: /none/such.pem cannot be read",
+                "s.toml:3: [tls]: /none/such.pem cannot be read: no such file or directory",
                 "",
             ),
         ] {

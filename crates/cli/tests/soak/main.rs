@@ -90,6 +90,7 @@ struct Soak {
     published: Mutex<Vec<Published>>,
     /// Numbers of publishers: one that does not know what became of its last event goes on as another.
     publishers: AtomicU64,
+    progress: readers::Progress,
     /// What was counted on the way, to be told.
     counts: Counts,
 }
@@ -162,6 +163,7 @@ fn start(authority: &Authority) -> Arc<Soak> {
         stop: AtomicBool::new(false),
         published: Mutex::default(),
         publishers: AtomicU64::new(0),
+        progress: readers::Progress::default(),
         counts: Counts::default(),
     };
     site::replace(&soak, &mut soak.chance(6000));

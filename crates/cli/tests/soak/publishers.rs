@@ -81,6 +81,7 @@ fn post(soak: &Soak, number: u64, batch: bool, chance: &mut fastrand::Rng) -> u6
     let mut n = 0;
     while !soak.is_over() && n < 2000 {
         let many = if batch { chance.u64(1..10) } else { 1 };
+        soak.progress.publishing();
         let keys: Vec<String> = (n..n + many).map(|n| format!("{}-{number}-{n}", soak.seed)).collect();
         loop {
             let (target, field, body) = match batch {
@@ -119,6 +120,8 @@ fn stream(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
          Idempotency-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
     loop {
+        // Not within it: who pauses there is cut.
+        soak.progress.publishing();
         let mut conn = soak.ways.connect(chance);
         conn.send(&head);
         let cut = if chance.bool() { chance.u64(0..lines) } else { lines };
@@ -142,6 +145,7 @@ fn stream(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
 
 /// A raw WebSocket that hears itself: what it has heard is in the log.
 fn websocket(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
+    soak.progress.publishing();
     let mut socket = soak.ways.connect(chance).websocket(&format!("/channels/{}?form=raw", own(number)), &[]);
     let lines = chance.u64(20..400);
     for n in 0..lines {

@@ -4,19 +4,19 @@ use crate::publishers::Published;
 use crate::{Soak, count, work};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use switchboard_testkit::{Follower, Gap, Heard, Said, Transport};
 
 const TRANSPORTS: [Transport; 4] = [Transport::Sse, Transport::Stream, Transport::WebSocket, Transport::Poll];
-const QUICK: u64 = 12;
-const SLOW: u64 = 4;
+const QUICK: usize = 12;
+const SLOW: usize = 4;
 /// The last event of each soak, on a channel that all read.
 const LAST: &str = "soak/last";
 
 pub(crate) fn start(soak: &Arc<Soak>) -> Vec<JoinHandle<()>> {
-    let reader = |i: u64| {
+    let reader = |i: usize| {
         let slow = i >= QUICK;
         work(soak, if slow { "slow reader" } else { "reader" }, move |soak| read(soak, i, slow))
     };
@@ -40,6 +40,46 @@ pub(crate) fn start(soak: &Arc<Soak>) -> Vec<JoinHandle<()>> {
     readers.into_iter().chain([last]).collect()
 }
 
+/// How far readers are that keep up, in milliseconds since the Unix epoch.
+///
+/// On a machine that does much else, publishers that wait for nobody leave readers further and further behind, until what they
+/// have not read has expired. So they wait for those who are behind.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// When the newest event was about to be published.
+    published: AtomicU64,
+    /// When what each of them heard last was.
+    heard: [AtomicU64; QUICK],
+}
+
+impl Progress {
+    /// How far behind a reader may be, and how long it is waited for: what it waits for may be what was not published.
+    const BEHIND: u64 = 10_000;
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// An event is about to be published.
+    pub(crate) fn publishing(&self) {
+        let until = Instant::now() + Progress::PATIENCE;
+        while self.is_behind() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+        self.published.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn is_behind(&self) -> bool {
+        let published = self.published.load(Ordering::Relaxed);
+        let heard = self.heard.iter().map(|heard| heard.load(Ordering::Relaxed));
+        heard.filter(|heard| *heard > 0).any(|heard| published.saturating_sub(heard) > Progress::BEHIND)
+    }
+
+    fn heard(&self, who: usize, heard: &Heard) {
+        if let (Some(mine), Some(time)) = (self.heard.get(who), heard.json["time"].as_u64()) {
+            mine.store(time, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What a reader knows of a publisher.
 struct Known {
     channel: String,
@@ -60,7 +100,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn hear(&mut self, who: u64, heard: &Heard) {
+    fn hear(&mut self, who: usize, heard: &Heard) {
         // What a WebSocket publishes is text.
         let text = heard.json["data"].as_str().and_then(|text| serde_json::from_str(text).ok());
         let data = text.as_ref().unwrap_or(&heard.json["data"]);
@@ -92,8 +132,8 @@ impl Memory {
     }
 }
 
-fn read(soak: &Soak, who: u64, slow: bool) {
-    let mut chance = soak.chance(who);
+fn read(soak: &Soak, who: usize, slow: bool) {
+    let mut chance = soak.chance(who as u64);
     let mut memory = Memory::default();
     let mut cursor: Option<String> = Some("earliest".to_owned());
     'again: loop {
@@ -107,6 +147,7 @@ fn read(soak: &Soak, who: u64, slow: bool) {
                 Said::Event(event) if event.channel == LAST => break 'again,
                 Said::Event(event) => {
                     memory.hear(who, &event);
+                    soak.progress.heard(who, &event);
                     heard += 1;
                     count(&soak.counts.heard);
                 }
@@ -135,7 +176,7 @@ fn read(soak: &Soak, who: u64, slow: bool) {
 }
 
 /// Who was told of no loss on a channel has heard all of everyone there.
-fn check(soak: &Soak, who: u64, memory: &Memory) {
+fn check(soak: &Soak, who: usize, memory: &Memory) {
     let published = soak.published.lock().unwrap().clone();
     for Published { number, channel, count } in published.iter().filter(|each| !memory.is_lossy(&each.channel)) {
         let heard = memory.publishers.get(number).map_or(0, |known| known.next);

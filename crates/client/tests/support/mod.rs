@@ -25,6 +25,8 @@ struct Shared {
     /// Each connection is cut after so many bytes at most, either way; 0 is never.
     most: AtomicU64,
     cuts: AtomicU64,
+    /// How often all that was open has been cut: what is opening meanwhile is cut as well.
+    turns: AtomicU64,
     /// Requests that ask for a WebSocket are refused, as by a proxy that knows no better.
     plain: bool,
 }
@@ -39,14 +41,15 @@ impl Relay {
             open: Mutex::default(),
             most: AtomicU64::new(most),
             cuts: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             plain,
         });
         let relay = Relay { url, shared: Arc::clone(&shared) };
         std::thread::spawn(move || {
             for (number, near) in listener.incoming().enumerate() {
-                let (Ok(near), upstream) = (near, *shared.upstream.lock().unwrap()) else { return };
+                let Ok(near) = near else { return };
                 let (shared, chance) = (Arc::clone(&shared), fastrand::Rng::with_seed(seed ^ number as u64));
-                std::thread::spawn(move || shared.serve(near, upstream, chance));
+                std::thread::spawn(move || shared.serve(near, chance));
             }
         });
         relay
@@ -69,25 +72,40 @@ impl Relay {
 
     /// Cuts all that is open.
     pub(crate) fn cut(&self) {
-        for stream in self.shared.open.lock().unwrap().drain(..) {
+        let mut open = self.shared.open.lock().unwrap();
+        self.shared.turns.fetch_add(1, Ordering::Relaxed);
+        for stream in open.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Shared {
-    fn serve(self: Arc<Shared>, mut near: TcpStream, upstream: SocketAddr, mut chance: fastrand::Rng) {
-        let mut first = [0; 4096];
-        let Ok(read) = near.read(&mut first) else { return };
-        if self.plain && first[..read].windows(10).any(|word| word.eq_ignore_ascii_case(b"\r\nupgrade:")) {
+    fn serve(self: Arc<Shared>, mut near: TcpStream, mut chance: fastrand::Rng) {
+        let turn = self.turns.load(Ordering::Relaxed);
+        let mut first = Vec::new();
+        // A head may come in pieces.
+        while !first.windows(4).any(|end| end == b"\r\n\r\n") {
+            let mut piece = [0; 4096];
+            let Ok(read @ 1..) = near.read(&mut piece) else { return };
+            first.extend_from_slice(&piece[..read]);
+        }
+        if self.plain && first.windows(10).any(|word| word.eq_ignore_ascii_case(b"\r\nupgrade:")) {
             let _ = near.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             return;
         }
+        let upstream = *self.upstream.lock().unwrap();
         let Ok(mut far) = TcpStream::connect(upstream) else { return };
-        if far.write_all(&first[..read]).is_err() {
+        {
+            let mut open = self.open.lock().unwrap();
+            if turn != self.turns.load(Ordering::Relaxed) {
+                return;
+            }
+            open.extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
+        }
+        if far.write_all(&first).is_err() {
             return;
         }
-        self.open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
         let (up, down) = ((near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near));
         for (from, to) in [up, down] {
             let (shared, left) = (Arc::clone(&self), chance.u64(1..=self.most.load(Ordering::Relaxed).max(1)));
@@ -119,7 +137,7 @@ impl Shared {
 /// Runs to the end, or fails when that takes too long.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let most = 4 * PATIENCE;
+    let most = 6 * PATIENCE;
     runtime.block_on(async { tokio::time::timeout(most, work).await.expect("it comes to an end") })
 }
 
@@ -148,7 +166,8 @@ pub(crate) async fn numbers(subscription: &mut Subscription, count: usize) -> Ve
 
 /// Waits for what comes about in another task; only a failure reaches the deadline.
 pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = tokio::time::Instant::now() + PATIENCE;
+    // Some of it takes its own time: tokens come to their ends.
+    let end = tokio::time::Instant::now() + 3 * PATIENCE;
     while !is_so() {
         assert!(tokio::time::Instant::now() < end, "it never became true that {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -63,7 +63,10 @@ impl Route {
             _ => match (path.strip_prefix("/channels/"), path.strip_prefix("/api/presence/")) {
                 (Some(name), _) => query::channel(name).map(Route::Channel),
                 (_, Some(name)) => query::channel(name).map(Route::Presence),
-                (None, None) => manage::Path::of(path).map(Route::Sessions).ok_or(Code::NotFound.into()),
+                (None, None) => manage::Path::of(path).map(Route::Sessions).ok_or_else(|| {
+                    let why = "channels are at `/channels/{channel}`; `GET /api` says where each address is described";
+                    Code::NotFound.because(why)
+                }),
             },
         }
     }

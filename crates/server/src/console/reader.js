@@ -99,9 +99,11 @@ export class Reader extends EventTarget {
   }
 
   ended() {
+    // Where an end is told and the connection then closes, that is one end.
+    if (this.state !== "ended") this.tell("note", { kind: "plain", text: "The channel has ended" });
     this.disconnect();
     this.wanted = false;
-    this.show("ended", "the channel has ended");
+    this.show("ended", "ended");
   }
 
   refused(why) {
@@ -133,7 +135,7 @@ export class Reader extends EventTarget {
     if (name === "$open") this.opened(data);
     else if (name === "$gap") this.gap(data);
     else if (name === "$position") this.cursor = data.position;
-    else if (name === "$end") this.end();
+    else if (name === "$end") this.ended();
     else if (name === "$closing") this.closing(data);
     if (cursor) this.cursor = cursor;
   }
@@ -143,11 +145,6 @@ export class Reader extends EventTarget {
     this.cursor = data.position;
     if (data.recovered) this.tell("note", { kind: "good", text: "Resumed: nothing was lost" });
     else this.tell("note", { kind: "plain", text: "Reading starts here" });
-  }
-
-  end() {
-    this.tell("note", { kind: "plain", text: "The channel has ended" });
-    this.ended();
   }
 
   closing(data) {

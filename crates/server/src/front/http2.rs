@@ -3,7 +3,7 @@
 use super::connection::hand_over;
 use super::{Client, Front, Outcome};
 use crate::alarm::Alarm;
-use crate::crew::Crew;
+use crate::crew::{Crew, Work};
 use crate::listen::Stream;
 use crate::listen::http1::{Head, Settings};
 use crate::listen::http2::{Asked, Exchange, Limits, Link, Meters, Promises, SharedLink};
@@ -161,7 +161,7 @@ impl Requests {
             front.notice_proxy(head);
         }
         let job = Job { front, head, works, runs, bell: self.bell.clone() };
-        self.crew.hand(job, Job::done);
+        self.crew.hand(job);
     }
 }
 
@@ -174,7 +174,7 @@ pub(crate) struct Job {
     bell: Arc<Notify>,
 }
 
-impl Job {
+impl Work for Job {
     async fn done(self) {
         let Job { front, head, works, runs, bell } = self;
         front.answer_one(head, works, &bell).await;

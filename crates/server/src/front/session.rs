@@ -58,7 +58,8 @@ impl<C: Peer> Front<C> {
     async fn converse(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
         let conversing = Conversing::of(head, query, &self.node.config)?;
         let Conversing::Held { over, accepted: Some(accepted) } = &conversing else {
-            let why = "only a WebSocket opens a session as it connects; else open one with POST, and read where it is";
+            let why =
+                "this opens a session over a WebSocket; else open one with `POST /session`, and read at its `Location`";
             return Err(Code::BadRequest.because(why));
         };
         let identity = self.identify(head, query).await?.identity;

@@ -2,6 +2,7 @@
 //! is trusted. These are Mozilla's, built in, so that they are there in an image that holds nothing but the server, and
 //! those of a file besides.
 
+use crate::config::plain;
 use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -20,7 +21,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut store = built_in();
     let Some(path) = file else { return Ok(store) };
     let shown = path.display();
-    let text = std::fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let text = std::fs::read(path).map_err(|error| format!("{shown} cannot be read: {}", plain(&error)))?;
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|_| format!("{shown} is damaged: it is not PEM throughout"))?;

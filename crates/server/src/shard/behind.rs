@@ -1,5 +1,6 @@
 //! From the log to the sockets of those who lag, resume or begin in the past: one piece of code for all of them.
 
+use super::held::Took;
 use super::{Shard, Slot};
 use crate::transport::Ending;
 use std::mem;
@@ -66,14 +67,10 @@ impl Shard {
             let now_at = Notice::Position(self.node.log.position(piece.cursor.seq));
             out.push(held.wrap(&form::notice(&now_at, form)));
         }
-        let sent = held.sink.send(&out);
-        held.sink.active |= !out.is_empty();
-        let blocked = held.sink.is_blocked();
-        let way = held.transport.into();
-        let Ok(taken) = sent else { return self.remove(token) };
+        let Ok(Took { messages: taken, bytes, blocked, way }) = held.send(&out) else { return self.remove(token) };
         self.node.figures.shard(self.index).recovered(taken);
         let events = piece.found.iter().take(taken).filter(|found| matches!(found.what, Read::Event(_))).count();
-        self.traffic().sent(way, events, out[..taken].iter().map(|message| message.bytes.len()).sum());
+        self.traffic().sent(way, events, bytes);
 
         let reached = match taken {
             _ if taken >= piece.found.len() => at(piece.cursor),

@@ -2,7 +2,7 @@
 
 use crate::listen::Stream;
 use crate::listen::http2::{HeldStream, Outlets, Signals};
-use crate::listen::tls::{RECORD_MAX, Tunnel};
+use crate::listen::tls::Tunnel;
 use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -121,12 +121,14 @@ impl Carrier {
         }
     }
 
-    /// What the peer said; nothing once it has ended its side.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    /// What the peer said, read from the socket in pieces of `most` bytes; nothing once it has ended its side. A record is opened
+    /// whole: `into` has room for one more than that.
+    pub(super) fn read(&mut self, into: &mut [u8], most: usize) -> io::Result<usize> {
+        let length = most.min(into.len());
         match self {
-            Carrier::Plain(socket) => retry(|| socket.read(into)),
-            Carrier::Tls(socket, tunnel) => read_tls(socket, tunnel, into),
-            Carrier::Stream(stream) => stream.read(into),
+            Carrier::Plain(socket) => retry(|| socket.read(&mut into[..length])),
+            Carrier::Tls(socket, tunnel) => tunnel.read_into(socket, into, most),
+            Carrier::Stream(stream) => stream.read(&mut into[..length]),
         }
     }
 
@@ -187,26 +189,6 @@ impl Carrier {
             Carrier::Stream(_) => {}
         }
     }
-}
-
-/// Reads on until there is something: not every record holds any of it.
-fn read_tls(socket: &mut TcpStream, tunnel: &mut Tunnel, into: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    // What comes out of a record is less than what went in, but for a rest that was kept of the one before.
-    let most = into.len().saturating_sub(RECORD_MAX).max(1);
-    while length == 0 {
-        let mut take = |plain: &[u8]| {
-            into[length..length + plain.len()].copy_from_slice(plain);
-            length += plain.len();
-        };
-        match tunnel.read(socket, most, &mut take) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }
 
 /// Calls again what a signal interrupted.

@@ -2,7 +2,7 @@
 
 use super::{Shard, SharedShard};
 use crate::alarm::Alarm;
-use crate::crew::Crew;
+use crate::crew::{Crew, Work};
 use crate::front;
 use crate::listen::Accepted;
 use crate::node::{Command, Node};
@@ -57,19 +57,24 @@ pub(crate) fn spawn(
 struct Requests {
     count: Cell<usize>,
     done: Notify,
-    crew: Rc<Crew<Accepted>>,
+    crew: Rc<Crew<Newcomer>>,
 }
 
-impl Requests {
-    /// Has a connection served.
-    fn hand(self: &Rc<Self>, accepted: Accepted, serve: impl AsyncFn(Accepted) + 'static) {
-        self.count.set(self.count.get() + 1);
-        let this = self.clone();
-        self.crew.hand(accepted, async move |accepted| {
-            serve(accepted).await;
-            this.count.set(this.count.get() - 1);
-            this.done.notify_one();
-        });
+/// A connection that is to be served, and by whom.
+struct Newcomer {
+    accepted: Accepted,
+    node: Arc<Node>,
+    shard: SharedShard,
+    bell: Arc<Notify>,
+    requests: Rc<Requests>,
+}
+
+impl Work for Newcomer {
+    async fn done(self) {
+        let Newcomer { accepted, node, shard, bell, requests } = self;
+        front::serve(accepted, node, shard, bell).await;
+        requests.count.set(requests.count.get() - 1);
+        requests.done.notify_one();
     }
 }
 
@@ -112,10 +117,9 @@ async fn run(
             }
             Some(command) = commands.recv() => match command {
                 Command::Serve(accepted) => {
-                    let (node, shard, bell) = (node.clone(), shard.clone(), bell.clone());
-                    requests.hand(accepted, async move |accepted| {
-                        front::serve(accepted, node.clone(), shard.clone(), bell.clone()).await;
-                    });
+                    let (node, shard, bell, requests) = (node.clone(), shard.clone(), bell.clone(), requests.clone());
+                    requests.count.set(requests.count.get() + 1);
+                    requests.crew.clone().hand(Newcomer { accepted, node, shard, bell, requests });
                 }
                 Command::Ping(answer) => {
                     let _ = answer.send(());

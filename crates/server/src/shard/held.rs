@@ -6,9 +6,11 @@ use super::sink::Sink;
 use crate::limits::transit::Load;
 use crate::listen::Admission;
 use crate::session::Take;
+use crate::traffic::Way;
 use crate::transport::{Ending, Transport};
 use bytes::Bytes;
 use http::response::Parts;
+use std::io;
 use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_wire::form::Encoded;
@@ -69,6 +71,17 @@ pub(crate) struct Held {
     _admission: Option<Admission>,
 }
 
+/// What a connection took of messages that it was sent.
+#[derive(Clone, Copy)]
+pub(super) struct Took {
+    pub(super) messages: usize,
+    /// Bytes of these.
+    pub(super) bytes: usize,
+    /// It takes no more for now.
+    pub(super) blocked: bool,
+    pub(super) way: Way,
+}
+
 /// What has arrived of a message that is not whole.
 pub(crate) struct Inbox {
     pub(crate) reader: Reader,
@@ -105,6 +118,15 @@ impl Held {
 
     pub(crate) fn framing(&self) -> (Form, bool) {
         (self.transport.form(), self.sink.chunked)
+    }
+
+    /// Sends messages, each whole or not at all, as many as it takes.
+    pub(super) fn send(&mut self, messages: &[Message]) -> io::Result<Took> {
+        let sent = self.sink.send(messages);
+        self.sink.active |= !messages.is_empty();
+        let taken = sent?;
+        let bytes = messages[..taken].iter().map(|message| message.bytes.len()).sum();
+        Ok(Took { messages: taken, bytes, blocked: self.sink.is_blocked(), way: self.transport.into() })
     }
 
     /// The bytes of an encoding as this connection sends them.

@@ -2,13 +2,16 @@
 
 use super::held::Inbox;
 use super::sink::CONTROL_LIMIT;
-use super::{Shard, Slot};
+use super::{SCRATCH, Shard, Slot};
 use crate::limits::transit::Load;
+use crate::listen::tls::RECORD_MAX;
 use crate::traffic::Way;
 use crate::transport::Transport;
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::mem;
+use std::time::{Duration, Instant};
 use switchboard_hub::Token;
 use switchboard_hub::access::Action;
 use switchboard_store::Append;
@@ -24,17 +27,58 @@ const SOCKETS_PER_TURN: usize = 64;
 const READS_PER_SOCKET: usize = 4;
 /// Messages that are taken in in one turn, and then those of one more read: small ones cost more than their bytes.
 const MESSAGES_PER_TURN: usize = 1024;
+/// What taking them in may take of a turn, beyond which the rest of them waits for the next one: a few bytes may inflate to a
+/// long message, and one message may call for much.
+const TIME_PER_TURN: Duration = Duration::from_millis(1);
 /// Most bytes of a read that begins between two messages, so that it brings no great number of them.
 const BETWEEN: usize = 16 << 10;
+const _: () = assert!(BETWEEN + RECORD_MAX <= SCRATCH);
 /// Messages of one peer that are taken in before what they published is delivered.
 const DELIVER_AFTER: usize = 256;
 
+/// What is taken in in one turn.
+#[derive(Default)]
+pub(super) struct Hearing {
+    /// When the turn's time for it is over.
+    until: Option<Instant>,
+    /// Messages taken in in this turn.
+    heard: usize,
+    /// What was read and is yet to be taken in, with the token and the serial of whose it is. While there is any, nothing more
+    /// is read.
+    rests: VecDeque<(Token, u32, Vec<u8>)>,
+}
+
+impl Hearing {
+    /// Whether this turn has taken in what a turn may.
+    fn is_over(&self) -> bool {
+        self.heard >= MESSAGES_PER_TURN || self.is_late()
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Whether something waits that was read.
+    pub(super) fn has_rests(&self) -> bool {
+        !self.rests.is_empty()
+    }
+}
+
 impl Shard {
-    /// Reads on from the sockets that have more.
+    /// Goes on with what was read, and reads on from the sockets that have more.
     pub(super) fn read_on(&mut self) {
-        self.heard = 0;
+        self.hearing.heard = 0;
+        self.hearing.until = Some(Instant::now() + TIME_PER_TURN);
+        while let Some((token, serial, mut rest)) = self.hearing.rests.pop_front() {
+            if matches!(self.slots.get(token as usize), Some(Slot::Held(held)) if held.serial == serial) {
+                self.hear(token, &mut rest);
+            }
+            if self.hearing.is_over() {
+                return;
+            }
+        }
         for _ in 0..self.unread.len().min(SOCKETS_PER_TURN) {
-            if self.heard >= MESSAGES_PER_TURN {
+            if self.hearing.is_over() {
                 return;
             }
             let Some(token) = self.unread.pop_front() else { return };
@@ -50,14 +94,14 @@ impl Shard {
             let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
             held.unread = false;
             // What raw form says is published, and that waits like any other publisher.
-            if self.heard >= MESSAGES_PER_TURN || (held.transport.publishes() && self.node.is_outrun()) {
+            if self.hearing.is_over() || (held.transport.publishes() && self.node.is_outrun()) {
                 break;
             }
             if held.paused {
                 return;
             }
-            let room = if held.inbox.is_some() { scratch.len() } else { BETWEEN };
-            match held.sink.read(&mut scratch[..room]) {
+            let most = if held.inbox.is_some() { scratch.len() } else { BETWEEN };
+            match held.sink.read(scratch, most) {
                 // A peer that closes its side is gone: there is no half-closed subscriber.
                 Ok(0) => return self.remove(token),
                 Ok(length) => self.hear(token, &mut scratch[..length]),
@@ -81,7 +125,8 @@ impl Shard {
     pub(super) fn hear(&mut self, token: Token, mut received: &mut [u8]) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.heard |= !received.is_empty();
-        if !held.transport.is_websocket() {
+        // Whoever was failed is not listened to any more.
+        if !held.transport.is_websocket() || held.hang_up {
             return;
         }
         let deflated = held.transport.deflated();
@@ -93,7 +138,7 @@ impl Shard {
         let unfinished = held.inbox.take().map(|inbox| *inbox);
         let (mut reader, load) = unfinished.map_or_else(|| (fresh(), None), |inbox| (inbox.reader, Some(inbox.load)));
         // A session's message may be a batch that publishes much.
-        let deep = held.transport.is_session();
+        let (deep, serial) = (held.transport.is_session(), held.serial);
         for count in 1.. {
             if count % DELIVER_AFTER == 0 || (deep && self.node.is_outrun()) {
                 // The ring is short beside what one read may bring: nobody is to fall behind for that.
@@ -104,7 +149,11 @@ impl Shard {
                 Ok(None) => break,
                 Err(problem) => self.fail(token, &problem),
             }
-            self.heard += 1;
+            self.hearing.heard += 1;
+            if !received.is_empty() && self.hearing.is_late() {
+                self.hearing.rests.push_back((token, serial, received.to_vec()));
+                break;
+            }
         }
         self.answer_pings(token);
         if !reader.is_idle() {

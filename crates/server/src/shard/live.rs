@@ -4,6 +4,7 @@
 //! many readers takes several turns, so that publishers are answered, laggards served and connections accepted
 //! meanwhile; and what was published meanwhile leaves together in the next pass, in one write for each reader.
 
+use super::held::Took;
 use super::{Shard, Slot};
 use crate::transport::Ending;
 use std::io;
@@ -22,6 +23,13 @@ const WRITE: usize = 4;
 const BEYOND: usize = 256;
 /// Passes that are made at once where somebody's words must not be overtaken.
 const PASSES_AT_ONCE: usize = 16;
+
+/// What a reader took of what it is due.
+pub(super) struct Delivered {
+    pub(super) items: usize,
+    /// It takes no more for now.
+    pub(super) blocked: bool,
+}
 
 impl Shard {
     /// Goes on with the pass, and begins the next ones while the turn lasts. `true` if there is more to do.
@@ -142,23 +150,26 @@ impl Shard {
         let mut out: Vec<Message> = items.iter().map_while(|item| self.batch.message(*item, framing)).collect();
         let ending = if out.len() < items.len() { self.say_rest(due, &mut out) } else { None };
         let Some(Slot::Held(held)) = self.slots.get_mut(due.token as usize) else { return 0 };
-        let sent = held.sink.send(&out);
-        held.sink.active = true;
-        if let Ok(taken) = sent {
-            let items = self.readers.pass().items(due.run).iter().take(taken);
-            let events = items.filter(|item| self.batch.event(**item).is_some()).count();
-            let bytes = out[..taken].iter().map(|message| message.bytes.len()).sum();
-            self.node.figures.shard(self.index).traffic.sent(held.transport.into(), events, bytes);
-        }
-        match sent {
-            Ok(taken) if !held.sink.is_blocked() => {
+        let sent = held.send(&out);
+        match self.count_delivered(due, sent, 1) {
+            Ok(Delivered { items, blocked: false }) => {
                 if let Some(ending) = ending {
                     self.begin_close(due.token, ending);
                 }
-                taken
+                items
             }
-            sent => self.fall_behind(due, sent),
+            sent => self.fall_behind(due, sent.map(|delivered| delivered.items)),
         }
+    }
+
+    /// Counts what a reader took of what it is due, where each item is so many messages.
+    pub(super) fn count_delivered(&self, due: Due, sent: io::Result<Took>, each: usize) -> io::Result<Delivered> {
+        let Took { messages, bytes, blocked, way } = sent?;
+        let items = messages / each;
+        let taken = self.readers.pass().items(due.run).iter().take(items);
+        let events = taken.filter(|item| self.batch.event(**item).is_some()).count();
+        self.traffic().sent(way, events, bytes);
+        Ok(Delivered { items, blocked })
     }
 
     /// What was not taken is read from the log, by the peer's pace.

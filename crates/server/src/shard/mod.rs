@@ -48,6 +48,7 @@ use batch::Batch;
 use beat::Beats;
 use closing::Closings;
 use guests::Guests;
+use inbound::Hearing;
 use links::Links;
 use mio::Registry;
 use sessions::Sessions;
@@ -97,8 +98,7 @@ pub(crate) struct Shard {
     /// How much of a turn handshakes may take.
     gate: Rc<Gate>,
     turns: Rc<Turns>,
-    /// Messages taken in in this turn.
-    heard: usize,
+    hearing: Hearing,
     /// The answers to the pings of the read at hand.
     pongs: Vec<u8>,
     /// Tells connections apart that had the same token.
@@ -152,7 +152,7 @@ impl Shard {
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             inflaters: Inflaters::new(),
             turns: Rc::default(),
-            heard: 0,
+            hearing: Hearing::default(),
             pongs: Vec::new(),
             serial: 0,
         }
@@ -175,7 +175,7 @@ impl Shard {
         self.close_overdue(now);
         self.links.end_turn();
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        let more = more_live || self.beats.are_on() || self.gate.is_waited_at();
+        let more = more_live || self.beats.are_on() || self.gate.is_waited_at() || self.hearing.has_rests();
         more || !self.laggards.is_empty() || !self.unread.is_empty()
     }
 

@@ -46,9 +46,9 @@ impl Sink {
         Sink { carrier, chunked, active: true, backlog: None, total: total.map(Box::new) }
     }
 
-    /// What the peer said; nothing once it has ended its side.
-    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.carrier.read(into);
+    /// What the peer said; see [`Carrier::read`].
+    pub(crate) fn read(&mut self, into: &mut [u8], most: usize) -> io::Result<usize> {
+        let read = self.carrier.read(into, most);
         // What was heard may ask for an answer of the carrier itself.
         self.note_clogged();
         read

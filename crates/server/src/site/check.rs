@@ -5,6 +5,7 @@ use super::open::{Directory, Found};
 use super::path::{self, SitePath};
 use super::push::{FILES_MAX, PushedFile};
 use super::settings::{PushRule, Settings};
+use crate::config::plain;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
@@ -166,10 +167,4 @@ fn is_file(file: &str, directory: &Directory, settings: &Settings) -> Result<(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!("there is no file `{file}` in {within}")),
         Err(error) => Err(format!("`{file}` in {within} cannot be read: {}", plain(&error))),
     }
-}
-
-/// The system's words, without its number.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

@@ -1,7 +1,7 @@
 //! A server that stops tells every client.
 
 use std::time::{Duration, Instant};
-use switchboard_testkit::{Conn, Item, PATIENCE, Piece, Server, config, json, vacant};
+use switchboard_testkit::{Conn, Item, PATIENCE, Piece, Server, config, free_port, json};
 
 /// Drains the server on a thread, and gives the thread.
 fn draining(server: Server) -> std::thread::JoinHandle<Duration> {
@@ -141,7 +141,7 @@ fn a_request_that_is_being_answered_is_answered() {
 #[test]
 fn after_a_drain_nobody_is_accepted_and_the_port_is_free() {
     let mut config = config();
-    config.listen = vec![vacant()];
+    config.listen = vec![([127, 0, 0, 1], free_port()).into()];
     let server = Server::start(config.clone());
     let address = server.address();
     assert_eq!([address], config.listen[..]);

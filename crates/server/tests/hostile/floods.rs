@@ -3,6 +3,8 @@
 use crate::figure;
 use serde_json::json;
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use switchboard::Config;
 use switchboard_testkit::{Message, Server, config, eventually, websocket};
@@ -107,6 +109,52 @@ fn a_flood_of_subscriptions_in_a_session_is_answered_refused_or_ends_it() {
     writer.join().unwrap();
     assert!(figure(&server, "channels") <= 1, "who listens makes no channel");
     server.is_alive();
+}
+
+/// A hundred bytes inflate to a hundred thousand, or to a batch of more than a hundred calls. However many of them a read brings,
+/// others have their turn between two of them.
+#[test]
+fn messages_that_inflate_to_much_hold_up_nobody() {
+    const MESSAGES: usize = 400;
+    let call = r#"{"jsonrpc":"2.0","method":"ping"}"#;
+    let long = format!("{}{call}", " ".repeat(100_000));
+    let batch = format!("[{}]", [call; 128].join(","));
+    for message in [long, batch] {
+        let server = one_shard(|_| ());
+        let mut reader = server.lines("/channels/calm");
+        reader.notice("$open");
+        let fields = [("Sec-WebSocket-Protocol", "switchboard.v1"), ("Sec-WebSocket-Extensions", "permessage-deflate")];
+        let mut socket = server.handshake("/session", &fields).unwrap();
+        let frame = websocket::frame_with(0xc1, &websocket::deflate(message.as_bytes()));
+        let mut flood = Vec::new();
+        for n in 1..=MESSAGES {
+            flood.extend_from_slice(&frame);
+            if n.is_multiple_of(MESSAGES / 8) {
+                let asked = format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"ping"}}"#);
+                flood.extend(websocket::frame(true, 1, asked.as_bytes()));
+            }
+        }
+        let sender = socket.conn.socket().try_clone().unwrap();
+        let writer = std::thread::spawn(move || (&sender).write_all(&flood).unwrap());
+        let done = Arc::new(AtomicBool::new(false));
+        let last = std::thread::spawn({
+            let done = done.clone();
+            move || {
+                while socket.json()["id"] != MESSAGES {}
+                done.store(true, Ordering::Relaxed);
+            }
+        });
+        let mut heard = 0;
+        while !done.load(Ordering::Relaxed) {
+            server.publish("calm", heard.to_string());
+            assert_eq!(reader.event()["data"], heard.to_string());
+            heard += 1;
+        }
+        writer.join().unwrap();
+        last.join().unwrap();
+        // All in one turn it would be one, or two.
+        assert!(heard >= 8, "{heard} events while {MESSAGES} messages were taken in");
+    }
 }
 
 #[test]

@@ -73,6 +73,39 @@ fn the_connection_of_a_session_has_a_place_among_those_of_its_address() {
     }
 }
 
+/// What one may keep, as many may as there are sessions: together that is more than a server has.
+#[test]
+fn what_sessions_keep_for_clients_that_do_not_come_takes_no_more_than_may_be_on_its_way() {
+    const MEBIBYTE: usize = 1 << 20;
+    let mut config = config();
+    config.transit = MEBIBYTE;
+    let server = Server::start(config);
+    let id = "i".repeat(200);
+    let calls: Vec<Value> =
+        (0..100).map(|n| json!({"jsonrpc": "2.0", "id": format!("{id}{n}"), "method": "ping"})).collect();
+    let calls = json!(calls).to_string();
+    let figure = |name: &str| prometheus::parse(&server.get("/metrics").expect(200).text())[name];
+    let sessions: Vec<String> = (0..20)
+        .map(|_| {
+            let opened = server.post("/session", &[], "").expect(201);
+            let location = opened.field("location").unwrap().to_owned();
+            // Its answers are taken by nobody.
+            for _ in 0..3 {
+                server.post(&location, &[], &calls);
+            }
+            assert!(figure("switchboard_transit_bytes") <= MEBIBYTE as f64 / 4.0);
+            location
+        })
+        .collect();
+    let full = figure("switchboard_sessions_full_total");
+    assert!((10.0..20.0).contains(&full), "{full} of 20 are at an end");
+    assert_eq!(figure("switchboard_sessions"), 20.0 - full, "the others are there");
+    for location in sessions {
+        server.delete(&location);
+    }
+    eventually("all is given back", || figure("switchboard_transit_bytes") == 0.0);
+}
+
 #[test]
 fn a_refreshed_session_publishes_by_its_new_token() {
     let server = server(|config| config.limits.publishes = Some(1));

@@ -2,7 +2,7 @@
 
 use crate::talk::{PROTOCOL, Talk, Way};
 use serde_json::json;
-use switchboard_testkit::{Message, Server, config, eventually};
+use switchboard_testkit::{Message, Server, config, eventually, prometheus};
 
 #[test]
 fn what_a_client_missed_comes_when_it_is_back_over_any_transport() {
@@ -26,6 +26,23 @@ fn what_a_client_missed_comes_when_it_is_back_over_any_transport() {
             assert_eq!(data, ["2", "3"], "{from:?} {to:?}");
             talk.call("ping", &json!({})).unwrap();
         }
+    }
+}
+
+#[test]
+fn what_is_counted_as_events_are_events_and_no_notices() {
+    for (way, transport) in [(Way::Sse, "sse"), (Way::Stream, "stream"), (Way::WebSocket, "websocket")] {
+        let server = Server::new();
+        let mut talk = Talk::open(&server, way);
+        talk.call("subscribe", &json!({ "channel": "a" })).unwrap();
+        server.publish("a", "1");
+        assert_eq!(talk.event(), "1");
+        server.end("a");
+        assert_eq!(talk.next()["method"], "end", "{way:?}");
+        let counter = format!("switchboard_read_events_total{{transport=\"{transport}\"}}");
+        // The shard has counted what it sent before it answers what came after.
+        talk.call("ping", &json!({})).unwrap();
+        assert_eq!(prometheus::parse(&server.get("/metrics").text())[&counter], 1.0, "{way:?}");
     }
 }
 

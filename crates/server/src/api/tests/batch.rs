@@ -60,6 +60,9 @@ fn a_batch_is_checked_as_a_whole() {
         let answer = ask(&node, "POST /api/publish", &[], &mut Body::of(whole));
         assert_eq!(answer.code(), (400, code), "{whole}");
     }
+    // In the words of JSON.
+    let answer = post(&node, &json!([{"channels": "a", "data": 1}]));
+    assert!(answer.text("detail").contains("string \"a\", expected an array"), "{}", answer.json);
     let key = [("Idempotency-Key", "k")];
     assert_eq!(ask(&node, "POST /api/publish", &key, &mut Body::of("[]")).code(), (400, "invalid_parameter"));
     assert_eq!(node.log.head(), head);

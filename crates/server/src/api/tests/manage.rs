@@ -27,7 +27,9 @@ fn every_address_says_what_it_answers() {
         }
     }
     for path in ["/", "/api", "/api/channels/", "/api/presence", "/channelsx", "/nowhere"] {
-        assert_eq!(ask(&node, &format!("POST {path}"), &[], &mut Body::default()).code(), (404, "not_found"));
+        let answer = ask(&node, &format!("POST {path}"), &[], &mut Body::default());
+        assert_eq!(answer.code(), (404, "not_found"));
+        assert!(answer.text("detail").contains("`GET /api`"), "{}", answer.json);
     }
 }
 

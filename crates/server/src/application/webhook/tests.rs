@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::application::{Begin, verify};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::UNIX_EPOCH;
 use switchboard_testkit::backend::{Backend, Reply};
-use switchboard_testkit::{PATIENCE, Value, eventually, json, vacant};
+use switchboard_testkit::{PATIENCE, Value, eventually, free_port, json};
 use switchboard_wire::ChannelName;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -86,7 +86,7 @@ fn caller() -> Caller {
 
 /// An address where nobody listens.
 fn nowhere() -> String {
-    format!("http://{}/", vacant())
+    format!("http://127.0.0.1:{}/", free_port())
 }
 
 fn channels(notices: &Value) -> Vec<&str> {
@@ -268,7 +268,7 @@ fn calls_that_nobody_waits_for_any_more_are_not_made() {
 
 #[test]
 fn one_that_does_not_answer_is_given_a_rest_and_then_tried() {
-    let address = vacant();
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let pause = Duration::from_secs(2);
     let hook = Hook::within(Limits { failures: 2, pause, ..limits() }, &format!("http://{address}/"));
     assert_eq!((hook.refused(), hook.refused()), (50300, 50300));

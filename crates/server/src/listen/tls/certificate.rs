@@ -1,5 +1,6 @@
 //! A certificate and its key, read from files.
 
+use crate::config::plain;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -62,5 +63,5 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    std::fs::read(path).map_err(|error| format!("{} cannot be read: {}", path.display(), plain(&error)))
 }

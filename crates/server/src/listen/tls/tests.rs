@@ -1,10 +1,11 @@
 //! A session with a client of the same library at its other end, and no socket between them.
 
 use super::session::{PLAIN_MAX, Session};
+use super::tunnel::Tunnel;
 use proptest::prelude::*;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::{Arc, LazyLock};
 use switchboard_testkit::issuer::Authority;
 use switchboard_testkit::tls::{Files, VERSIONS, client};
@@ -127,6 +128,49 @@ fn keys_change_on_both_sides() {
         assert_eq!(std::mem::take(&mut pair.heard), [round; 10]);
         pair.server.seal(&[round; 20], &mut pair.out).unwrap();
         assert_eq!(pair.down(), [round; 20]);
+    }
+}
+
+/// A socket that has this to read, and nothing more yet.
+struct Arrived<'a> {
+    bytes: &'a [u8],
+    reads: usize,
+}
+
+impl Read for Arrived<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.reads += 1;
+        if self.bytes.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { self.bytes.read(into) }
+    }
+}
+
+impl Write for Arrived<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What was kept of a record is copied with each read, so that reading it in bits would cost a thousand times what it holds.
+#[test]
+fn a_long_record_takes_a_read_or_two_also_where_little_is_asked_for() {
+    for version in 0..2 {
+        for most in [PLAIN_MAX, usize::MAX] {
+            let mut pair = Pair::shaken(version);
+            pair.client.writer().write_all(&[b'a'; PLAIN_MAX]).unwrap();
+            let mut sealed = Vec::new();
+            while pair.client.wants_write() {
+                pair.client.write_tls(&mut sealed).unwrap();
+            }
+            let mut tunnel = Tunnel::new(pair.server);
+            let (mut socket, mut into) = (Arrived { bytes: &sealed, reads: 0 }, vec![0; 64 << 10]);
+            assert_eq!(tunnel.read_into(&mut socket, &mut into, most).unwrap(), PLAIN_MAX);
+            assert_eq!(into[..PLAIN_MAX], [b'a'; PLAIN_MAX]);
+            assert!(socket.reads <= 2, "{} reads", socket.reads);
+        }
     }
 }
 

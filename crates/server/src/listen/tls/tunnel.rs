@@ -133,6 +133,32 @@ impl Tunnel {
         Ok(!self.session.has_ended())
     }
 
+    /// Reads on until there is something: not every record holds any of it. It reads pieces of `most` bytes, and as a record is
+    /// opened whole, what is in one may be more: `into` has room for a record besides, else it reads byte by byte.
+    pub(crate) fn read_into(
+        &mut self,
+        socket: &mut (impl Read + Write),
+        into: &mut [u8],
+        most: usize,
+    ) -> io::Result<usize> {
+        let mut length = 0;
+        // What comes out of a record is less than what went in, but for a rest that was kept of the one before.
+        let most = most.min(into.len().saturating_sub(RECORD_MAX));
+        while length == 0 {
+            let mut take = |plain: &[u8]| {
+                into[length..length + plain.len()].copy_from_slice(plain);
+                length += plain.len();
+            };
+            match self.read(socket, most, &mut take) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(length)
+    }
+
     /// Takes in what was read from the socket before.
     pub(crate) fn take_in_read(
         &mut self,

@@ -146,6 +146,10 @@ pub(super) struct Line {
 }
 
 impl Line {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn push_back(&mut self, waiting: Waiting) {
         self.bytes += waiting.len();
         self.waiting.push_back(waiting);

@@ -1,6 +1,8 @@
 //! What goes down: control messages and events, dealt as the session's script says.
 
 use super::super::behind::{PIECE, at, encode};
+use super::super::held::Took;
+use super::super::live::Delivered;
 use super::super::{Shard, Slot};
 use super::Conversation;
 use super::link::Link;
@@ -99,10 +101,7 @@ impl Shard {
                 held.wrap(&form::verbatim(&words, plain))
             })
             .collect();
-        let sent = held.sink.send(&out);
-        held.sink.active = true;
-        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
-        let Ok(taken) = sent else {
+        let Ok(Took { messages: taken, bytes, blocked, way }) = held.send(&out) else {
             self.remove(token);
             return Sent::Stuck;
         };
@@ -110,7 +109,7 @@ impl Shard {
         if let Some(linked) = self.sessions.links.get_mut(&token) {
             linked.sent = conversation.sent;
         }
-        self.traffic().sent(way, 0, out[..taken].iter().map(|message| message.bytes.len()).sum());
+        self.traffic().sent(way, 0, bytes);
         if blocked {
             self.weigh(token);
             return Sent::Stuck;
@@ -152,10 +151,7 @@ impl Shard {
             out.push(held.wrap(&form::message(&notice, plain(form))));
             whole_piece += 1;
         }
-        let sent = held.sink.send(&out);
-        held.sink.active |= !out.is_empty();
-        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
-        let Ok(taken) = sent else {
+        let Ok(Took { messages: taken, bytes, blocked, way }) = held.send(&out) else {
             self.remove(token);
             return Sent::Stuck;
         };
@@ -164,7 +160,7 @@ impl Shard {
         let whole = whole.min(found.items.len());
         let events = found.items[..whole].iter().filter(|found| matches!(found.what, Read::Event(_))).count();
         self.node.figures.shard(self.index).recovered(whole);
-        self.traffic().sent(way, events, out[..taken].iter().map(|message| message.bytes.len()).sum());
+        self.traffic().sent(way, events, bytes);
         let reached = match whole {
             _ if whole == found.items.len() => found.place,
             0 => place,
@@ -222,17 +218,10 @@ impl Shard {
                 }
             }
         }
-        let sent = held.sink.send(&out);
-        held.sink.active = true;
-        let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
-        let whole = sent.map(|taken| taken / 2);
-        if let Ok(whole) = whole {
-            let bytes = out[..2 * whole].iter().map(|message| message.bytes.len()).sum();
-            self.traffic().sent(way, whole, bytes);
-        }
-        match whole {
-            Ok(whole) if !blocked => whole,
-            whole => self.fall_behind(due, whole),
+        let sent = held.send(&out);
+        match self.count_delivered(due, sent, 2) {
+            Ok(Delivered { items, blocked: false }) => items,
+            sent => self.fall_behind(due, sent.map(|delivered| delivered.items)),
         }
     }
 

@@ -3,6 +3,7 @@
 //! - [`down`]: what goes down, in the order of the session's script, and who takes it;
 //! - [`link`]: connections and polls that come and go;
 //! - [`methods`]: what clients call; [`publish`] and [`presence`]: some of them;
+//! - [`change`]: how what a session reads changes, in step with what it is told;
 //! - [`application`]: what goes to the application, and comes back;
 //! - [`asked`]: what others ask of a session.
 //!
@@ -11,6 +12,7 @@
 
 mod application;
 mod asked;
+mod change;
 mod down;
 mod link;
 mod methods;
@@ -23,10 +25,11 @@ use super::Shard;
 use crate::auth::Identity;
 use crate::limits::Seats;
 use crate::limits::bucket::Allowance;
+use crate::limits::transit::{FREE, Load};
 use crate::session::{Id, Key, Location, Opened, Opener, Outcome, Reply, opening};
 use application::Line;
+use change::Change;
 use link::Link;
-use methods::Change;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::net::IpAddr;
@@ -147,6 +150,8 @@ struct Conversation {
     joining: Vec<(u64, Change)>,
     /// What the application is asked about, one after the other.
     line: Line,
+    /// What it keeps takes so much of what may be on its way.
+    load: Option<Box<Load>>,
     /// Whether its client has ended it.
     closed: bool,
     /// When it was opened, in milliseconds since the Unix epoch.
@@ -202,6 +207,7 @@ impl Shard {
             calls: BTreeMap::new(),
             joining: Vec::new(),
             line: Line::default(),
+            load: None,
             closed: false,
             opened,
             warned: None,
@@ -248,7 +254,25 @@ impl Shard {
                 self.unlinked(conversation);
             }
             if conversation.session.is_quiet() {
-                return true;
+                if self.has_room_for(conversation) {
+                    return true;
+                }
+                conversation.session.end(Code::SessionFull);
+            }
+        }
+    }
+
+    /// Whether what the session keeps for its client has room beside what all others and readers that stall have yet to take.
+    fn has_room_for(&self, conversation: &mut Conversation) -> bool {
+        let kept = conversation.session.memory() + conversation.script.cost() + conversation.line.bytes();
+        match &mut conversation.load {
+            // What is little is not counted.
+            None if kept <= FREE => true,
+            load => {
+                let load = load.get_or_insert_with(|| Box::new(self.node.limits.transit.stalled.load()));
+                let has_room = load.resize(kept).is_ok();
+                conversation.load.take_if(|_| kept <= FREE);
+                has_room
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::Shard;
 use super::Conversation;
-use super::methods::Change;
+use super::change::Change;
 use crate::api::key;
 use switchboard_hub::access::Action;
 use switchboard_store::{Append, Key};

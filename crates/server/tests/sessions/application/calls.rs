@@ -3,10 +3,10 @@
 use super::{asked, code, figure, request, serve, told};
 use crate::talk::{Talk, Way};
 use serde_json::json;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use switchboard_testkit::backend::{Backend, Reply};
-use switchboard_testkit::{Server, eventually, vacant};
+use switchboard_testkit::{Server, eventually, free_port};
 
 #[test]
 fn what_a_client_calls_is_answered_by_the_application_on_each_transport() {
@@ -89,7 +89,7 @@ fn whatever_goes_wrong_there_is_said_and_harms_no_session() {
 
 #[test]
 fn an_application_that_is_down_is_given_a_rest_and_found_again() {
-    let address = vacant();
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut settings = super::settings(&format!("http://{address}/"));
     (settings.limits.failures, settings.limits.pause) = (2, Duration::from_millis(50));
     let mut config = switchboard_testkit::config();

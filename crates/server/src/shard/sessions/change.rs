@@ -1,0 +1,176 @@
+//! Changes of what a session reads.
+//!
+//! A change is a step of the session's script: it comes about with a control message, that of the answer to its call where there
+//! is one, so that a client knows from its place what it reads.
+
+use super::super::Shard;
+use super::Conversation;
+use super::down::names;
+use super::link::Link;
+use super::methods::ordinary;
+use std::sync::Arc;
+use switchboard_hub::Place;
+use switchboard_hub::session::Step;
+use switchboard_wire::Code;
+use switchboard_wire::code::Problem;
+use switchboard_wire::name::Selection;
+use switchboard_wire::presence::notices_of;
+
+/// Steps of a script that a client may leave unacknowledged.
+const STEPS: usize = 1024;
+/// What part of a session's memory they may take besides.
+const PART: usize = 4;
+
+/// A change of what a session reads, which comes about when its answer leaves.
+pub(super) enum Change {
+    /// Read this too, from there on, and hear these notices of who comes and goes.
+    Add {
+        selection: Arc<Selection>,
+        from: Place,
+        notices: Selection,
+    },
+    Remove {
+        texts: Vec<String>,
+    },
+    /// Pass over the event of this number, which the session has published itself.
+    Skip(u64),
+}
+
+impl Change {
+    /// What is read after it.
+    fn applied_to(&self, before: &Arc<Selection>) -> Arc<Selection> {
+        match self {
+            Change::Add { selection, notices, .. } => Arc::new(with(&with(before, selection), notices)),
+            Change::Remove { texts } => {
+                // They were read before.
+                let removed = ordinary(texts).unwrap_or_default();
+                Arc::new(before.without(&removed).without(&notices_of(&removed)))
+            }
+            Change::Skip(_) => before.clone(),
+        }
+    }
+
+    /// What a client is told of it where no answer does.
+    fn told(&self) -> (&'static str, Vec<String>) {
+        match self {
+            Change::Add { selection, .. } => ("subscribed", names(selection)),
+            Change::Remove { texts } => ("unsubscribed", texts.clone()),
+            Change::Skip(_) => ("", Vec::new()),
+        }
+    }
+}
+
+impl Shard {
+    /// The number of the control message that a change comes with: that of its answer, unless that is another's as well
+    /// whose past comes first. Then the client is told of it besides.
+    pub(super) fn number_of(&mut self, conversation: &mut Conversation, answer: u64, change: &Change) -> u64 {
+        if conversation.script.taken().is_none_or(|taken| taken < answer) {
+            return answer;
+        }
+        let (method, channels) = change.told();
+        let position = match change {
+            Change::Add { from, .. } => from.cursor,
+            _ => self.present(conversation),
+        };
+        let position = self.node.log.position(position).to_string();
+        conversation.notify(method, &serde_json::json!({ "channel": channels, "position": position }));
+        conversation.session.last_control()
+    }
+
+    /// Brings a change about: with the answer to its call, or where there is none at once.
+    pub(super) fn change_with(&mut self, conversation: &mut Conversation, ticket: Option<u64>, change: Change) {
+        match ticket {
+            Some(ticket) => conversation.joining.push((ticket, change)),
+            None => self.change(conversation, conversation.session.last_control() + 1, change),
+        }
+    }
+
+    /// Delivers what the ring holds, so that a change of what is read comes after it.
+    pub(super) fn catch_up_with_ring(&mut self, conversation: &mut Conversation) {
+        if conversation.link.token().is_some() && !std::mem::replace(&mut self.sessions.delivered, true) {
+            self.deliver_before();
+            self.take_handed(conversation);
+        }
+    }
+
+    /// Answers a session's poll with what it was due while the session was at hand.
+    fn take_handed(&mut self, conversation: &mut Conversation) {
+        let handed = std::mem::take(&mut self.sessions.handed);
+        if !handed.is_empty() {
+            self.answer_poll(conversation, &handed);
+        }
+    }
+
+    /// Where a session's events are at present.
+    pub(super) fn present(&self, conversation: &Conversation) -> u64 {
+        let now = match conversation.link.token() {
+            Some(_) => self.readers.position(),
+            None => self.node.log.head(),
+        };
+        let reached = if conversation.is_at_end() { conversation.walk.place.cursor } else { 0 };
+        now.max(reached).max(conversation.script.end())
+    }
+
+    /// Makes a change part of the script: it comes with the control message of this number.
+    pub(super) fn change(&mut self, conversation: &mut Conversation, control: u64, change: Change) {
+        if let Some(token) = conversation.link.token() {
+            self.deliver_due(token);
+            self.take_handed(conversation);
+        }
+        if let Link::Held { token, .. } = conversation.link
+            && conversation.is_at_end()
+        {
+            conversation.walk.place = self.reader_place(token);
+        }
+        let present = self.present(conversation);
+        let before = conversation.selection().clone();
+        let selection = change.applied_to(&before);
+        let (at, past, onward) = match change {
+            Change::Add { selection: added, from, .. } => {
+                let at = present.max(from.cursor).max(from.floor);
+                (at, Some((added, from)), at)
+            }
+            Change::Remove { .. } => (present, None, present),
+            Change::Skip(seq) => (seq - 1, None, seq),
+        };
+        self.occupy(Some(conversation.selection()), Some(&selection));
+        conversation.script.add(Step { control, at, past, onward, selection });
+        let after = &conversation.selection().channels;
+        let (gone, come) = (apart_from(&before.channels, after), apart_from(after, &before.channels));
+        if let Some(token) = conversation.link.token() {
+            self.place_reader(conversation, token);
+        }
+        // Now that it would hear of itself.
+        self.go(conversation, &gone);
+        self.come(conversation, &come);
+    }
+}
+
+impl Conversation {
+    /// What it reads once the changes that come with answers yet to leave have come about.
+    pub(super) fn wanted(&self) -> Selection {
+        let changes = self.joining.iter().map(|(_, change)| change);
+        let wanted = changes.fold(self.selection().clone(), |selection, change| change.applied_to(&selection));
+        Arc::unwrap_or_clone(wanted)
+    }
+
+    pub(super) fn has_room(&self, memory: usize) -> Result<(), Problem> {
+        match self.script.len() + self.joining.len() < STEPS && self.script.cost() <= memory / PART {
+            true => Ok(()),
+            false => Err(Code::Overloaded.because("too many changes have yet to be acknowledged")),
+        }
+    }
+}
+
+/// What one selects, and another.
+pub(super) fn with(one: &Selection, other: &Selection) -> Selection {
+    let mut both = one.clone();
+    both.channels.extend(other.channels.iter().filter(|name| !one.channels.contains(name)).cloned());
+    both.patterns.extend(other.patterns.iter().filter(|pattern| !one.patterns.contains(pattern)).cloned());
+    both
+}
+
+/// What is in the first list alone.
+fn apart_from<T: Clone + PartialEq>(one: &[T], other: &[T]) -> Vec<T> {
+    one.iter().filter(|item| !other.contains(item)).cloned().collect()
+}
