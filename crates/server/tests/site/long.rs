@@ -37,7 +37,11 @@ fn a_slow_reader_gets_it_all_and_delays_nobody() {
     let files = Files::new();
     let content = numbered(LONG);
     files.write("long.bin", &content);
-    let server = files.serve();
+    let mut config = config();
+    config.site = Some(files.settings());
+    // However long the others take, who is slow is not given up on meanwhile.
+    config.timeouts.body = std::time::Duration::from_secs(600);
+    let server = Server::start(config);
     let (mut slow, length) = begin(&server, "/long.bin");
     for _ in 0..3 {
         server.connect().get("/healthz").expect(200);
