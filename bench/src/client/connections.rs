@@ -304,6 +304,12 @@ impl Load {
         self.publishers[publisher].is_free()
     }
 
+    /// For how long a publisher has waited for an answer, in nanoseconds.
+    pub fn waits(&self, publisher: usize) -> u64 {
+        let since = self.publishers[publisher].waits_since();
+        since.map_or(0, |since| self.clock.nanos().saturating_sub(since))
+    }
+
     /// Publishes the channel's next event. `request` makes the request of a payload; `due` is the time it carries.
     pub fn publish(&mut self, publisher: usize, channel: usize, due: u64, request: impl FnOnce(&[u8]) -> Vec<u8>) {
         let stamp = Stamp { seq: self.channels[channel].publish(), nanos: due, channel: channel as u32 };

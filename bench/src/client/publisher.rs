@@ -38,6 +38,11 @@ impl Publisher {
         self.waiting.is_none()
     }
 
+    /// When the request was sent that waits for its answer, if one does.
+    pub fn waits_since(&self) -> Option<u64> {
+        self.waiting
+    }
+
     /// Sends a request.
     pub(super) fn send(&mut self, request: &[u8], now: u64) -> Result<(), String> {
         self.waiting = Some(now);

@@ -13,9 +13,11 @@
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
-use switchboard_testkit::{Class, Config, Conn, Follower, Gap, Heard, Pattern, Retention, Said, Server, Transport};
+use switchboard_testkit::{
+    Class, Config, Conn, Follower, Gap, Heard, Pattern, Retention, Said, Server, Stop, Transport,
+};
 use switchboard_testkit::{config, seed};
 
 const CHANNELS: [&str; 5] = ["r/a", "r/b", "r/c/d", "q", "s/deep/er"];
@@ -177,7 +179,7 @@ fn resuming_works_with_a_ring_that_overruns_every_shard() {
     let mut config = config();
     config.policy.ring = 8;
     // Often, for the cursors that it tells, and not so often that a client that gets no turn leaves two pings unanswered.
-    config.heartbeat = Duration::from_millis(200);
+    config.heartbeat = Duration::from_millis(500);
     chaos("a_ring_that_overruns", config, |i| {
         let mut at = i * 5;
         Box::new(move || {
@@ -350,51 +352,52 @@ fn with_a_history_too_small_every_event_of_several_is_heard_or_lies_in_a_told_ga
     lossy("a_history_too_small_of_several", &SELECTIONS);
 }
 
-/// Says stop when it goes.
-struct Stopping<'a>(&'a AtomicBool);
+/// Publishes so many events to busy channels, and gives the last's id.
+fn busy(publisher: &mut Conn, events: usize) -> String {
+    (0..events).map(|i| publisher.publish(&format!("busy/{}", i % 3), "x".repeat(1000))).last().unwrap()
+}
 
-impl Drop for Stopping<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+/// Has the log move on by more than it holds, and the follower follow meanwhile, until it is told where the log is then.
+fn pass_by(server: &Server, follower: &mut Follower) {
+    std::thread::scope(|scope| {
+        let (stop, (told, last)) = (Stop::default(), mpsc::channel());
+        let stopped = stop.watch();
+        let mut publisher = server.connect();
+        scope.spawn(move || {
+            told.send(busy(&mut publisher, 300)).unwrap();
+            // Once the log has moved on, a heartbeat tells where.
+            while !stopped() {
+                busy(&mut publisher, 1);
+            }
+        });
+        let mut last_id = None;
+        while last_id.is_none() || follower.cursor < last_id {
+            let said = follower.next();
+            assert!(matches!(said, Said::Open { gap: None, .. } | Said::Position(_)), "{said:?}");
+            last_id = last_id.or_else(|| last.try_recv().ok());
+        }
+    });
 }
 
 #[test]
 fn a_quiet_channel_beside_a_busy_one_resumes_without_a_false_gap() {
     let mut config = config();
-    // Long enough for a busy machine to answer three pings, or a WebSocket would be given up.
-    config.heartbeat = Duration::from_millis(200);
+    // Long enough for a client that gets no turn for a while to answer pings all the same, or a WebSocket would be given up.
+    config.heartbeat = Duration::from_secs(1);
     config.policy.ring = 64;
     config.policy.bytes = 256 << 10;
     config.policy.default = Class::History(Retention { events: 20, ..Retention::default() });
     let server = Server::start(config);
-    let mut busy = server.connect();
+    let mut publisher = server.connect();
     for transport in Transport::ALL {
         let mut follower = Follower::open(&server, &["quiet"], None, transport);
-        follower.wait = 1;
         assert!(matches!(follower.next(), Said::Open { gap: None, .. } | Said::Position(_)));
-        let last = (0..300).map(|i| busy.publish(&format!("busy/{}", i % 3), "x".repeat(1000))).last().unwrap();
-        // Once the log has moved on, a heartbeat tells where.
-        let stop = AtomicBool::new(transport == Transport::Poll);
-        std::thread::scope(|scope| {
-            // Also where the test fails: the other thread is waited for.
-            let _stopping = Stopping(&stop);
-            scope.spawn(|| {
-                let mut busy = server.connect();
-                while !stop.load(Ordering::Relaxed) {
-                    busy.publish("busy/0", "x".repeat(1000));
-                }
-            });
-            while transport != Transport::Poll && follower.cursor.as_deref().is_none_or(|cursor| cursor < last.as_str())
-            {
-                let said = follower.next();
-                assert!(matches!(said, Said::Open { gap: None, .. } | Said::Position(_)), "{said:?}");
-            }
-        });
-        let cursor = follower.cut().unwrap();
-        for _ in 0..300 {
-            busy.publish("busy/0", "x".repeat(1000));
+        match transport {
+            Transport::Poll => drop(busy(&mut publisher, 300)),
+            _ => pass_by(&server, &mut follower),
         }
+        let cursor = follower.cut().unwrap();
+        busy(&mut publisher, 300);
         let id = server.publish("quiet", "at last");
         for again in Transport::ALL {
             let mut follower = Follower::open(&server, &["quiet"], Some(&cursor), again);

@@ -90,9 +90,13 @@ impl Conn {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Says that nothing more will be sent (FIN), and goes on reading.
+    /// Says that nothing more will be sent (FIN), and goes on reading. A peer that has reset the connection meanwhile need not
+    /// be told.
     pub fn finish(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("a socket can be half closed");
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            told => told.expect("a socket can be half closed"),
+        }
     }
 
     /// Drops the connection abruptly (RST), as a client does that lost its network.

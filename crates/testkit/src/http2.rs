@@ -297,7 +297,11 @@ impl Http2 {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 panic!("nothing came for {PATIENCE:?}; waiting: {:?}", self.waiting)
             }
-            Err(_) => false,
+            Err(_) => {
+                // A reset overtakes the rest of a frame.
+                self.received.clear();
+                false
+            }
         }
     }
 

@@ -8,9 +8,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 /// What an issuer does with whoever connects.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub enum Conduct {
     Answers(String),
     /// Says nothing, not even what TLS begins with.
     Mute,
-    /// Says this as an answer's beginning, and no more, until the other side goes.
+    /// Says this as an answer's beginning, and no more, until the other side goes or [`Issuer::hang_up`].
     Stalls(&'static str),
     /// Says this as an answer's beginning, and goes without a word of farewell.
     Breaks(&'static str),
@@ -92,6 +92,8 @@ pub struct Issuer {
     conduct: Arc<Mutex<Conduct>>,
     tls: Arc<Mutex<Option<Arc<ServerConfig>>>>,
     asked: Arc<AtomicUsize>,
+    /// The connections, as long as they are attended to.
+    sockets: Arc<Mutex<Vec<Weak<TcpStream>>>>,
 }
 
 impl Issuer {
@@ -113,15 +115,18 @@ impl Issuer {
             conduct: Arc::new(Mutex::new(conduct)),
             tls: Arc::new(Mutex::new(tls)),
             asked: Arc::default(),
+            sockets: Arc::default(),
         };
         let (conduct, tls, asked) = (issuer.conduct.clone(), issuer.tls.clone(), issuer.asked.clone());
+        let sockets = issuer.sockets.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let (conduct, tls, asked) =
                     (conduct.lock().unwrap().clone(), tls.lock().unwrap().clone(), asked.clone());
-                let socket = socket.unwrap();
+                let socket = Arc::new(socket.unwrap());
+                sockets.lock().unwrap().push(Arc::downgrade(&socket));
                 // Whoever is kept waiting keeps nobody else waiting.
-                std::thread::spawn(move || receive(socket, &conduct, tls, &asked));
+                std::thread::spawn(move || receive(&socket, &conduct, tls, &asked));
             }
         });
         issuer
@@ -151,12 +156,20 @@ impl Issuer {
         *self.tls.lock().unwrap() = Some(tls);
     }
 
+    /// Closes all connections, those that wait for more of an answer among them.
+    pub fn hang_up(&self) {
+        for socket in self.sockets.lock().unwrap().drain(..).filter_map(|socket| socket.upgrade()) {
+            // The other side may have done so already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
 
-fn receive(mut socket: TcpStream, conduct: &Conduct, tls: Option<Arc<ServerConfig>>, asked: &AtomicUsize) {
+fn receive(mut socket: &TcpStream, conduct: &Conduct, tls: Option<Arc<ServerConfig>>, asked: &AtomicUsize) {
     match tls {
         _ if matches!(conduct, Conduct::Mute) => wait_for_the_end(&mut socket),
         None => attend(&mut socket, conduct, asked),

@@ -42,7 +42,7 @@ pub use lines::{Line, Lines};
 pub use port::free_port;
 pub use server::{Server, config, history};
 pub use sse::{Block, Item, Sse};
-pub use wait::{PATIENCE, eventually, seed};
+pub use wait::{PATIENCE, Stop, eventually, is_not_held_up, seed};
 pub use websocket::{Frame, Message, WebSocket};
 
 pub use rustix::process::Signal;

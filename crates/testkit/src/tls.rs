@@ -4,6 +4,7 @@
 use crate::PATIENCE;
 use crate::http2::PREFACE;
 use crate::issuer::Authority;
+use rustix::net::{RecvFlags, recv};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -183,17 +184,11 @@ impl Bridge {
 /// Whether the first thing said on a connection is this. It is still to be read then.
 fn begins_with(socket: &TcpStream, words: &[u8]) -> bool {
     let mut said = vec![0; words.len()];
-    loop {
-        match socket.peek(&mut said) {
-            Ok(length @ 1..) if said[..length] == words[..length] => {
-                if length == words.len() {
-                    return true;
-                }
-                std::thread::yield_now();
-            }
-            _ => return false,
-        }
-    }
+    // One byte more at a time is waited for: who says something else may say no more before it is answered.
+    (1..=words.len()).all(|length| {
+        let peeked = recv(socket, &mut said[..length], RecvFlags::PEEK | RecvFlags::WAITALL);
+        peeked.is_ok_and(|(read, _)| read == length) && said[..length] == words[..length]
+    })
 }
 
 /// Carries bytes both ways until both ends are done. A connection that is cut off on one side is reset on the other.

@@ -120,11 +120,12 @@ fn stream(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
          Idempotency-Key: {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
     loop {
+        // Not within it: who pauses there is cut.
+        soak.progress.publishing();
         let mut conn = soak.ways.connect(chance);
         conn.send(&head);
         let cut = if chance.bool() { chance.u64(0..lines) } else { lines };
         for n in 0..cut {
-            soak.progress.publishing();
             let line = format!("{{\"data\":{}}}\n", event(number, n));
             conn.send(format!("{:x}\r\n{line}\r\n", line.len()));
             thread::sleep(PACE / 2);
@@ -144,10 +145,10 @@ fn stream(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
 
 /// A raw WebSocket that hears itself: what it has heard is in the log.
 fn websocket(soak: &Soak, number: u64, chance: &mut fastrand::Rng) -> u64 {
+    soak.progress.publishing();
     let mut socket = soak.ways.connect(chance).websocket(&format!("/channels/{}?form=raw", own(number)), &[]);
     let lines = chance.u64(20..400);
     for n in 0..lines {
-        soak.progress.publishing();
         socket.send_text(&event(number, n).to_string());
         let heard: Value = serde_json::from_str(&socket.text()).unwrap();
         assert_eq!(heard, event(number, n));

@@ -114,7 +114,13 @@ fn each_cell_of_who_and_what_has_its_answer() {
     let rows: [Row<'_>; 13] = [
         ("anyone", None, Some(401), Some(401), Some(401)),
         ("expired", Some(sign(&with(json!({"exp": now() - 1.0})), SECRET)), Some(401), Some(401), Some(401)),
-        ("not yet", Some(sign(&with(json!({"nbf": now() + 9.0})), SECRET)), Some(401), Some(401), Some(401)),
+        (
+            "not yet",
+            Some(sign(&with(json!({"nbf": now() + 600.0, "exp": now() + 660.0})), SECRET)),
+            Some(401),
+            Some(401),
+            Some(401),
+        ),
         ("of another key", Some(sign(&with(json!({})), OTHER_SECRET)), Some(401), Some(401), Some(401)),
         ("for another audience", Some(sign(&with(json!({"aud": "x"})), SECRET)), Some(401), Some(401), Some(401)),
         ("no token at all", Some("a.b.c".into()), Some(401), Some(401), Some(401)),

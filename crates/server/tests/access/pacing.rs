@@ -14,12 +14,13 @@ fn chunk(lines: usize) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }
 
-/// Ten lines at once of somebody who may publish one a second; and who hears them.
+/// Ten lines at once of somebody who may publish one a second; who hears them; and when they were about to be sent.
 fn resting(server: &Server) -> (Conn, Sse, Instant) {
     let mut reader = server.connect().sse("/channels/a", &[("Authorization", &bearer(MASTER_KEY))]);
     reader.notice("$open");
     let mut conn = server.connect();
     let shown = bearer(&token("ann", &["**"]));
+    let began = Instant::now();
     let fields =
         [("Authorization", &*shown), ("Content-Type", "application/x-ndjson"), ("Transfer-Encoding", "chunked")];
     conn.ask("POST", "/channels/a", &fields, None);
@@ -27,7 +28,7 @@ fn resting(server: &Server) -> (Conn, Sse, Instant) {
     (0..10).for_each(|_| assert_eq!(reader.event().data, "1"));
     // The reader, the publisher, and who asks.
     eventually("all are there", || metric(server, "switchboard_connections") == 3.0);
-    (conn, reader, Instant::now())
+    (conn, reader, began)
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use switchboard_testkit::identity::{API_KEY, MASTER_KEY, SECRET, bearer, claims, sign, token, token_for};
 use switchboard_testkit::{Message, Server, WebSocket};
 
-const LIFE: Duration = Duration::from_secs(3);
+/// Long enough for two renewals, also where the machine is busy.
+const LIFE: Duration = Duration::from_secs(4);
 
 #[test]
 fn a_renewed_stream_goes_on_past_the_end_of_its_first_token() {

@@ -1,10 +1,11 @@
 //! Taking tokens back before they expire.
 
+use super::limits::metric;
 use super::server;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use switchboard_testkit::identity::{API_KEY, MASTER_KEY, SECRET, bearer, claims, sign, token};
-use switchboard_testkit::{Server, Sse, WebSocket};
+use switchboard_testkit::{PATIENCE, Server, Sse, WebSocket, eventually};
 
 fn revoke(server: &Server, what: &Value) -> Value {
     server.post("/api/revoke", &[("Authorization", &bearer(MASTER_KEY))], what.to_string()).expect(200).json()
@@ -28,7 +29,7 @@ fn ends(sse: &mut Sse) {
 }
 
 #[test]
-fn a_revoked_user_is_out_within_a_second_on_every_connection() {
+fn a_revoked_user_is_out_at_once_on_every_connection() {
     let server = server();
     let ann: Vec<String> = ["a/**", "a/x"].map(|pattern| token("ann", &["a/**", pattern])).into();
     let bob = token("bob", &["a/**"]);
@@ -43,7 +44,7 @@ fn a_revoked_user_is_out_within_a_second_on_every_connection() {
         &[("Authorization", &bearer(&ann[0]))],
         None,
     );
-    assert!(poll.is_silent_for(Duration::from_millis(200)));
+    eventually("the poll waits", || metric(&server, "switchboard_readers_poll") == 1.0);
 
     let began = Instant::now();
     let told = revoke(&server, &json!({"user": "ann"}));
@@ -57,7 +58,8 @@ fn a_revoked_user_is_out_within_a_second_on_every_connection() {
         socket.expect_close(4401);
     }
     poll.response_to("GET").expect_problem(401, "token_revoked");
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    // Before anything else would have ended them: the poll's wait, or a heartbeat.
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     assert_eq!(told["ended"], 17, "{told}");
     for token in &ann {
         server.get_with("/channels/a/x", &[("Authorization", &bearer(token))]).expect_problem(401, "token_revoked");
@@ -67,7 +69,7 @@ fn a_revoked_user_is_out_within_a_second_on_every_connection() {
     // A token of a later second is another matter: she has shown again who she is.
     let mut later = claims("ann", &["a/**"]);
     later["iat"] = json!(switchboard_testkit::identity::now() + 0.001);
-    switchboard_testkit::eventually("a token that was issued later", || {
+    eventually("a token that was issued later", || {
         later["iat"] = json!(switchboard_testkit::identity::now());
         server.get_with("/channels/a/x", &[("Authorization", &bearer(&sign(&later, SECRET)))]).status() == 200
     });

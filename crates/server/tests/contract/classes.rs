@@ -173,7 +173,7 @@ fn a_waiting_poll_is_connected_and_hears_an_ephemeral_event() {
     let start = server.page("/channels/typing/a?since=latest")["position"].as_str().unwrap().to_owned();
     let mut poll = server.connect();
     poll.ask("GET", &format!("/channels/typing/a?since={start}&wait=60"), &[], None);
-    assert!(poll.is_silent_for(std::time::Duration::from_millis(150)));
+    server.await_readers("typing/a", 1);
     server.publish("typing/a", "ann");
     let page = poll.response_to("GET").expect(200).json();
     assert_eq!(page["events"][0]["data"], "ann", "{page}");

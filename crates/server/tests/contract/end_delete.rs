@@ -258,7 +258,7 @@ fn a_deletion_wakes_polls() {
     let first = server.publish("a", "1");
     let mut poll = server.connect();
     poll.ask("GET", &format!("/channels/a?since={first}&wait=60"), &[], None);
-    assert!(poll.is_silent_for(std::time::Duration::from_millis(100)));
+    server.await_readers("a", 1);
     server.delete("/channels/a").expect(204);
     let page = poll.response_to("GET").expect(200).json();
     assert_eq!(page["gap"]["reason"], "deleted", "{page}");

@@ -1,7 +1,7 @@
 //! "Page and long poll".
 
 use std::time::{Duration, Instant};
-use switchboard_testkit::{Conn, Field, PATIENCE, Response, Server, Value, config, eventually, json};
+use switchboard_testkit::{Conn, Field, PATIENCE, Response, Server, Value, config, eventually, json, prometheus};
 
 fn data(page: &Value) -> Vec<&str> {
     page["events"].as_array().unwrap().iter().map(|event| event["data"].as_str().unwrap()).collect()
@@ -77,11 +77,14 @@ fn what_a_parameter_of_pages_cannot_be_is_refused_on_every_transport() {
     }
 }
 
-/// A poll that waits: it shows no answer before something happens.
+/// A poll that waits, and shows no answer before something happens.
 fn waiting(server: &Server, target: &str, fields: &[Field<'_>]) -> Conn {
+    let waiting = || prometheus::parse(&server.get("/metrics").expect(200).text())["switchboard_readers_poll"];
+    let before = waiting();
     let mut conn = server.connect();
     conn.ask("GET", target, fields, None);
-    assert!(conn.is_silent_for(Duration::from_millis(150)), "it did not wait: {}", conn.seen());
+    eventually("it waits", || waiting() == before + 1.0);
+    assert!(!conn.is_readable(), "it did not wait: {}", conn.seen());
     conn
 }
 
@@ -106,7 +109,7 @@ fn prefer_wait_and_the_wait_parameter_make_it_a_long_poll() {
     for poll in &mut polls {
         assert_eq!(data(&poll.response_to("GET").expect(200).json()), ["2"]);
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "a wait ends with the event");
+    assert!(began.elapsed() < PATIENCE, "a wait ends with the event");
 }
 
 #[test]

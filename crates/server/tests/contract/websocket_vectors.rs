@@ -3,11 +3,11 @@
 //! over HTTP/2 through nghttpx, which speaks HTTP/1.1 on its other side.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use switchboard_testkit::reach::reach;
 use switchboard_testkit::websocket::{BINARY, CLOSE, PING, PONG, TEXT, frame, inflate};
-use switchboard_testkit::{Conn, Field, Response, Server, WebSocket, config, eventually};
+use switchboard_testkit::{Conn, Field, Response, Server, WebSocket, config, eventually, free_port};
 use switchboard_vectors::{Case, Event, Piece, Side, websocket};
 
 /// What says to everyone what it hears.
@@ -174,10 +174,8 @@ struct Bridge {
 
 impl Bridge {
     fn to(server: SocketAddr) -> Bridge {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let front = format!("--frontend=127.0.0.1,{};no-tls", address.port());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let front = format!("--frontend={},{};no-tls", address.ip(), address.port());
         let back = format!("--backend=127.0.0.1,{};;proto=h2", server.port());
         let flags = ["--conf=/dev/null", "--workers=1", "--log-level=ERROR", &front, &back];
         let child = Command::new("nghttpx").args(flags).stdin(Stdio::null()).spawn();

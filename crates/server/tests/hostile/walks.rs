@@ -2,8 +2,8 @@
 
 use crate::figure;
 use serde_json::json;
-use std::time::{Duration, Instant};
-use switchboard_testkit::{Conn, Server, config, history};
+use std::time::Instant;
+use switchboard_testkit::{Conn, Server, config, history, is_not_held_up};
 
 /// A server with so many events, all on channels that nobody asks for, and the position before them.
 fn full(events: usize) -> (Server, String) {
@@ -12,8 +12,10 @@ fn full(events: usize) -> (Server, String) {
     config.policy.default = history(events, 64 << 20);
     let server = Server::start(config);
     let start = server.publish("start", "here");
-    let line = "{\"data\":1}\n".repeat(events);
-    server.post("/channels/x/1", &[("Content-Type", "application/x-ndjson")], line).expect(201);
+    let lines = "{\"data\":1}\n".repeat(1000);
+    for _ in 0..events / 1000 {
+        server.post("/channels/x/1", &[("Content-Type", "application/x-ndjson")], &lines).expect(201);
+    }
     (server, start)
 }
 
@@ -27,17 +29,17 @@ fn whoever_reads_by_pattern_from_long_ago_holds_up_nobody() {
     let target = format!("/channels?channel=nothing/*&since={start}");
     let mut walkers: Vec<Conn> = (0..40).map(|_| server.connect()).collect();
     walkers.iter_mut().for_each(|walker| walker.ask("GET", &target, &[], None));
-    let mut most = Duration::ZERO;
+    let mut waits = Vec::new();
     while !walkers.last_mut().unwrap().is_readable() {
         let asked = Instant::now();
         bystander.publish("live", "now");
-        most = most.max(asked.elapsed());
+        waits.push(asked.elapsed());
     }
     let took = begun.elapsed();
     for mut walker in walkers {
         assert_eq!(walker.response_to("GET").expect(200).json()["events"], json!([]));
     }
-    assert!(most < took / 4, "somebody waited {most:?} while that took {took:?}");
+    is_not_held_up(waits, took);
 }
 
 /// The same of backends that have sessions read by pattern from long ago.
@@ -55,17 +57,17 @@ fn what_backends_have_sessions_read_from_long_ago_holds_up_nobody() {
     for (backend, session) in backends.iter_mut().zip(&sessions) {
         backend.ask("POST", &format!("/api/sessions/{session}/subscribe"), &json, Some(params.as_bytes()));
     }
-    let mut most = Duration::ZERO;
+    let mut waits = Vec::new();
     while !backends.last_mut().unwrap().is_readable() {
         let asked = Instant::now();
         bystander.publish("live", "now");
-        most = most.max(asked.elapsed());
+        waits.push(asked.elapsed());
     }
     let took = begun.elapsed();
     for backend in &mut backends {
         assert!(backend.response_to("POST").expect(200).json()["position"].is_string());
     }
-    assert!(most < took / 4, "somebody waited {most:?} while that took {took:?}");
+    is_not_held_up(waits, took);
 }
 
 #[test]

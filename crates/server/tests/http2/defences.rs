@@ -8,7 +8,9 @@ use std::time::Duration;
 use switchboard_testkit::http2::{
     Ended, data, error, fields, flag, frame, headers, kind, rst_stream, settings, window_update,
 };
-use switchboard_testkit::{Http2, Server, hpack};
+use switchboard_testkit::{Http2, PATIENCE, Server, hpack};
+
+const SOON: Duration = Duration::from_millis(500);
 
 /// What became of a flood.
 #[derive(PartialEq, Eq, Debug)]
@@ -21,9 +23,10 @@ enum Flood {
     Closed,
 }
 
-/// Writes as long as the server takes it, and reads nothing.
-fn flood(socket: &mut TcpStream, times: usize, mut said: impl FnMut(usize) -> Vec<u8>) -> Flood {
-    socket.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+/// Writes as long as the server takes it, and reads nothing. `patience` is how long it may take nothing before it is said to
+/// be held up: so short only where it is no matter whether it is, or the server got no turn.
+fn flood(socket: &mut TcpStream, patience: Duration, times: usize, mut said: impl FnMut(usize) -> Vec<u8>) -> Flood {
+    socket.set_write_timeout(Some(patience)).unwrap();
     for n in 0..times {
         match socket.write_all(&said(n)) {
             Ok(()) => {}
@@ -68,7 +71,7 @@ fn rapid_resets_end_the_connection() {
     };
     // As many as fit into a segment at once.
     let burst = |at: usize| (0..100).flat_map(|n| pair(100 * at + n)).collect();
-    let sent = flood(&mut client.socket(), 1_000, burst);
+    let sent = flood(&mut client.socket(), PATIENCE, 1_000, burst);
     assert_ne!(sent, Flood::Held);
     is_calmed(&mut client);
     server.await_readers("a", 0);
@@ -98,7 +101,7 @@ fn resets_that_the_client_makes_the_server_send_end_the_connection() {
         [headers(stream, &fields("GET", "/channels/a?wait=60", &[]), true), window_update(stream, 0)].concat()
     };
     let burst = |at: usize| (0..100).flat_map(|n| foul(100 * at + n)).collect();
-    assert_ne!(flood(&mut client.socket(), 200, burst), Flood::Taken);
+    assert_ne!(flood(&mut client.socket(), SOON, 200, burst), Flood::Taken);
     others_are_served(&server);
 }
 
@@ -109,7 +112,7 @@ fn a_head_in_endless_pieces_ends_the_connection() {
         let mut client = connect(&server);
         client.send(frame(kind::HEADERS, 0, 1, &hpack::encode(&fields("GET", "/healthz", &[]))));
         let pieces = |_: usize| frame(kind::CONTINUATION, 0, 1, piece).repeat(100);
-        let sent = flood(&mut client.socket(), 1_000, pieces);
+        let sent = flood(&mut client.socket(), PATIENCE, 1_000, pieces);
         assert_ne!(sent, Flood::Held, "{piece:?}");
         is_calmed(&mut client);
     }
@@ -153,7 +156,7 @@ fn settings_and_pings_that_are_not_read_are_not_answered_for_ever() {
     let server = Server::new();
     for said in [settings(&[]), settings(&[(4, 70_000)]), frame(kind::PING, 0, 0, &[7; 8])] {
         let client = connect(&server);
-        let sent = flood(&mut client.socket(), 20_000, |_| said.repeat(200));
+        let sent = flood(&mut client.socket(), SOON, 20_000, |_| said.repeat(200));
         assert_ne!(sent, Flood::Taken, "{said:?}");
         others_are_served(&server);
     }
@@ -195,7 +198,7 @@ fn small_frames_that_lie_unread_end_the_connection() {
     let mut client = connect(&server);
     // A stream that is held hears nothing: what is said on it lies there.
     client.send(headers(1, &fields("GET", "/channels/a", &[("accept", "text/event-stream")]), false));
-    let sent = flood(&mut client.socket(), 5_000, |_| data(1, "x", false).repeat(200));
+    let sent = flood(&mut client.socket(), PATIENCE, 5_000, |_| data(1, "x", false).repeat(200));
     assert_eq!(sent, Flood::Closed);
     let ended = client.ended(1);
     assert!(!matches!(ended, Ended::Reset(error::INTERNAL_ERROR) | Ended::GoAway(error::INTERNAL_ERROR)), "{ended:?}");
@@ -234,7 +237,7 @@ fn priorities_and_unknown_frames_are_bounded_work() {
     let server = Server::new();
     for said in [frame(kind::PRIORITY, 0, 1, &[0, 0, 0, 3, 1]), frame(0x7f, 0, 0, b"whatever"), window_update(0, 1)] {
         let mut client = connect(&server);
-        let sent = flood(&mut client.socket(), 500, |_| said.repeat(200));
+        let sent = flood(&mut client.socket(), PATIENCE, 500, |_| said.repeat(200));
         assert_eq!(sent, Flood::Taken);
         goes_on(&mut client, 3);
         others_are_served(&server);

@@ -5,7 +5,10 @@ use crate::{connect, goes_on};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 use switchboard_testkit::http2::{data, error, fields, headers, kind, setting, window_update};
-use switchboard_testkit::{Http2, Server, config};
+use switchboard_testkit::{Http2, PATIENCE, Server, config};
+
+/// After how long a connection is idle here: a client that is to ask before then may get no turn for a while.
+const IDLE: Duration = Duration::from_secs(1);
 
 fn draining(server: Server) -> JoinHandle<Duration> {
     spawn(move || {
@@ -23,7 +26,10 @@ fn ends(client: &mut Http2) {
 
 #[test]
 fn a_drain_tells_every_stream_and_then_the_connection() {
-    let server = Server::new();
+    let mut config = config();
+    config.drain = Duration::from_secs(60);
+    config.timeouts.close = Duration::from_secs(60);
+    let server = Server::start(config);
     let mut client = connect(&server);
     let streams = || (0..20).map(|n| 2 * n + 1);
     for stream in streams() {
@@ -124,7 +130,7 @@ fn a_drain_does_not_wait_for_streams_that_are_not_read() {
     }
     drop(conn);
     let took = draining(server).join().unwrap();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < PATIENCE, "{took:?}");
 }
 
 #[test]
@@ -149,46 +155,47 @@ fn a_drain_does_not_wait_for_clients_that_never_read() {
     }
     drop(conn);
     let took = draining(server).join().unwrap();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < PATIENCE, "{took:?}");
 }
 
 #[test]
 fn a_connection_on_which_nothing_is_asked_is_told_to_go() {
     let mut config = config();
-    config.timeouts.idle = Duration::from_millis(400);
+    config.timeouts.idle = IDLE;
     let server = Server::start(config);
     let mut client = connect(&server);
-    goes_on(&mut client, 1);
     let began = Instant::now();
+    goes_on(&mut client, 1);
     assert_eq!(client.farewell().1, error::NO_ERROR);
-    assert!(began.elapsed() > Duration::from_millis(200), "{:?}", began.elapsed());
+    assert!(began.elapsed() > IDLE / 2, "{:?}", began.elapsed());
     ends(&mut client);
 }
 
 #[test]
 fn a_connection_on_which_something_is_asked_every_now_and_then_is_not_told_to_go() {
     let mut config = config();
-    config.timeouts.idle = Duration::from_millis(400);
+    config.timeouts.idle = IDLE;
     let server = Server::start(config);
     let mut client = connect(&server);
     let (began, mut streams) = (Instant::now(), (0..).map(|n| 2 * n + 1));
-    while began.elapsed() < Duration::from_millis(1500) {
+    let mut last = began;
+    while began.elapsed() < 2 * IDLE {
+        last = Instant::now();
         goes_on(&mut client, streams.next().unwrap());
     }
-    let last = Instant::now();
     assert_eq!(client.farewell().1, error::NO_ERROR);
-    assert!(last.elapsed() > Duration::from_millis(200), "{:?}", last.elapsed());
+    assert!(last.elapsed() > IDLE / 2, "{:?}", last.elapsed());
 }
 
 #[test]
 fn a_connection_with_a_stream_that_is_held_is_not_idle_and_is_once_it_has_gone() {
     let mut config = config();
-    config.timeouts.idle = Duration::from_millis(300);
+    config.timeouts.idle = IDLE;
     let server = Server::start(config);
     let mut client = connect(&server);
     client.sse(1, "/channels/a", &[]);
     client.text_through(1, "event: $open\n");
-    assert!(client.is_silent_for(1, Duration::from_millis(1000)));
+    assert!(client.is_silent_for(1, 2 * IDLE));
     // It was not told to go: it may ask on.
     goes_on(&mut client, 3);
     server.publish("a", "still here");
@@ -202,7 +209,7 @@ fn a_connection_with_a_stream_that_is_held_is_not_idle_and_is_once_it_has_gone()
 #[test]
 fn a_client_that_does_not_answer_is_left_once_nothing_of_its_is_open() {
     let mut config = config();
-    config.timeouts.idle = Duration::from_millis(200);
+    config.timeouts.idle = IDLE;
     config.timeouts.close = Duration::from_millis(200);
     let server = Server::start(config);
     let mut client = connect(&server);

@@ -163,7 +163,7 @@ fn a_token_that_expires_ends_its_stream_and_not_its_siblings() {
     config.auth = settings();
     let server = Server::start(config);
     let mut client = connect(&server);
-    let short = bearer(&token_for(Duration::from_secs(2), "ann", &["a/**"]));
+    let short = bearer(&token_for(Duration::from_secs(3), "ann", &["a/**"]));
     let long = bearer(&token("bob", &["a/**"]));
     client.sse(1, "/channels/a/x", &[("authorization", &short)]);
     client.sse(3, "/channels/a/x", &[("authorization", &long)]);

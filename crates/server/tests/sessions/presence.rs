@@ -176,7 +176,8 @@ fn a_user_with_several_sessions_is_one_member() {
 #[test]
 fn a_session_without_a_connection_is_there_until_it_ends() {
     let mut config = configured(SHORT);
-    config.session.linger = Duration::from_secs(1);
+    // Long enough to come back, also where the machine is busy.
+    config.session.linger = Duration::from_secs(3);
     let server = Server::start(config);
     let mut ann = open(&server, Way::WebSocket, "ann");
     watch(&mut ann, "room/1");

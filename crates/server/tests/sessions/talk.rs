@@ -48,10 +48,11 @@ impl Kept {
         format!("{}.{}", self.control, self.position)
     }
 
-    /// Takes a place for the one it has come to.
+    /// Takes a place for the one it has come to. What lies behind it comes again.
     pub(crate) fn move_to(&mut self, place: &str) {
         let (control, position) = place.split_once('.').unwrap();
         (self.control, self.position) = (control.parse().unwrap(), position.to_owned());
+        self.unread.clear();
     }
 }
 
@@ -221,16 +222,16 @@ impl Talk {
 
     /// The next message that is not about the place alone.
     pub(crate) fn next(&mut self) -> Value {
-        while let Some(message) = self.later.pop_front() {
-            if is_news(&message) {
-                return message;
-            }
-        }
         self.next_of_all(is_news)
     }
 
     /// The next message that is looked for, and none of those before it.
     pub(crate) fn next_of_all(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        while let Some(message) = self.later.pop_front() {
+            if wanted(&message) {
+                return message;
+            }
+        }
         loop {
             let message = self.next_raw().expect("the server closed");
             if wanted(&message) {
@@ -343,15 +344,23 @@ impl Talk {
         }
     }
 
-    /// Cuts the connection. What was not read by then is not received.
-    pub(crate) fn cut(mut self) -> Kept {
-        self.kept.unread = self.later;
-        match self.down {
-            Down::WebSocket(socket) => socket.cut(),
-            Down::Poll(_, messages) => self.kept.unread.extend(messages),
-            Down::Sse(_) | Down::Stream(_) => {}
+    /// What it would keep if its connection were cut now. What was not read by then is not received.
+    pub(crate) fn keeps(&self) -> Kept {
+        let mut kept = self.kept.clone();
+        kept.unread = self.later.clone();
+        if let Down::Poll(_, messages) = &self.down {
+            kept.unread.extend(messages.iter().cloned());
         }
-        self.kept
+        kept
+    }
+
+    /// Cuts the connection.
+    pub(crate) fn cut(self) -> Kept {
+        let kept = self.keeps();
+        if let Down::WebSocket(socket) = self.down {
+            socket.cut();
+        }
+        kept
     }
 }
 

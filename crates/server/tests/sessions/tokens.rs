@@ -2,14 +2,17 @@
 
 use crate::talk::{Talk, Way};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::thread;
 use std::time::{Duration, Instant};
 use switchboard_testkit::identity::{self, API_KEY, MASTER_KEY, SECRET, bearer, claims, now, sign, token, token_for};
-use switchboard_testkit::{Server, config, eventually};
+use switchboard_testkit::{PATIENCE, Server, config, eventually};
 
 /// Tokens of one session come one after the other: each lasts so much longer than the one before it.
-const MORE: Duration = Duration::from_millis(800);
-const RENEWALS: u32 = 10;
+const MORE: Duration = Duration::from_millis(600);
+const RENEWALS: usize = 10;
+/// So many tokens ahead of the one that ends next is a session, so that it is renewed in time also where the machine is busy.
+const AHEAD: usize = 4;
 
 fn server() -> Server {
     let mut config = config();
@@ -51,23 +54,31 @@ fn told_why(talk: &mut Talk) -> Value {
 /// Renews a session again and again. Each time another, of the same token and not renewed, ends with it: then the first
 /// has outlived its token.
 fn outlive_ten_tokens(server: &Server, way: Way) {
-    let mut end = now() + 2.0 * MORE.as_secs_f64();
+    let more = MORE.as_secs_f64();
+    let mut end = now() + AHEAD as f64 * more;
     let mut token = until(end);
     let mut talk = open(server, way, &token);
     let kept = talk.kept.clone();
     let mut expires = (end * 1000.0) as u64;
     talk.call("subscribe", &json!({ "channel": "a/x" })).unwrap();
-    for round in 0..RENEWALS {
-        let mut witness = open(server, Way::WebSocket, &token);
-        assert_eq!(talk.notice("expiring"), json!({ "expires": expires }), "{way:?} {round}");
-        end += MORE.as_secs_f64();
-        token = until(end);
-        let renewed = talk.call("refresh", &json!({ "token": token })).unwrap();
-        assert!(renewed["expires"].as_u64() > Some(expires), "{way:?} {round}: {renewed}");
-        assert_eq!(told_why(&mut witness)["code"], "token_expired", "{way:?} {round}");
-        let time = talk.call("ping", &json!({})).unwrap()["time"].as_u64().unwrap();
-        assert!(time >= expires, "{way:?} {round}: {time} {expires}");
-        expires = renewed["expires"].as_u64().unwrap();
+    let mut witnesses = VecDeque::new();
+    for round in 0..RENEWALS + AHEAD {
+        if round < RENEWALS {
+            witnesses.push_back((open(server, Way::WebSocket, &token), expires));
+            assert_eq!(talk.notice("expiring"), json!({ "expires": expires }), "{way:?} {round}");
+            // The last lasts.
+            end += if round + 1 < RENEWALS { more } else { PATIENCE.as_secs_f64() };
+            token = until(end);
+            let renewed = talk.call("refresh", &json!({ "token": token })).unwrap()["expires"].as_u64().unwrap();
+            assert!(renewed > expires, "{way:?} {round}: {renewed} {expires}");
+            expires = renewed;
+        }
+        if round >= AHEAD {
+            let (mut witness, ended) = witnesses.pop_front().unwrap();
+            assert_eq!(told_why(&mut witness)["code"], "token_expired", "{way:?} {round}");
+            let time = talk.call("ping", &json!({})).unwrap()["time"].as_u64().unwrap();
+            assert!(time >= ended, "{way:?} {round}: {time} {ended}");
+        }
     }
     publish(server, "still here");
     assert_eq!(talk.notice("expiring"), json!({ "expires": expires }));
@@ -98,7 +109,8 @@ fn a_client_is_told_a_minute_before_its_token_ends() {
 #[test]
 fn a_session_that_is_not_renewed_ends_with_its_token_and_says_so() {
     let server = server();
-    let token = token_for(Duration::from_secs(1), "ann", &["a/**"]);
+    // Long enough to open them all, also where the machine is busy.
+    let token = token_for(Duration::from_secs(3), "ann", &["a/**"]);
     let mut held = [Way::WebSocket, Way::Sse, Way::Stream].map(|way| open(&server, way, &token));
     let away = open(&server, Way::Sse, &token).cut();
     let polling = open(&server, Way::Poll, &token);
@@ -117,11 +129,13 @@ fn a_session_that_is_not_renewed_ends_with_its_token_and_says_so() {
     }
     poll.response_to("GET").expect_problem(401, "token_expired");
     is_gone(&server, &polling.kept.location);
+    // It is on a shard of its own, which may get its turn later.
+    eventually("the one that is away is gone", || server.get(&away.location).status() == 404);
     is_gone(&server, &away.location);
 }
 
 #[test]
-fn a_revoked_users_sessions_end_within_a_second_connected_or_not() {
+fn a_revoked_users_sessions_end_at_once_connected_or_not() {
     let server = server();
     // They last for so long that nobody is told of their end: that would answer the poll.
     let [ann, bob] = ["ann", "bob"].map(|user| token_for(Duration::from_secs(3600), user, &["a/**"]));
@@ -147,7 +161,8 @@ fn a_revoked_users_sessions_end_within_a_second_connected_or_not() {
         assert_eq!((&closing["code"], &closing["reconnect"]), (&json!("token_revoked"), &json!(false)));
     }
     poll.response_to("GET").expect_problem(401, "token_revoked");
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    // Before anything else would have ended them: the poll's wait, or a heartbeat.
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     let held = held.iter().map(|talk| &talk.kept);
     for kept in held.chain([&away, &never.kept, &polling.kept]) {
         is_gone(&server, &kept.location);

@@ -93,13 +93,13 @@ impl Player<'_> {
         if !case.tokens.is_empty() {
             config.auth = identity::settings();
         }
-        let mut names = Names::default();
+        let (mut names, server) = (Names::default(), Server::start(config));
+        // Signed last: some of them end soon.
         for (name, Token { sub, channels, seconds }) in &case.tokens {
             let may = json!({ "subscribe": channels, "publish": channels });
             let claims = json!({ "sub": sub, "aud": AUDIENCE, "exp": now() + seconds, "iat": now(), "channels": may });
             names.set(name, sign(&claims, SECRET));
         }
-        let server = Server::start(config);
         Player { case, way, names, talk: None, kept: None, asked: VecDeque::new(), at: String::new(), server }
     }
 
@@ -133,7 +133,7 @@ impl Player<'_> {
                 self.connected(talk, session.as_ref());
             }
             Step::TakeUp { over, since, attempt, session } => {
-                let mut kept = self.kept.take().unwrap_or_else(|| self.talk().kept.clone());
+                let mut kept = self.kept.take().unwrap_or_else(|| self.talk().keeps());
                 kept.attempt = attempt.unwrap_or(kept.attempt + 1) - 1;
                 if let Some(since) = since {
                     kept.move_to(&self.names.fill(since));

@@ -3,8 +3,9 @@
 use crate::{Both, ask, line_with, rest, subscribe};
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use switchboard_testkit::Stop;
 use switchboard_testkit::tls::{VERSIONS, connect};
 
 /// Keys that are changed so often in a row are a flood.
@@ -51,31 +52,34 @@ fn keys_that_are_changed_as_often_as_they_may_be_hold_up_nobody() {
     config.shards = Some(1);
     let both = Both::with(config);
     let mut reader = subscribe(both.connect(), "calm");
-    let stop = Arc::new(AtomicBool::new(false));
-    let floods: Vec<_> = (0..4)
-        .map(|_| {
-            let mut stream = connect(both.secure(), &both.client_of(&[&rustls::version::TLS13]));
-            let stop = Arc::clone(&stop);
+    let (stop, changes) = (Stop::default(), Arc::new(AtomicU32::new(0)));
+    let config = both.client_of(&[&rustls::version::TLS13]);
+    // All of them, before the first begins.
+    let streams: Vec<_> = (0..4).map(|_| connect(both.secure(), &config)).collect();
+    let floods: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| {
+            let (stopped, changes) = (stop.watch(), Arc::clone(&changes));
             thread::spawn(move || {
                 let head = "POST /channels/flood HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
                 stream.write_all(head.as_bytes()).unwrap();
                 // A piece of the body, and the new keys that there may be behind it.
-                let mut count = 0;
-                while !stop.load(Ordering::Relaxed) && stream.write_all(&[b'x'; 256]).is_ok() {
+                while !stopped() && stream.write_all(&[b'x'; 256]).is_ok() {
                     stream.conn.refresh_traffic_keys().unwrap();
-                    count += 1;
+                    changes.fetch_add(1, Ordering::Relaxed);
                 }
-                count
             })
         })
         .collect();
-    for n in 0..50 {
-        both.server.publish("calm", format!("event {n}."));
-        line_with(&mut reader, &format!("event {n}."));
+    let (mut heard, changed) = (0, || changes.load(Ordering::Relaxed));
+    while heard < 50 || changed() <= 1000 {
+        both.server.publish("calm", format!("event {heard}."));
+        line_with(&mut reader, &format!("event {heard}."));
+        heard += 1;
+        assert!(heard < 10_000, "{} are no flood", changed());
     }
-    stop.store(true, Ordering::Relaxed);
-    let count: u32 = floods.into_iter().map(|flood| flood.join().unwrap()).sum();
-    assert!(count > 1000, "{count} are no flood");
+    drop(stop);
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
 }
 
 /// No ticket says that it may be sent, so a client that would like to does not.

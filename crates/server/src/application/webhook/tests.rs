@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::application::{Begin, verify};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::UNIX_EPOCH;
 use switchboard_testkit::backend::{Backend, Reply};
-use switchboard_testkit::{PATIENCE, Value, eventually, json};
+use switchboard_testkit::{PATIENCE, Value, eventually, free_port, json};
 use switchboard_wire::ChannelName;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -86,8 +86,7 @@ fn caller() -> Caller {
 
 /// An address where nobody listens.
 fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}/", listener.local_addr().unwrap())
+    format!("http://127.0.0.1:{}/", free_port())
 }
 
 fn channels(notices: &Value) -> Vec<&str> {
@@ -210,7 +209,7 @@ fn where_nobody_listens_calls_are_overloaded_and_were_tried_again() {
 #[test]
 fn one_that_is_slow_is_a_timeout_and_others_are_served() {
     let backend = Backend::new(Reply::echo());
-    let hook = Hook::within(Limits { timeout: Duration::from_millis(300), ..limits() }, &backend.url());
+    let hook = Hook::within(Limits { timeout: Duration::from_secs(2), ..limits() }, &backend.url());
     backend.next(Reply::Hangs);
     let slow = hook.begin("slow", "[]");
     backend.await_asked(1);
@@ -269,10 +268,8 @@ fn calls_that_nobody_waits_for_any_more_are_not_made() {
 
 #[test]
 fn one_that_does_not_answer_is_given_a_rest_and_then_tried() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let pause = Duration::from_millis(200);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let pause = Duration::from_secs(2);
     let hook = Hook::within(Limits { failures: 2, pause, ..limits() }, &format!("http://{address}/"));
     assert_eq!((hook.refused(), hook.refused()), (50300, 50300));
     let made = hook.figures().requests;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use switchboard::application::{Kind, Question};
 use switchboard_testkit::backend::{Backend, Reply};
 use switchboard_testkit::identity::{bearer, settings as access, token};
-use switchboard_testkit::{Server, eventually, history};
+use switchboard_testkit::{Server, eventually, history, is_not_held_up};
 
 fn grants(granted: Value) -> Reply {
     Reply::Calls(Arc::new(move |method, params| match method {
@@ -110,22 +110,24 @@ fn a_session_that_begins_by_pattern_long_ago_holds_up_nobody() {
     let begin = |i: usize| json!({"channel": format!("nothing/{i}/*"), "since": format!("nowhere{i}")});
     let subscriptions: Vec<Value> = (0..40).map(begin).collect();
     backend.reply(grants(json!({"subscriptions": subscriptions})));
-    let lines = "{\"data\":1}\n".repeat(EVENTS);
-    server.post("/channels/x/1", &[("Content-Type", "application/x-ndjson")], lines).expect(201);
+    let lines = "{\"data\":1}\n".repeat(1000);
+    for _ in 0..EVENTS / 1000 {
+        server.post("/channels/x/1", &[("Content-Type", "application/x-ndjson")], &lines).expect(201);
+    }
     let mut bystander = server.connect();
     bystander.get("/healthz").expect(200);
     let begun = Instant::now();
     let mut opening = server.connect();
     opening.ask("POST", "/session", &[], None);
-    let mut most = Duration::ZERO;
+    let mut waits = Vec::new();
     while !opening.is_readable() {
         let asked = Instant::now();
         bystander.publish("live", "now");
-        most = most.max(asked.elapsed());
+        waits.push(asked.elapsed());
     }
     let took = begun.elapsed();
     let opened = opening.response_to("POST").expect(201).json();
-    assert!(most < took / 4, "somebody waited {most:?} while that took {took:?}");
+    is_not_held_up(waits, took);
     let listed = server.page("/api/sessions");
     assert_eq!(listed["sessions"][0]["id"], opened["id"]);
     assert_eq!(listed["sessions"][0]["channels"].as_array().map(Vec::len), Some(40));

@@ -30,7 +30,8 @@ fn a_session_that_has_ended_is_told_with_its_reason() {
     let backend = Backend::new(Reply::echo());
     let server = serve(&backend, |config, settings| {
         config.auth = access();
-        config.session.linger = Duration::from_millis(300);
+        // Long enough for a session that was opened to be taken up, also where the machine is busy.
+        config.session.linger = Duration::from_secs(2);
         settings.tells = vec![Kind::Disconnected];
     });
     let (ann, master) = (bearer(&token("ann", &["**"])), bearer(MASTER_KEY));
