@@ -2,6 +2,7 @@
 
 use crate::choices::{Choices, everywhere, pieces};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use switchboard_wire::event::Draft;
 use switchboard_wire::ndjson::{self, Lines, TooLong};
 use switchboard_wire::{Code, Kind};
@@ -141,13 +142,23 @@ fn is_bare(json: &str) -> bool {
 
 /// A body as a batch: what is taken of it keeps the rules.
 fn batch(body: &[u8]) {
-    let items = match ndjson::parse_batch(body) {
-        Ok(items) => items,
-        Err(problem) => {
+    let mut items = Vec::new();
+    let cut = ndjson::Batch::new(body).and_then(|mut batch| {
+        while let Some(item) = batch.next_item()? {
+            items.push(item);
+        }
+        Ok(())
+    });
+    // What the library takes for an array is one, and nothing else.
+    let whole = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str::<Vec<&RawValue>>(text).ok());
+    match (cut, whole) {
+        (Ok(()), Some(whole)) => assert!(whole.iter().map(|item| item.get()).eq(items.iter().map(|item| item.get()))),
+        (Err(problem), None) => {
             assert!(matches!(problem.code, Code::InvalidItem | Code::InvalidJson | Code::InvalidText));
             return;
         }
-    };
+        (cut, _) => panic!("{cut:?}"),
+    }
     for item in items {
         match ndjson::parse_item(item) {
             Ok(item) => {

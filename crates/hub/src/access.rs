@@ -189,6 +189,20 @@ impl Access {
         }
     }
 
+    /// Whether there may be a channel that `who` may do this to. If not, [`Access::decide`] refuses it for every one.
+    pub fn may_allow(&self, who: Who<'_>, action: Action) -> bool {
+        let granted = match who {
+            Who::Anyone => false,
+            Who::Token(grants) | Who::Key(grants) => !grants.of(action).is_empty(),
+        };
+        granted
+            || self.rules.iter().any(|rule| match rule.of(action) {
+                Some(Whom::Anyone) => true,
+                Some(Whom::Token) => matches!(who, Who::Token(_)),
+                Some(Whom::Claim | Whom::Nobody) | None => false,
+            })
+    }
+
     /// The first of a selection that `who` may not do this to, with the decision.
     pub fn refused<'a>(
         &self,

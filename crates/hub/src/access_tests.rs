@@ -76,6 +76,26 @@ fn the_first_rule_that_speaks_of_it_decides_and_is_named() {
 }
 
 #[test]
+fn whom_nothing_is_allowed_on_any_channel() {
+    let (none, held) = (grants(&[]), grants(&["a"]));
+    let closed =
+        Access { rules: vec![rule("a", Some(Whom::Nobody), Some(Whom::Anyone)), rule("b", Some(Whom::Claim), None)] };
+    let open = Access { rules: vec![rule("a", Some(Whom::Token), None)] };
+    for (access, who, allowed) in [
+        (&closed, Who::Anyone, false),
+        (&closed, Who::Token(&none), false),
+        (&closed, Who::Token(&held), true),
+        (&closed, Who::Key(&held), true),
+        (&open, Who::Anyone, false),
+        (&open, Who::Key(&none), false),
+        (&open, Who::Token(&none), true),
+    ] {
+        assert_eq!(access.may_allow(who, Action::Subscribe), allowed, "{who:?} {access:?}");
+    }
+    assert!(closed.may_allow(Who::Anyone, Action::Publish));
+}
+
+#[test]
 fn the_grant_that_decided_is_named() {
     let held = grants(&["x", "a/*", "a/**"]);
     let name = ChannelName::new("a/b").unwrap();
@@ -116,6 +136,7 @@ proptest! {
         for who in [Who::Anyone, Who::Token(&held), Who::Key(&held)] {
             let whole = access.decide(who, Action::Subscribe, Target::Pattern(&asked)).allowed;
             let one = access.decide(who, Action::Subscribe, Target::Channel(&name)).allowed;
+            prop_assert!(!one || access.may_allow(who, Action::Subscribe), "{name} {who:?} {access:?}");
             prop_assert!(!(whole && asked.matches(&name)) || one, "{asked} {name} {who:?} {access:?}");
         }
     }

@@ -181,7 +181,8 @@ impl<C: Peer> Front<C> {
                 let _seat = proxied.map(|address| self.node.limits.connection(address)).transpose()?;
                 let allowance = self.node.limits.publisher(&asked.identity, Some(address));
                 let asker = Asker { identity: asked.identity, allowance };
-                api::answer(&self.node, head, &asker, &query, &mut self.connection).await?
+                let turns = self.shard.borrow().turns();
+                api::answer(&self.node, &*turns, head, &asker, &query, &mut self.connection).await?
             }
         }))
     }

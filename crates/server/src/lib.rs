@@ -21,6 +21,7 @@ pub mod config;
 mod console;
 mod crew;
 mod front;
+mod gate;
 mod hold;
 #[doc(hidden)]
 pub mod inside;

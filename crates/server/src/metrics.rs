@@ -406,7 +406,11 @@ fn counters(node: &Node, log: &Stats) -> Vec<(&'static str, &'static str, u64)> 
             "Requests answered with a file, a part of one, or that it is unchanged",
             site(|s| &s.answered),
         ),
-        ("site_refused", "Requests refused because too many long files were being sent", site(|s| &s.refused)),
+        (
+            "site_refused",
+            "Requests refused because too many long files were being sent, in all or to one address",
+            site(|s| &s.refused),
+        ),
         ("site_hinted", "Answers before which hints were sent", site(|s| &s.hinted)),
         ("site_pushed", "Files sent to clients that had not asked yet", site(|s| &s.pushed)),
         ("requests", "Requests read", of(&figures.requests)),

@@ -5,7 +5,8 @@ use crate::keys::Claim;
 use crate::log::Log;
 use crate::read::Filter;
 use crate::ring::{Item, Ring, Taken, Trash, What};
-use crate::{Append, Budget, Class, Cursor, Key, Memory, Policy, Read, Retention, StreamKey};
+use crate::steps::at_once;
+use crate::{Append, Budget, Class, Cursor, Key, Memory, Pause, Policy, Read, Retention, StreamKey};
 use switchboard_wire::event::Draft;
 use switchboard_wire::name::Selection;
 use switchboard_wire::{ChannelName, Epoch, Form, Kind};
@@ -172,6 +173,34 @@ fn steps_find_what_one_long_look_finds() {
         // A name alone is looked up, and not walked to.
         assert_eq!(steps > 1, pattern.contains('*'), "{pattern}: {steps} steps");
     }
+}
+
+/// Counts the rests of a look.
+#[derive(Default)]
+struct Rests(std::cell::Cell<usize>);
+
+impl Pause for Rests {
+    async fn pause(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[test]
+fn a_long_look_rests_after_each_step_of_so_many_places() {
+    const STEPS: usize = 20;
+    let default = Class::History(Retention { events: 1 << 20, age: 1000, bytes: 1 << 30 });
+    let log = Memory::new(Epoch::new(1), Policy { default, ..Policy::default() });
+    log.append(0, &[item("b/y", 1)]).unwrap();
+    for _ in 0..STEPS * Log::STEP {
+        log.append(0, &[item("a/x", 1)]).unwrap();
+    }
+    log.append(0, &[item("b/y", 1)]).unwrap();
+    let mut selection = Selection::default();
+    selection.add("b/*").unwrap();
+    let (rests, budget) = (Rests::default(), Budget { items: 10, bytes: 1 << 20 });
+    let piece = at_once(log.read_in_steps(0, &selection, Cursor::at(0), log.head(), budget, &rests));
+    assert_eq!(piece.found.iter().filter(|found| matches!(found.what, Read::Event(_))).count(), 2);
+    assert!(rests.0.get() >= STEPS, "{} rests in {STEPS} steps", rests.0.get());
 }
 
 #[test]

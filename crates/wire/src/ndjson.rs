@@ -216,14 +216,68 @@ pub fn parse_line(line: &[u8]) -> Result<Draft, Problem> {
     draft(line.data, line.base64.as_deref(), line.event.as_deref(), line.content_type.as_deref())
 }
 
-/// Cuts a batch into its items, as written.
-pub fn parse_batch(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
-    serde_json::from_str(utf8(body)?).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            Code::InvalidItem.because("a batch is an array of items: `[{\"channels\":[…],\"data\":…}, …]`")
+/// Cuts a batch into its items, as written, one after the other: so it is to whoever cuts when to rest.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// What was not cut yet. Behind the last item, nothing.
+    rest: &'a str,
+    /// Items that were cut.
+    count: usize,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(body: &'a [u8]) -> Result<Batch<'a>, Problem> {
+        let text = utf8(body)?.trim_start_matches(BLANK);
+        match text.as_bytes().first() {
+            Some(b'[') => Ok(Batch { rest: &text[1..], count: 0 }),
+            Some(b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                Err(Code::InvalidItem.because("a batch is an array of items: `[{\"channels\":[…],\"data\":…}, …]`"))
+            }
+            Some(_) | None => Err(no_batch("it begins with no `[`")),
         }
-        _ => Code::InvalidJson.because(format!("the batch does not parse: {error}")),
-    })
+    }
+
+    /// The next item; `None` behind the last.
+    pub fn next_item(&mut self) -> Result<Option<&'a RawValue>, Problem> {
+        if self.rest.is_empty() && self.count > 0 {
+            return Ok(None);
+        }
+        let rest = self.rest.trim_start_matches(BLANK);
+        if let (0, Some(behind)) = (self.count, rest.strip_prefix(']')) {
+            return self.end(behind).map(|()| None);
+        }
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>();
+        let item = match values.next() {
+            Some(Ok(item)) => item,
+            Some(Err(error)) => return Err(no_batch(&format!("item {}: {error}", self.count))),
+            None => return Err(no_batch("it has no end")),
+        };
+        let behind = rest[values.byte_offset()..].trim_start_matches(BLANK);
+        self.count += 1;
+        match behind.as_bytes().first() {
+            // Between a comma and the end there has to be an item.
+            Some(b',') if !behind[1..].is_empty() => self.rest = &behind[1..],
+            Some(b']') => self.end(&behind[1..])?,
+            Some(b',') | None => return Err(no_batch("it has no end")),
+            Some(_) => return Err(no_batch(&format!("behind item {} there is no `,` and no `]`", self.count - 1))),
+        }
+        Ok(Some(item))
+    }
+
+    fn end(&mut self, behind: &str) -> Result<(), Problem> {
+        if !behind.trim_start_matches(BLANK).is_empty() {
+            return Err(no_batch("something follows its end"));
+        }
+        (self.rest, self.count) = ("", self.count.max(1));
+        Ok(())
+    }
+}
+
+/// What may be between the parts of JSON (RFC 8259 section 2).
+const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
+
+fn no_batch(why: &str) -> Problem {
+    Code::InvalidJson.because(format!("the batch does not parse: {why}"))
 }
 
 /// Reads one item of a batch: `{"channels":[…],"data"|"base64","event"?,"type"?,"key"?}`. Members it does not know are
@@ -422,7 +476,7 @@ mod tests {
 
     #[test]
     fn items_name_their_channels() {
-        let item = |text: &str| parse_item(parse_batch(format!("[{text}]").as_bytes()).unwrap()[0]);
+        let item = |text: &str| parse_item(items(&format!("[{text}]")).unwrap()[0]);
         let good = item(r#"{"channels":["a","b/c"],"data":1,"key":"k","event":"e"}"#).unwrap();
         assert_eq!(good.channels, ["a", "b/c"].map(|name| ChannelName::new(name).unwrap()));
         assert_eq!((good.key.as_deref(), good.draft.event()), (Some("k"), Some("e")));
@@ -440,7 +494,38 @@ mod tests {
         ] {
             assert_eq!(item(text).unwrap_err().code, code, "{text}");
         }
-        assert!(parse_batch(b"[1, {}").is_err() && parse_batch(b"{}").is_err() && parse_batch(b"\xff").is_err());
+    }
+
+    /// All items of a batch.
+    fn items(text: &str) -> Result<Vec<&RawValue>, Problem> {
+        let (mut batch, mut items) = (Batch::new(text.as_bytes())?, Vec::new());
+        while let Some(item) = batch.next_item()? {
+            items.push(item);
+        }
+        assert!(matches!(batch.next_item(), Ok(None)), "the end stays the end");
+        Ok(items)
+    }
+
+    #[test]
+    fn a_batch_is_an_array_and_nothing_else() {
+        assert!(Batch::new(b"\xff").is_err());
+        for text in ["{}", " {\"a\":1}", "1", "-1", "\"[]\"", "null", "true"] {
+            assert_eq!(items(text).unwrap_err().code, Code::InvalidItem, "{text}");
+        }
+        for text in [
+            "", " ", "x", "]", "[", "[ ", "[1", "[1,", "[1, ", "[1,]", "[,1]", "[1 2]", "[1}", "[{}]]", "[] x", "[1x]",
+            "[[1]",
+        ] {
+            assert_eq!(items(text).unwrap_err().code, Code::InvalidJson, "{text}");
+        }
+    }
+
+    /// JSON, or nearly.
+    fn nearly_json() -> impl Strategy<Value = String> {
+        let parts = prop::sample::select(
+            &["[", "]", "{", "}", ",", ":", " ", "\n", "1", "-2.5e3", "\"a,]\"", "\"\\\"\"", "null", "x"][..],
+        );
+        prop::collection::vec(parts, 0..12).prop_map(|parts| format!("[{}", parts.concat()))
     }
 
     proptest! {
@@ -451,6 +536,13 @@ mod tests {
             limit in 0..8usize,
         ) {
             prop_assert_eq!(lines(body.as_bytes(), &cuts, limit), lines(body.as_bytes(), &[], limit));
+        }
+
+        #[test]
+        fn a_batch_is_cut_as_json_is(text in nearly_json()) {
+            let whole: Result<Vec<&RawValue>, _> = serde_json::from_str(&text);
+            let shown = |items: Vec<&RawValue>| items.iter().map(|item| item.get().to_owned()).collect::<Vec<_>>();
+            prop_assert_eq!(items(&text).ok().map(shown), whole.ok().map(shown));
         }
 
         #[test]

@@ -13,14 +13,36 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use switchboard_hub::access::Action;
-use switchboard_store::{Append, Appended, Key};
+use switchboard_store::{Append, Appended, Key, Pause};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::ndjson::{self, Item};
 
 /// Most events that one batch may append: each item counts once for each of its channels.
 pub(super) const APPENDS_MAX: usize = 10_000;
+/// So many bytes of a batch are looked at, and then everyone else has a turn: some tenths of a millisecond.
+const STEP: usize = 64 << 10;
+/// What an item costs besides its bytes, and each of its channels.
+const AROUND: usize = 64;
+
+/// The work on a batch, of which so much is done in a turn.
+struct Work<'a, P> {
+    turns: &'a P,
+    done: usize,
+}
+
+impl<P: Pause> Work<'_, P> {
+    /// Counts what is to be done next, and lets everyone else have a turn before, if it is time.
+    async fn add(&mut self, cost: usize) {
+        if self.done > 0 && self.done + cost > STEP {
+            self.done = 0;
+            self.turns.pause().await;
+        }
+        self.done += cost;
+    }
+}
 
 #[derive(Serialize)]
 struct Published<'a> {
@@ -47,6 +69,7 @@ impl Serialize for Ids<'_> {
 
 pub(super) async fn publish(
     node: &Node,
+    turns: &impl Pause,
     asker: &Asker,
     headers: &HeaderMap,
     body: &mut impl BodySource,
@@ -54,27 +77,34 @@ pub(super) async fn publish(
     if key::from_headers(headers)?.is_some() {
         return Err(Code::InvalidParameter.because("a batch has a `key` in each item, not an Idempotency-Key"));
     }
-    let (body, _load) = collect(node, body, node.config.limits.batch).await?;
-    // The body may have taken its time.
     let identity = &asker.identity;
-    node.auth.standing(identity, node.now())?;
+    // Before anything is read of it: it may be long.
+    node.auth.allow_publishing(identity)?;
+    let (body, _load) = collect(node, body, node.config.limits.batch).await?;
+    let mut work = Work { turns, done: 0 };
+    let written = cut(&body, &mut work).await?;
     let publisher = identity.publisher();
-    let written = ndjson::parse_batch(&body)?;
     let mut appends = Vec::with_capacity(written.len());
     // Where each item's appends end.
     let mut ends = Vec::with_capacity(written.len());
     for (i, item) in written.into_iter().enumerate() {
+        work.add(item.get().len() + AROUND).await;
         let item = ndjson::parse_item(item).and_then(|item| checked(node, identity, item));
         match item {
             Ok(item) if appends.len() + item.channels.len() > APPENDS_MAX => {
                 let problem = Code::TooLarge.because(format!("the batch comes to more than {APPENDS_MAX} events"));
                 return Ok(at_item(node, &problem, i));
             }
-            Ok(item) => add(item, &publisher, &mut appends),
+            Ok(item) => {
+                work.add(item.channels.len() * AROUND).await;
+                add(item, &publisher, &mut appends);
+            }
             Err(problem) => return Ok(at_item(node, &problem, i)),
         }
         ends.push(appends.len());
     }
+    // All that may have taken its time.
+    node.auth.standing(identity, node.now())?;
     node.limits.publish(&asker.allowance, appends.iter().map(|append| &append.channel), node.now())?;
     node.pace().await;
     let appended = match node.log.append(node.now(), &appends) {
@@ -96,6 +126,18 @@ pub(super) async fn publish(
         ItemIds { ids: Ids(ids.0, ids.1) }
     });
     Ok(json(StatusCode::CREATED, &Published { items: items.collect() }))
+}
+
+/// Cuts a batch into its items. It has more than may be if it has more than so many, so that no more are looked for.
+async fn cut<'a>(body: &'a [u8], work: &mut Work<'_, impl Pause>) -> Result<Vec<&'a RawValue>, Problem> {
+    let (mut batch, mut items) = (ndjson::Batch::new(body)?, Vec::new());
+    while items.len() <= APPENDS_MAX
+        && let Some(item) = batch.next_item()?
+    {
+        items.push(item);
+        work.add(item.get().len() + AROUND).await;
+    }
+    Ok(items)
 }
 
 fn checked(node: &Node, identity: &Identity, item: Item) -> Result<Item, Problem> {

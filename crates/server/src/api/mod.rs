@@ -24,7 +24,7 @@ use problem::with_allow;
 use query::Query;
 use std::sync::atomic::Ordering;
 use switchboard_hub::access::Action;
-use switchboard_store::Refusal;
+use switchboard_store::{Pause, Refusal};
 use switchboard_wire::code::Problem;
 use switchboard_wire::{ChannelName, Code};
 
@@ -82,9 +82,10 @@ impl Route {
     }
 }
 
-/// Answers all but reading: `GET` and `HEAD` of channels are not for here.
+/// Answers all but reading: `GET` and `HEAD` of channels are not for here. What takes long waits for its turns.
 pub(crate) async fn answer(
     node: &Node,
+    turns: &impl Pause,
     head: &Head,
     asker: &Asker,
     query: &Query,
@@ -106,7 +107,7 @@ pub(crate) async fn answer(
             node.auth.allow(identity, Action::Manage, channel)?;
             Ok(channels::delete(node, channel))
         }
-        (Route::Publish, &Method::POST) => batch::publish(node, asker, &head.headers, body).await,
+        (Route::Publish, &Method::POST) => batch::publish(node, turns, asker, &head.headers, body).await,
         (Route::List, &Method::GET | &Method::HEAD) => {
             node.auth.allow_managing(identity)?;
             channels::list(node, query).await

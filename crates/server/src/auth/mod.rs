@@ -208,6 +208,16 @@ impl Auth {
         if decision.allowed { Ok(()) } else { Err(refusal(identity, action, target, &decision)) }
     }
 
+    /// Refuses whoever may publish to no channel at all, whichever it is.
+    pub(crate) fn allow_publishing(&self, identity: &Identity) -> Result<(), Problem> {
+        let settings = self.settings();
+        if self.open || settings.access.may_allow(identity.who(&settings), Action::Publish) {
+            return Ok(());
+        }
+        let code = if identity.is_anyone() { Code::Unauthorized } else { Code::Forbidden };
+        Err(code.because("this asks to publish, which takes a grant that covers it"))
+    }
+
     /// Refuses to manage what is everybody's.
     pub(crate) fn allow_managing(&self, identity: &Identity) -> Result<(), Problem> {
         if self.open {

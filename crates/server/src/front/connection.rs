@@ -83,7 +83,7 @@ async fn shake_hands(
     shard: &SharedShard,
 ) -> Option<tls::Stream> {
     let config = node.tls.as_ref()?.config();
-    let (gate, mut draining) = (shard.borrow().gate(), node.draining.subscribe());
+    let (gate, mut draining) = (shard.borrow().handshakes(), node.draining.subscribe());
     let shaken = tokio::select! {
         shaken = tls::accept(socket, &read, config, &gate, node.http1.head, &node.figures.handshakes) => shaken,
         _ = draining.wait_for(|draining| *draining) => return None,

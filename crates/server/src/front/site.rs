@@ -11,6 +11,7 @@ use crate::site::push::Due;
 use crate::site::{Asked, Hints, Site};
 use http::header::{ACCEPT_ENCODING, FORWARDED, HeaderName, VIA};
 use http::{HeaderMap, Method, StatusCode, Version};
+use std::net::IpAddr;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 
@@ -23,15 +24,17 @@ pub(super) struct Promised {
     promise: Promise,
     path: String,
     fields: HeaderMap,
+    address: IpAddr,
 }
 
 impl Promised {
     /// Sends it. Behind the page, so that it takes no room on the connection that the page needs.
     pub(super) async fn keep(self, node: &Node) {
         let Some(site) = &node.site else { return };
-        let asked = Asked { method: &Method::GET, path: &self.path, query: None, headers: &self.fields };
+        let Promised { path, fields, address, .. } = &self;
+        let asked = Asked { method: &Method::GET, path, query: None, headers: fields, address: *address };
         // A promise of a file that is gone meanwhile is withdrawn.
-        let Ok(answer) = site.answer(&asked).await else { return };
+        let Ok(answer) = site.answer(&asked, &node.limits).await else { return };
         match self.promise.keep(answer).await {
             Ok(()) => site.pushed(),
             Err(error) => tracing::debug!(path = self.path, %error, "what was pushed was not taken"),
@@ -60,8 +63,13 @@ impl<C: Peer> Front<C> {
             Method::OPTIONS => return Ok(Outcome::Respond(with_allow(empty(StatusCode::NO_CONTENT), METHODS))),
             _ => return Ok(Outcome::Respond(with_allow(self.problem(&Code::MethodNotAllowed.into()), METHODS))),
         }
-        let asked =
-            Asked { method: &head.method, path: &head.path, query: head.query.as_deref(), headers: &head.headers };
+        let asked = Asked {
+            method: &head.method,
+            path: &head.path,
+            query: head.query.as_deref(),
+            headers: &head.headers,
+            address: self.origin(head).0,
+        };
         let due = site.due(&asked).await;
         if let Some(due) = due.as_ref().filter(|_| self.takes_hints(head, site))
             && !self.push(head, due)
@@ -71,7 +79,7 @@ impl<C: Peer> Front<C> {
             }
             site.hinted();
         }
-        let mut response = site.answer(&asked).await?;
+        let mut response = site.answer(&asked, &node.limits).await?;
         if let Some(due) = due {
             due.dress(response.status(), self.client.secure, response.headers_mut());
         }
@@ -88,7 +96,8 @@ impl<C: Peer> Front<C> {
         }
         for file in &due.files {
             let Some(promise) = self.connection.promise(&file.path, fields.clone()) else { break };
-            self.promised.push(Promised { promise, path: file.path.clone(), fields: fields.clone() });
+            let (path, fields) = (file.path.clone(), fields.clone());
+            self.promised.push(Promised { promise, path, fields, address: self.origin(head).0 });
         }
         !self.promised.is_empty()
     }

@@ -42,9 +42,13 @@ pub(crate) struct Limits {
     user: Option<usize>,
     publishes: Option<u32>,
     accepts: Option<Rate>,
+    /// Long files of the site that are sent to one address at once.
+    transfers: Option<usize>,
     addresses: Arc<Tally<IpAddr>>,
     /// Sessions of one address.
     sessions: Arc<Tally<IpAddr>>,
+    /// Long files that are being sent to one.
+    transferring: Arc<Tally<IpAddr>>,
     /// Connections beyond the limit of their address, which are being told so.
     refusing: Arc<Tally<IpAddr>>,
     users: Arc<Tally<Box<str>>>,
@@ -110,6 +114,7 @@ impl Limits {
         let limits = &config.limits;
         // Half of all: whoever has one address leaves room for all others.
         let address = limits.address.or_else(|| closed.then_some(connections.div_ceil(2)));
+        let transfers = config.site.as_ref().map_or(0, |site| site.transfers.div_ceil(2));
         let accepts = limits.accepts.or_else(|| closed.then_some(ACCEPTS));
         // A quarter of a second's worth at once, so that a storm comes in evenly.
         let accepts = accepts.map(|per_second| Rate { per_second, burst: per_second.div_ceil(4) });
@@ -119,8 +124,10 @@ impl Limits {
             user: limits.user.or_else(|| closed.then_some(USER)),
             publishes: limits.publishes.or_else(|| closed.then_some(PUBLISHES)),
             accepts,
+            transfers: address.map(|most| most.min(transfers)),
             addresses: Tally::new(),
             sessions: Tally::new(),
+            transferring: Tally::new(),
             refusing: Tally::new(),
             users: Tally::new(),
             publishers: Buckets::new(),
@@ -158,6 +165,16 @@ impl Limits {
     /// A place among those of an address that are told that they are too many. Beyond a few, they are not even told.
     pub(crate) fn refusal(&self, address: IpAddr) -> Option<AddressSeat> {
         self.refusing.take(&network(address), REFUSALS)
+    }
+
+    /// A place among the long files that are being sent to an address: it may have half of all, and no more than it may have
+    /// connections.
+    pub(crate) fn transfer(&self, address: IpAddr) -> Result<Option<AddressSeat>, Problem> {
+        let Some(most) = self.transfers else { return Ok(None) };
+        self.transferring
+            .take(&network(address), most)
+            .map(Some)
+            .ok_or_else(|| Code::TooMany.because("as many long files are being sent to this address as may be at once"))
     }
 
     /// What a stream or waiting poll takes up. `proxied` is whose it is, where a proxy says so.

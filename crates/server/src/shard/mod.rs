@@ -39,9 +39,9 @@ pub(crate) use turns::Turns;
 use crate::auth::Identity;
 use crate::crew::Crew;
 use crate::front;
+use crate::gate::Gate;
 use crate::listen::Admission;
 use crate::listen::http2::Signals;
-use crate::listen::tls::Gate;
 use crate::node::Node;
 use crate::traffic::Traffic;
 use batch::Batch;
@@ -95,8 +95,9 @@ pub(crate) struct Shard {
     sessions: Sessions,
     scratch: Box<[u8]>,
     inflaters: Inflaters,
-    /// How much of a turn handshakes may take.
-    gate: Rc<Gate>,
+    /// How much of a turn handshakes may take, and large pages.
+    handshakes: Rc<Gate>,
+    pages: Rc<Gate>,
     turns: Rc<Turns>,
     hearing: Hearing,
     /// The answers to the pings of the read at hand.
@@ -136,7 +137,8 @@ impl Shard {
             node,
             index,
             registry,
-            gate: Rc::new(Gate::new(bell.clone())),
+            handshakes: Rc::new(Gate::new(bell.clone())),
+            pages: Rc::new(Gate::new(bell.clone())),
             signals: Signals::new(bell),
             links: Links::default(),
             crew: Rc::default(),
@@ -160,7 +162,8 @@ impl Shard {
 
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
-        self.gate.open();
+        self.handshakes.open();
+        self.pages.open();
         self.links.begin_turn();
         self.take_signals();
         self.read_on();
@@ -175,7 +178,8 @@ impl Shard {
         self.close_overdue(now);
         self.links.end_turn();
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        let more = more_live || self.beats.are_on() || self.gate.is_waited_at() || self.hearing.has_rests();
+        let waited_at = self.handshakes.is_waited_at() || self.pages.is_waited_at();
+        let more = more_live || self.beats.are_on() || waited_at || self.hearing.has_rests();
         more || !self.laggards.is_empty() || !self.unread.is_empty()
     }
 
@@ -249,8 +253,14 @@ impl Shard {
         Ok(())
     }
 
-    pub(crate) fn gate(&self) -> Rc<Gate> {
-        self.gate.clone()
+    /// What handshakes pass.
+    pub(crate) fn handshakes(&self) -> Rc<Gate> {
+        self.handshakes.clone()
+    }
+
+    /// What pages pass that are large.
+    pub(crate) fn pages(&self) -> Rc<Gate> {
+        self.pages.clone()
     }
 
     /// The turns of those who do something long on its thread.

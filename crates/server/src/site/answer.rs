@@ -3,6 +3,7 @@
 use super::backend::Files;
 use super::path::SitePath;
 use super::{Asked, Site, WHOLE, cache, range};
+use crate::limits::{AddressSeat, Limits};
 use crate::listen::{Body, Frames, Pieces, Source};
 use bytes::{Bytes, BytesMut};
 use http::header::{
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use rustix::io::Errno;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use switchboard_wire::Code;
@@ -28,7 +30,7 @@ const ASKED: [HeaderName; 5] = [ACCEPT_ENCODING, IF_MATCH, IF_NONE_MATCH, IF_MOD
 
 impl Site {
     /// The answer to a request of GET or HEAD.
-    pub(crate) async fn answer(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
+    pub(crate) async fn answer(&self, asked: &Asked<'_>, limits: &Limits) -> Result<Response<Body>, Problem> {
         let prefix = &self.settings.prefix;
         if asked.path.len() + 1 == prefix.len() && prefix.starts_with(asked.path) {
             return Ok(redirect(prefix, asked.query));
@@ -36,7 +38,7 @@ impl Site {
         // Why it is not served is nobody's business: a hidden file is not there.
         let path = SitePath::of(asked.path, prefix).map_err(|_| Problem::from(Code::NotFound))?;
         let served = self.serve(asked, &path).await.map_err(|error| problem(&error, asked.path))?;
-        let mut response = self.take(served, asked).await?;
+        let mut response = self.take(served, asked, limits).await?;
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, cache::control(&self.settings.cache, &path.shown(prefix)));
@@ -77,7 +79,7 @@ impl Site {
     }
 
     /// Takes a body over from the library: a short one as a whole, a long one piece by piece.
-    async fn take(&self, served: Served, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
+    async fn take(&self, served: Served, asked: &Asked<'_>, limits: &Limits) -> Result<Response<Body>, Problem> {
         let (mut parts, body) = {
             let length = length(&served).unwrap_or_default();
             let (parts, body) = served.into_parts();
@@ -92,17 +94,23 @@ impl Site {
                 collect(body).await.map_err(|error| problem(&error, asked.path))?.into()
             }
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
-                let Ok(seat) = self.transfers.clone().try_acquire_owned() else {
+                let seats = self.seat(asked.address, limits).inspect_err(|_| {
                     self.figures.refused.fetch_add(1, Ordering::Relaxed);
-                    return Err(Code::Overloaded.because("as many long files are being sent as may be at once"));
-                };
-                Pieces::new(body.left(), Box::new(Seated { body, _seat: seat })).into()
+                })?;
+                Pieces::new(body.left(), Box::new(Seated { body, _seats: seats })).into()
             }
             StatusCode::NOT_FOUND => return Err(Code::NotFound.into()),
             status if status.is_server_error() => return Err(Code::Internal.into()),
             _ => Bytes::new().into(),
         };
         Ok(Response::from_parts(parts, body))
+    }
+
+    /// A place among the files that are sent in pieces, to one address and in all.
+    fn seat(&self, address: IpAddr, limits: &Limits) -> Result<Seats, Problem> {
+        let own = limits.transfer(address)?;
+        let full = |_| Code::Overloaded.because("as many long files are being sent as may be at once");
+        Ok((own, self.transfers.clone().try_acquire_owned().map_err(full)?))
     }
 }
 
@@ -157,10 +165,12 @@ async fn collect(mut body: Pieces) -> io::Result<Bytes> {
     Ok(whole.unwrap_or_default())
 }
 
-/// A body with its place among those that are sent in pieces.
+/// The places of a body that is sent in pieces.
+type Seats = (Option<AddressSeat>, OwnedSemaphorePermit);
+
 struct Seated {
     body: Pieces,
-    _seat: OwnedSemaphorePermit,
+    _seats: Seats,
 }
 
 impl Source for Seated {

@@ -26,6 +26,7 @@ use http::{HeaderMap, Method};
 use open::Directory;
 use path::SitePath;
 use push::{Digest, Due};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
@@ -54,7 +55,7 @@ pub(crate) struct Site {
 pub(crate) struct Figures {
     /// Requests answered with a file, a part of one, or that it is unchanged.
     pub(crate) answered: AtomicU64,
-    /// Requests refused because as many long files were being sent as may be.
+    /// Requests refused because as many long files were being sent as may be, in all or to one address.
     pub(crate) refused: AtomicU64,
     /// Answers before which hints were sent.
     pub(crate) hinted: AtomicU64,
@@ -70,6 +71,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
+    /// Where it comes from.
+    pub(crate) address: IpAddr,
 }
 
 impl Site {

@@ -1,6 +1,7 @@
 //! A page of events, at once or after a wait for the first.
 
 use crate::auth::Identity;
+use crate::gate::Gate;
 use crate::node::Node;
 use crate::reading::{PageWanted, Reading};
 use crate::shard::{SharedShard, Turns, Waiter};
@@ -19,6 +20,10 @@ use tokio::time::{Instant, sleep_until};
 
 /// Most bytes of data on a page; it has one event at least.
 const PAGE_BYTES: usize = 4 << 20;
+/// A page of more than this is made in its turn: of 4 MiB it takes a millisecond, and it is cheap to ask for.
+const LARGE: usize = 64 << 10;
+/// What an event takes on a page besides its text and data.
+const AROUND: usize = 64;
 
 impl PageWanted {
     fn budget(&self) -> Budget {
@@ -28,7 +33,7 @@ impl PageWanted {
 
 /// A page, found in the log.
 struct Page {
-    events: Vec<Bytes>,
+    events: Vec<Arc<Entry>>,
     gap: Option<Gap>,
     /// The position to hand out.
     position: u64,
@@ -48,18 +53,24 @@ impl Page {
     fn keeping(self, position: u64) -> Page {
         if self.events.is_empty() && self.gap.is_none() { Page { position, ..self } } else { self }
     }
+
+    /// Whether it is to be made in its turn.
+    fn is_large(&self) -> bool {
+        let cost = |entry: &Arc<Entry>| entry.event().draft.cost() + AROUND;
+        self.events.iter().map(cost).sum::<usize>() > LARGE
+    }
+
+    /// Its events as they are written.
+    fn encode(&self) -> Vec<Bytes> {
+        self.events.iter().map(|entry| entry.encoded(Form::NdJson { gzip: false }).payload()).collect()
+    }
 }
 
 /// The page of a reader that was waiting at the head of the log and was handed what came.
 fn handed(events: &[Arc<Entry>], wanted: &PageWanted, waited: Page) -> Page {
     let room = &events[..events.len().min(wanted.limit)];
     let position = room.last().map_or(waited.position, |entry| entry.seq());
-    Page {
-        events: room.iter().map(|entry| entry.encoded(Form::NdJson { gzip: false }).payload()).collect(),
-        position,
-        cut: room.len() < events.len(),
-        ..waited
-    }
+    Page { events: room.to_vec(), position, cut: room.len() < events.len(), ..waited }
 }
 
 /// Answers with a page, and with the number of events on it; waits, if that is wanted, until there is something to say,
@@ -105,7 +116,8 @@ pub(crate) async fn answer(
         }
         node.auth.standing(identity, node.now())?;
     }
-    let response = respond(node, headers, reading, wanted, &page)?;
+    let gate = shard.borrow().pages();
+    let response = respond(node, &gate, headers, reading, wanted, &page).await?;
     let sent = if response.body().is_empty() { 0 } else { page.events.len() };
     Ok(Some((response, sent)))
 }
@@ -121,7 +133,7 @@ pub(crate) async fn page(
     let opened = node.log.open_in_steps(node.now(), selection, since, true, turns).await;
     let page = read(node, turns, selection, Budget { items: limit, bytes }, opened.cursor, opened.gap).await;
     let mut body = Vec::new();
-    form::page(&page.events, &node.log.position(page.position), page.gap.as_ref(), page.ended, &mut body);
+    form::page(&page.encode(), &node.log.position(page.position), page.gap.as_ref(), page.ended, &mut body);
     body
 }
 
@@ -150,7 +162,7 @@ async fn read(
     };
     for found in piece.found {
         match found.what {
-            Read::Event(entry) => page.events.push(entry.encoded(Form::NdJson { gzip: false }).payload()),
+            Read::Event(entry) => page.events.push(entry),
             Read::Gap(gap) if page.events.is_empty() && page.gap.is_none() => page.gap = Some(gap),
             Read::Gap(_) => {
                 page.cut = true;
@@ -165,8 +177,9 @@ async fn read(
     page
 }
 
-fn respond(
+async fn respond(
     node: &Node,
+    gate: &Gate,
     headers: &HeaderMap,
     reading: &Reading,
     wanted: &PageWanted,
@@ -179,9 +192,11 @@ fn respond(
     if matches {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
-        let load = node.limits.transit.leaving.load_of(page.events.iter().map(Bytes::len).sum())?;
+        let _pass = if page.is_large() { Some(gate.pass().await) } else { None };
+        let events = page.encode();
+        let load = node.limits.transit.leaving.load_of(events.iter().map(Bytes::len).sum())?;
         let mut body = Vec::new();
-        form::page(&page.events, &position, page.gap.as_ref(), page.ended, &mut body);
+        form::page(&events, &position, page.gap.as_ref(), page.ended, &mut body);
         *response.body_mut() = Bytes::from(body);
         // For as long as the peer takes to read it.
         response.extensions_mut().insert(Arc::new(load));
@@ -219,4 +234,86 @@ fn matches_tag(headers: &HeaderMap, tag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let listed = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     listed.flat_map(|value| value.split(',')).any(|listed| listed.trim() == "*" || opaque(listed) == opaque(tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::query::Query;
+    use crate::config::Config;
+    use crate::gate::SHARE;
+    use crate::listen::http1::head;
+    use crate::reading::How;
+    use crate::shard::Shard;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use switchboard_store::Append;
+    use switchboard_wire::ChannelName;
+    use switchboard_wire::event::Draft;
+    use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
+
+    /// A shard that has a turn when it is given one, of a node with so many events of 1,000 bytes.
+    fn shard_with(events: usize) -> (Arc<Node>, SharedShard) {
+        let node = Arc::new(Node::new(Config::default(), None, 1).unwrap());
+        let channel = ChannelName::new("a").unwrap();
+        for _ in 0..events {
+            let draft = Draft::from_body(None, None, Bytes::from(vec![b'"'; 1000])).unwrap();
+            let append = Append { channel: channel.clone(), end: false, key: None, draft: Some(draft) };
+            node.log.append(node.now(), &[append]).unwrap();
+        }
+        let registry = mio::Poll::new().unwrap().registry().try_clone().unwrap();
+        (node.clone(), Rc::new(RefCell::new(Shard::new(node, 0, registry, Arc::default()))))
+    }
+
+    /// Asks for a page of at most so many events, and tells how many are on it.
+    fn ask(node: &Arc<Node>, shard: &SharedShard, limit: usize) -> JoinHandle<usize> {
+        let (node, shard) = (node.clone(), shard.clone());
+        spawn_local(async move {
+            let text = format!("GET /channels/a?limit={limit} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let (head, _) = head::parse(text.as_bytes(), 64 << 10).unwrap().unwrap();
+            let query = Query::parse(head.query.as_deref()).unwrap();
+            let channel = ChannelName::new("a").unwrap();
+            let reading = Reading::of(&head, &query, Some(channel), &node.config).unwrap();
+            let How::Page(wanted) = &reading.how else { panic!("a page") };
+            let (identity, gone) = (Identity::default(), std::future::pending());
+            let answer = answer(&node, &shard, &head.headers, &identity, &reading, wanted, gone).await;
+            answer.unwrap().unwrap().1
+        })
+    }
+
+    async fn a_while() {
+        for _ in 0..16 {
+            yield_now().await;
+        }
+    }
+
+    #[test]
+    fn large_pages_are_made_in_what_is_theirs_of_a_turn_and_small_ones_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (node, shard) = shard_with(100);
+            let spend = || async {
+                let gate = shard.borrow().pages();
+                let _pass = gate.pass().await;
+                std::thread::sleep(SHARE);
+            };
+            spend().await;
+            let large: Vec<_> = (0..8).map(|_| ask(&node, &shard, 100)).collect();
+            let small = ask(&node, &shard, 50);
+            a_while().await;
+            assert!(small.is_finished(), "it is 50 KB");
+            assert!(large.iter().all(|page| !page.is_finished()), "this turn's share was taken");
+            assert!(shard.borrow().pages().is_waited_at());
+            for _ in 0..large.len() {
+                // At least one: those that take less than a share leave the rest of it to the next.
+                shard.borrow_mut().turn(std::time::Instant::now());
+                a_while().await;
+            }
+            for page in large {
+                assert!(page.is_finished());
+                assert_eq!(page.await.unwrap(), 100);
+            }
+            assert!(!shard.borrow().pages().is_waited_at());
+        });
+    }
 }

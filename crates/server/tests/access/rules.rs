@@ -163,3 +163,23 @@ fn what_a_channel_takes_is_what_a_reload_says_of_it() {
     assert!((0..20).all(|_| publish(b"12345") == 201));
     running.drain();
 }
+
+#[test]
+fn who_may_publish_nothing_is_refused_before_a_batch_is_read() {
+    let begin = |server: &Server, length: usize| {
+        let mut conn = server.connect();
+        conn.send(format!("POST /api/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"));
+        conn
+    };
+    begin(&server(), 16_000_000).response_to("POST").expect_problem(401, "unauthorized");
+    // Where some channels are anyone's, it depends on the items.
+    let mut settings = settings();
+    settings.access.rules = vec![rule("open", Whom::Anyone, Whom::Anyone)];
+    let server = super::server_with(settings);
+    for (channel, status) in [("open", 201), ("other", 401)] {
+        let batch = json!([{"channels": [channel], "data": 1}]).to_string();
+        let mut conn = begin(&server, batch.len());
+        conn.send(batch);
+        assert_eq!(conn.response_to("POST").status(), status, "{channel}");
+    }
+}

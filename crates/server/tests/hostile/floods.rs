@@ -111,6 +111,32 @@ fn a_flood_of_subscriptions_in_a_session_is_answered_refused_or_ends_it() {
     server.is_alive();
 }
 
+#[test]
+fn changes_of_what_a_session_reads_are_refused_beyond_a_thousand_that_it_has_not_acknowledged() {
+    const CHANGES: usize = 1_024;
+    let server = one_shard(|config| config.session.memory = 64 << 20);
+    let mut socket = server.handshake("/session", &[("Sec-WebSocket-Protocol", "switchboard.v1")]).unwrap();
+    let mut answer_to = |id: usize| {
+        let method = if id % 2 == 0 { "subscribe" } else { "unsubscribe" };
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": {"channel": "a"}}).to_string();
+        socket.conn.send(websocket::frame(true, 1, call.as_bytes()));
+        loop {
+            let Message::Text(text) = socket.next() else { panic!("an answer") };
+            let said: serde_json::Value = serde_json::from_str(&text).unwrap();
+            if said["id"] == id {
+                return said;
+            }
+        }
+    };
+    for id in 0..CHANGES {
+        let answer = answer_to(id);
+        assert!(answer.get("result").is_some(), "{id}: {answer}");
+    }
+    let refused = answer_to(CHANGES);
+    assert_eq!(refused["error"]["code"], 50_300, "{refused}");
+    server.is_alive();
+}
+
 /// A hundred bytes inflate to a hundred thousand, or to a batch of more than a hundred calls. However many of them a read brings,
 /// others have their turn between two of them.
 #[test]

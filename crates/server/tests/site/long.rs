@@ -2,6 +2,7 @@
 
 use super::{Files, age, get, numbered};
 use std::io::Write;
+use switchboard::site::Settings;
 use switchboard_testkit::{Conn, Server, config, eventually};
 
 /// More than sockets hold between a server and a client that does not read.
@@ -88,6 +89,37 @@ fn so_many_long_files_are_sent_at_once_and_no_more() {
     held.into_iter().for_each(Conn::cut);
     eventually("their places are free", || transfers(&server) == 0);
     conn.get("/long.bin").expect(200);
+}
+
+#[test]
+fn one_address_is_sent_half_of_the_long_files_at_most() {
+    let files = Files::new();
+    files.write("long.bin", numbered(LONG));
+    let mut config = config();
+    config.site = Some(Settings { transfers: 3, ..files.settings() });
+    config.limits.address = Some(100);
+    config.proxies.addresses = vec!["127.0.0.1".parse().unwrap()];
+    let server = Server::start(config);
+    let ask = |from: &str| {
+        let mut conn = server.connect();
+        conn.ask("GET", "/long.bin", &[("X-Forwarded-For", from)], None);
+        conn
+    };
+    let begun = |from: &str| {
+        let mut conn = ask(from);
+        assert_eq!(conn.head().status, 200);
+        conn
+    };
+    let held = [begun("192.0.2.1"), begun("192.0.2.1")];
+    let mut refused = ask("192.0.2.1");
+    refused.response_to("GET").expect_problem(429, "too_many");
+    let _other = begun("192.0.2.2");
+    ask("192.0.2.2").response_to("GET").expect_problem(503, "overloaded");
+    held.into_iter().for_each(Conn::cut);
+    eventually("their places are free", || transfers(&server) == 1);
+    begun("192.0.2.1");
+    let metrics = server.connect().get("/metrics").expect(200).text();
+    assert!(metrics.contains("\nswitchboard_site_refused_total 2\n"), "{metrics}");
 }
 
 #[test]

@@ -97,3 +97,35 @@ fn items_with_keys_count_once() {
     assert_eq!((reused.code(), &reused.json["item"]), ((422, "idempotency_key_reused"), &json!(1)));
     assert!(held(&node, "c").is_empty());
 }
+
+/// Counts the turns that others had.
+#[derive(Default)]
+struct Counting(std::cell::Cell<usize>);
+
+impl Pause for Counting {
+    async fn pause(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[test]
+fn others_have_a_turn_after_every_64_kib_of_a_batch() {
+    let node = node_with(|_| {});
+    let turns = |items: usize, channels: usize, data: &str| {
+        let channels: Vec<String> = (0..channels).map(|n| n.to_string()).collect();
+        let text = Value::from(vec![json!({"channels": channels, "data": data}); items]).to_string();
+        let (turns, mut body) = (Counting::default(), Body::of(&text));
+        let asker = Asker { identity: Identity::default(), allowance: Allowance::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let answer = runtime.block_on(crate::api::batch::publish(&node, &turns, &asker, &HeaderMap::new(), &mut body));
+        assert_eq!(answer.unwrap().status(), StatusCode::CREATED);
+        (turns.0.get(), text.len())
+    };
+    assert_eq!(turns(20, 1, &"x".repeat(1000)).0, 0);
+    // It is cut into items first, and then these are read.
+    let (had, length) = turns(1000, 1, &"x".repeat(2000));
+    assert!(had >= 2 * length / (64 << 10), "{had} turns in {length} bytes");
+    // Each item and each of its channels counts for 64 bytes.
+    let (had, length) = turns(100, 100, "");
+    assert!(had >= (2 * length + 100 * 100 * 64) / (64 << 10), "{had} turns in {length} bytes");
+}

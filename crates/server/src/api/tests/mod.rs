@@ -12,6 +12,7 @@ use crate::limits::Asker;
 use crate::limits::bucket::Allowance;
 use crate::listen::BodyError;
 use crate::listen::http1;
+use crate::shard::Turns;
 use http::HeaderMap;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -95,7 +96,7 @@ fn ask(node: &Node, request: &str, fields: &[(&str, &str)], body: &mut Body) -> 
     let outcome = runtime.block_on(async {
         let query = Query::parse(head.query.as_deref())?;
         let asker = Asker { identity: Identity::default(), allowance: Allowance::default() };
-        answer(node, &head, &asker, &query, body).await
+        answer(node, &Turns::default(), &head, &asker, &query, body).await
     });
     let response = outcome.unwrap_or_else(|problem| problem::respond(&problem));
     let json = match response.body().is_empty() {

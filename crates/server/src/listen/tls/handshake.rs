@@ -1,8 +1,8 @@
 //! The handshake: from a socket to a TLS connection, or to a plain word why there is none.
 
-use super::gate::Gate;
 use super::session::Session;
 use super::stream::Stream;
+use crate::gate::Gate;
 use crate::metrics::Handshakes;
 use rustls::{Error, ServerConfig};
 use std::io::{self, ErrorKind};

@@ -2,12 +2,11 @@
 //!
 //! - [`session`]: a connection as bytes, without a socket: the handshake is the library's, and what follows it is [`records`],
 //!   sealed and opened with [`keys`]; [`tunnel`]: over a socket, in buffers that a thread shares;
-//! - [`handshake`], of which [`gate`] admits so much a turn; [`stream`]: while requests are read;
+//! - [`handshake`], of which a gate admits so much a turn; [`stream`]: while requests are read;
 //! - [`certificate`]: what is shown to clients.
 
 mod certificate;
 mod fault;
-mod gate;
 mod handshake;
 mod keys;
 mod records;
@@ -15,7 +14,6 @@ mod session;
 mod stream;
 mod tunnel;
 
-pub(crate) use gate::Gate;
 pub(crate) use handshake::{Failure, accept};
 pub(crate) use session::{RECORD_MAX, Session};
 pub(crate) use stream::Stream;

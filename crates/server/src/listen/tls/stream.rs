@@ -7,6 +7,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
+
+/// Records that are opened for what a task may otherwise read once: a read may bring a thousand, of a byte each.
+const RECORDS: u32 = 64;
 
 /// A socket with TLS over it.
 pub(crate) struct Stream {
@@ -14,6 +18,8 @@ pub(crate) struct Stream {
     tunnel: Box<Tunnel>,
     /// What came out of a record and was not asked for yet.
     plain: Vec<u8>,
+    /// Records that were opened and not counted as reads.
+    opened: u32,
     said_end: bool,
 }
 
@@ -38,7 +44,7 @@ impl Write for Now<'_> {
 
 impl Stream {
     pub(super) fn new(socket: TcpStream, session: Session) -> Stream {
-        Stream { socket, tunnel: Box::new(Tunnel::new(session)), plain: Vec::new(), said_end: false }
+        Stream { socket, tunnel: Box::new(Tunnel::new(session)), plain: Vec::new(), opened: 0, said_end: false }
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -71,8 +77,12 @@ impl Stream {
 
     /// Reads once from the socket. `false` at the clean end of what the peer sends.
     fn try_read(&mut self) -> io::Result<bool> {
-        let plain = &mut self.plain;
-        self.tunnel.read(&mut Now(&self.socket), RECORD_MAX, &mut |bytes| plain.extend_from_slice(bytes))
+        let (plain, opened) = (&mut self.plain, &mut self.opened);
+        let mut take = |bytes: &[u8]| {
+            plain.extend_from_slice(bytes);
+            *opened += 1;
+        };
+        self.tunnel.read(&mut Now(&self.socket), RECORD_MAX, &mut take)
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -100,6 +110,11 @@ impl AsyncRead for Stream {
         // What the session says for itself waits for nobody who writes.
         if let Poll::Ready(Err(error)) = this.poll_send(cx) {
             return Poll::Ready(Err(error));
+        }
+        // Of each turn of its task a connection has as much as others, in however many records it comes.
+        while this.opened >= RECORDS {
+            ready!(poll_proceed(cx)).made_progress();
+            this.opened -= RECORDS;
         }
         while this.plain.is_empty() {
             match ready!(this.poll_receive(cx)) {

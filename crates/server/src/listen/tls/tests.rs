@@ -1,14 +1,21 @@
 //! A session with a client of the same library at its other end, and no socket between them.
 
-use super::session::{PLAIN_MAX, Session};
+use super::session::{PLAIN_MAX, RECORD_MAX, Session};
+use super::stream::Stream;
 use super::tunnel::Tunnel;
 use proptest::prelude::*;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig};
+use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
+use std::task::Poll;
 use switchboard_testkit::issuer::Authority;
 use switchboard_testkit::tls::{Files, VERSIONS, client};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
 
 /// A certificate, and what trusts it, in both versions.
 static SETTINGS: LazyLock<(Arc<ServerConfig>, [Arc<ClientConfig>; 2])> = LazyLock::new(|| {
@@ -172,6 +179,72 @@ fn a_long_record_takes_a_read_or_two_also_where_little_is_asked_for() {
             assert!(socket.reads <= 2, "{} reads", socket.reads);
         }
     }
+}
+
+/// What is left of a turn of a task, in reads, after it has read so many records of a byte.
+fn left_after(version: usize, records: usize) -> u32 {
+    let mut pair = Pair::shaken(version);
+    let mut sealed = Vec::new();
+    for _ in 0..records {
+        pair.client.writer().write_all(b"a").unwrap();
+        while pair.client.wants_write() {
+            pair.client.write_tls(&mut sealed).unwrap();
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let task = async move {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        client.write_all(&sealed).await.unwrap();
+        while socket.peek(&mut vec![0; sealed.len()]).await.unwrap() < sealed.len() {}
+        let mut stream = Stream::new(socket, pair.server);
+        // So that it has the whole of a turn.
+        tokio::task::yield_now().await;
+        poll_fn(move |cx| {
+            let mut buffer = vec![0; 2 * records];
+            let mut into = ReadBuf::new(&mut buffer);
+            assert!(Pin::new(&mut stream).poll_read(cx, &mut into).is_ready());
+            assert_eq!(into.filled().len(), records);
+            // What it has read counts before it reads on.
+            assert!(Pin::new(&mut stream).poll_read(cx, &mut into).is_pending());
+            let mut left = 0;
+            while let Poll::Ready(proceeds) = poll_proceed(cx) {
+                proceeds.made_progress();
+                left += 1;
+            }
+            Poll::Ready(left)
+        })
+        .await
+    };
+    runtime.block_on(async { tokio::spawn(task).await.unwrap() })
+}
+
+#[test]
+fn sixty_four_records_count_for_a_read() {
+    for version in 0..2 {
+        let left = left_after(version, 1);
+        assert!(left > 100, "a read is a read: {left}");
+        assert_eq!(left_after(version, 512), left - 512 / 64);
+    }
+}
+
+#[test]
+fn a_record_that_comes_byte_by_byte_takes_as_much_as_has_come_and_18_kib_at_most() {
+    const LONGEST: usize = (16 << 10) + 256;
+    let mut pair = Pair::shaken(0);
+    let [high, low] = (LONGEST as u16).to_be_bytes();
+    pair.feed(&[23, 3, 3, high, low]).unwrap();
+    // All but the last byte, with which it is looked at.
+    for _ in 1..LONGEST {
+        pair.feed(b"x").unwrap();
+    }
+    assert_eq!(pair.server.kept(), 5 + LONGEST - 1);
+    assert!(pair.server.kept() <= RECORD_MAX && RECORD_MAX <= (18 << 10) + 5);
+    // One that says that it is longer is not waited for.
+    let mut pair = Pair::shaken(0);
+    let [high, low] = (LONGEST as u16 + 1).to_be_bytes();
+    assert!(pair.feed(&[23, 3, 3, high, low]).is_err());
 }
 
 proptest! {

@@ -1,15 +1,15 @@
-//! A share of each turn for handshakes: their arithmetic costs a thousand times what an event does, and whoever likes can
-//! ask for it.
+//! A share of each turn for what costs a thousand times what an event does, and whoever likes can ask for: the arithmetic of
+//! handshakes, pages of megabytes.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// What handshakes may take of a turn, beyond which the rest of them wait for the next one.
-const SHARE: Duration = Duration::from_micros(500);
+/// What those who pass a gate may take of a turn, beyond which the rest of them wait for the next one.
+pub(crate) const SHARE: Duration = Duration::from_micros(500);
 
-/// Lets the tasks of a thread do arithmetic, one after the other and so much a turn.
+/// Lets the tasks of a thread work, one after the other and so much a turn.
 #[derive(Debug)]
 pub(crate) struct Gate {
     /// Of the present turn.
