@@ -90,6 +90,20 @@ fn streams_that_nobody_reads_hold_no_more_than_their_windows() {
 }
 
 #[test]
+fn streams_of_long_patterns_hold_no_more_than_patterns_may_take() {
+    measure("250 streams of 60 patterns of 119 segments", |server| {
+        let mut client = Http2::open(server.address());
+        for n in 0..250 {
+            let patterns: Vec<String> = (0..60).map(|i| format!("channel={n}.{i}{}/*", "/b".repeat(118))).collect();
+            let path = format!("/channels?{}", patterns.join("&"));
+            client.ask(2 * n + 1, "GET", &path, &[("accept", "text/event-stream")], None);
+        }
+        (0..250).for_each(|n| assert_eq!(client.head(2 * n + 1).status, 200));
+        vec![client]
+    });
+}
+
+#[test]
 fn floods_of_frames_are_bounded() {
     measure("resets", |server| {
         let client = Http2::open(server.address());

@@ -119,7 +119,8 @@ impl World {
                 pending.insert(token, due);
             }
         }
-        self.readers.begin(count, upto, |i| (&items[usize::from(i)].0, items[usize::from(i)].1));
+        let begun = self.readers.begin(count, upto, |i| (&items[usize::from(i)].0, items[usize::from(i)].1));
+        assert_eq!((begun.items, begun.is_cut), (count, false), "few patterns are no work to speak of");
         self.position = upto;
         while let Some(due) = self.readers.next_due() {
             let token = due.token as usize;

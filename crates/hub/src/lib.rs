@@ -18,7 +18,8 @@ mod readers;
 pub mod session;
 
 pub use pass::{Due, Pass};
-pub use readers::{Place, Readers, Turn};
+pub use patterns::cost;
+pub use readers::{Begun, Place, Readers, Turn};
 
 /// The shard's own number for a reader, below the number of readers it ever held at once.
 pub type Token = u32;

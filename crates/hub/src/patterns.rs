@@ -1,220 +1,256 @@
 //! Which readers' patterns select a channel, without trying each pattern.
 //!
-//! The patterns form a trie of segments, read as a nondeterministic automaton: a channel's segments move a set of
-//! nodes along, and `**` is a node that stays in the set. So an event costs, for each of its segments, no more than
-//! the nodes that are then in the set, and what no pattern of its kind begins with costs nothing.
+//! The patterns form a trie of segments, in which segments without a branch between them are one node: a pattern adds two
+//! nodes at most, however long it is. A channel goes through the trie once. What is moved along is a *set of places* in
+//! its name, as bits: those that a pattern may have come to with the segments so far. So a match looks at each segment
+//! of the trie once at most, whatever wildcards there are and however long the name is; and what no pattern of its kind
+//! begins with is not looked at.
 
 use crate::Token;
-use std::collections::HashMap;
-use switchboard_wire::name::Segment;
+use std::collections::BTreeMap;
+use std::mem;
+use switchboard_wire::limits::NAME_MAX;
+use switchboard_wire::name::{Segment, Selection};
 use switchboard_wire::{ChannelName, Pattern};
 
-const ROOT: u32 = 0;
+/// What a pattern takes besides its text, which is kept twice: by its reader and here. A node for its end, another where it
+/// branches off, and what the allocator adds.
+const COST: usize = 640;
 
+/// Bytes that the patterns of a selection take at most, for as long as a reader has it.
+pub fn cost(selection: &Selection) -> usize {
+    selection.patterns.iter().map(|pattern| COST + 2 * pattern.as_str().len()).sum()
+}
+
+/// A segment, and those behind it up to where patterns end or branch.
 #[derive(Default)]
 struct Node {
-    literal: HashMap<Box<str>, u32>,
-    one: Option<u32>,
-    any: Option<u32>,
-    /// This node is a `**`: further segments leave it where it is.
-    stays: bool,
-    /// The set it was last put into.
-    entered: u64,
+    /// What follows the first segment, by which the node is found: each segment with a slash in front.
+    rest: Box<str>,
+    /// By their first segments, wildcards as they are written: no literal is written like one.
+    below: BTreeMap<Box<str>, Box<Node>>,
     readers: Vec<Token>,
 }
 
+/// The first segment, and what follows it with the slash in front.
+fn cut(text: &str) -> (&str, &str) {
+    text.split_at(text.find('/').unwrap_or(text.len()))
+}
+
+/// How many bytes of whole segments, each with a slash in front, two texts have in common.
+fn shared(one: &str, other: &str) -> usize {
+    let pairs = one.split('/').zip(other.split('/')).skip(1);
+    pairs.take_while(|(one, other)| one == other).map(|(segment, _)| 1 + segment.len()).sum()
+}
+
 impl Node {
-    fn is_empty(&self) -> bool {
-        self.readers.is_empty() && self.literal.is_empty() && self.one.is_none() && self.any.is_none()
+    fn add(&mut self, text: &str, reader: Token) {
+        let (first, rest) = cut(text);
+        let Some(node) = self.below.get_mut(first) else {
+            let node = Node { rest: rest.into(), below: BTreeMap::new(), readers: vec![reader] };
+            self.below.insert(first.into(), Box::new(node));
+            return;
+        };
+        let shared = shared(&node.rest, rest);
+        if shared < node.rest.len() {
+            node.split(shared);
+        }
+        match rest[shared..].strip_prefix('/') {
+            Some(left) => node.add(left, reader),
+            None => node.readers.push(reader),
+        }
+    }
+
+    /// Puts what follows so many bytes of the rest into a node of its own.
+    fn split(&mut self, at: usize) {
+        let (above, below) = self.rest.split_at(at);
+        let (first, rest) = cut(&below[1..]);
+        let (first, above) = (first.into(), above.into());
+        let below =
+            Node { rest: rest.into(), below: mem::take(&mut self.below), readers: mem::take(&mut self.readers) };
+        self.rest = above;
+        self.below.insert(first, Box::new(below));
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, text: &str, reader: Token) -> bool {
+        let (first, rest) = cut(text);
+        let Some(node) = self.below.get_mut(first) else { return false };
+        let Some(left) = rest.strip_prefix(&*node.rest) else { return false };
+        let removed = match left.strip_prefix('/') {
+            Some(left) => node.remove(left, reader),
+            None => left.is_empty() && node.forget(reader),
+        };
+        if removed {
+            match (node.readers.is_empty(), node.below.len()) {
+                (true, 0) => drop(self.below.remove(first)),
+                (true, 1) => node.join(),
+                _ => {}
+            }
+        }
+        removed
+    }
+
+    fn forget(&mut self, reader: Token) -> bool {
+        let Some(found) = self.readers.iter().position(|token| *token == reader) else { return false };
+        self.readers.swap_remove(found);
+        if self.readers.len() < self.readers.capacity() / 4 {
+            self.readers.shrink_to(2 * self.readers.len());
+        }
+        true
+    }
+
+    /// Makes one node of this and the only one below.
+    fn join(&mut self) {
+        if let Some((first, below)) = self.below.pop_first() {
+            let rest = format!("{}/{first}{}", self.rest, below.rest).into();
+            *self = Node { rest, ..*below };
+        }
     }
 }
 
+#[derive(Default)]
 pub(crate) struct Patterns {
-    nodes: Vec<Node>,
-    free: Vec<u32>,
-    /// Patterns held, counted once for each reader.
-    count: usize,
-    /// The two sets of a match, kept for their room.
-    now: Vec<u32>,
-    next: Vec<u32>,
-    /// Numbers the sets, so that a node knows without a search whether it is in the present one.
-    set: u64,
+    root: Node,
 }
 
 impl Patterns {
-    pub(crate) fn new() -> Patterns {
-        Patterns { nodes: vec![Node::default()], free: Vec::new(), count: 0, now: Vec::new(), next: Vec::new(), set: 0 }
-    }
-
     pub(crate) fn add(&mut self, pattern: &Pattern, reader: Token) {
-        let mut at = ROOT;
-        for segment in pattern.segments() {
-            at = match self.child(at, segment) {
-                Some(child) => child,
-                None => self.grow(at, segment),
-            };
-        }
-        self.nodes[at as usize].readers.push(reader);
-        self.count += 1;
+        self.root.add(pattern.as_str(), reader);
     }
 
     pub(crate) fn remove(&mut self, pattern: &Pattern, reader: Token) {
-        let mut path = vec![ROOT];
-        let mut at = ROOT;
-        for segment in pattern.segments() {
-            let Some(child) = self.child(at, segment) else { return };
-            path.push(child);
-            at = child;
-        }
-        let readers = &mut self.nodes[at as usize].readers;
-        let Some(found) = readers.iter().position(|token| *token == reader) else { return };
-        readers.swap_remove(found);
-        self.count -= 1;
-        for (depth, segment) in pattern.segments().iter().enumerate().rev() {
-            let (parent, node) = (path[depth], path[depth + 1]);
-            if !self.nodes[node as usize].is_empty() {
-                return;
-            }
-            self.prune(parent, segment, node);
-        }
+        self.root.remove(pattern.as_str(), reader);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.root.below.is_empty()
     }
 
-    fn child(&self, at: u32, segment: &Segment) -> Option<u32> {
-        let node = &self.nodes[at as usize];
-        match segment {
-            Segment::Literal(text) => node.literal.get(text).copied(),
-            Segment::One => node.one,
-            Segment::Any => node.any,
+    /// Calls `each` with every reader that has a pattern selecting the channel: twice, if two of its patterns do. Returns
+    /// the work that it was: segments of patterns looked at, and readers called for.
+    pub(crate) fn each_match(&self, channel: &ChannelName, each: impl FnMut(Token)) -> usize {
+        if self.is_empty() {
+            return 0;
         }
+        let name = channel.as_str();
+        let (first, rest) = cut(name);
+        if !channel.is_reserved() {
+            // Most channels are selected by no pattern, and need not be taken apart for that.
+            if ![first, "*", "**"].iter().any(|first| self.root.below.contains_key(*first)) {
+                return 0;
+            }
+            let mut search = Search::of(name, each);
+            search.below(&self.root, Places { start: true, after: 0 });
+            return search.work;
+        }
+        // Of the system's own channels none is selected by a wildcard in front.
+        let mut search = Search::of(rest.strip_prefix('/').unwrap_or_default(), each);
+        if let Some(node) = self.root.below.get(first) {
+            search.through(node, Places { start: true, after: 0 });
+        }
+        search.work
+    }
+}
+
+/// Places in a name, each of which is a number of segments that patterns have come past. A place is behind the segment
+/// whose bit it has; no segment is behind the one at the start.
+#[derive(Clone, Copy)]
+struct Places {
+    start: bool,
+    after: u128,
+}
+
+/// A name has a segment for every two bytes at most, and a bit for each.
+const _: () = assert!(NAME_MAX.div_ceil(2) <= 128);
+
+/// A channel on its way through the trie.
+struct Search<'a, F> {
+    /// The name's segments, in order and each once, with the places where they stand.
+    segments: Vec<(&'a str, u128)>,
+    /// The places of all segments, and of the last.
+    all: u128,
+    last: u128,
+    each: F,
+    work: usize,
+}
+
+impl<'a, F: FnMut(Token)> Search<'a, F> {
+    fn of(name: &'a str, each: F) -> Search<'a, F> {
+        let texts = name.split('/').filter(|text| !text.is_empty());
+        let mut segments: Vec<_> = texts.enumerate().map(|(place, text)| (text, 1_u128 << place)).collect();
+        let last = segments.last().map_or(0, |(_, last)| *last);
+        segments.sort_unstable();
+        segments.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            kept.1 |= if same { next.1 } else { 0 };
+            same
+        });
+        Search { segments, all: last | last.saturating_sub(1), last, each, work: 0 }
     }
 
-    fn grow(&mut self, at: u32, segment: &Segment) -> u32 {
-        let node = Node { stays: *segment == Segment::Any, ..Node::default() };
-        let child = match self.free.pop() {
-            Some(free) => {
-                self.nodes[free as usize] = node;
-                free
-            }
-            None => {
-                self.nodes.push(node);
-                self.nodes.len() as u32 - 1
+    /// Where those at these places come to with a segment of a pattern.
+    fn step(&mut self, from: Places, segment: &str) -> Places {
+        self.work += 1;
+        let next = from.after << 1 | u128::from(from.start);
+        let at = match Segment::of(segment) {
+            Segment::Any => return self.anywhere(from),
+            Segment::One => self.all,
+            Segment::Literal(text) => {
+                let found = self.segments.binary_search_by(|(other, _)| (*other).cmp(text));
+                found.map_or(0, |found| self.segments[found].1)
             }
         };
-        let parent = &mut self.nodes[at as usize];
-        match segment {
-            Segment::Literal(text) => {
-                parent.literal.insert(text.clone(), child);
-            }
-            Segment::One => parent.one = Some(child),
-            Segment::Any => parent.any = Some(child),
-        }
-        child
+        Places { start: false, after: next & at }
     }
 
-    fn prune(&mut self, parent: u32, segment: &Segment, node: u32) {
-        let parent = &mut self.nodes[parent as usize];
-        match segment {
-            Segment::Literal(text) => {
-                parent.literal.remove(text);
-            }
-            Segment::One => parent.one = None,
-            Segment::Any => parent.any = None,
-        }
-        self.nodes[node as usize] = Node::default();
-        self.free.push(node);
+    /// Those at the first of these places and behind it.
+    fn anywhere(&self, from: Places) -> Places {
+        let behind = from.after | from.after.wrapping_neg();
+        Places { start: from.start, after: if from.start { self.all } else { behind & self.all } }
     }
 
-    /// Calls `each` with every reader that has a pattern selecting the channel: twice, if two of its patterns do.
-    pub(crate) fn each_match(&mut self, channel: &ChannelName, mut each: impl FnMut(Token)) {
-        if self.count == 0 {
+    /// Goes on with the rest of a node's segments, the first of which led to these places.
+    fn through(&mut self, node: &Node, mut places: Places) {
+        let mut rest = node.rest.split('/').skip(1);
+        while !places.are_none() {
+            let Some(segment) = rest.next() else { return self.below(node, places) };
+            places = self.step(places, segment);
+        }
+    }
+
+    /// Calls for those whose patterns end at a node, and goes on with those that go on.
+    fn below(&mut self, node: &Node, places: Places) {
+        let ends = if self.last == 0 { places.start } else { places.after & self.last != 0 };
+        if ends {
+            self.work += node.readers.len();
+            node.readers.iter().for_each(|reader| (self.each)(*reader));
+        }
+        if node.below.len() <= self.segments.len() + 2 {
+            for (first, node) in &node.below {
+                let places = self.step(places, first);
+                self.through(node, places);
+            }
             return;
         }
-        let (mut now, mut next) = (std::mem::take(&mut self.now), std::mem::take(&mut self.next));
-        now.clear();
-        self.set += 1;
-        match channel.is_reserved() {
-            true => now.push(ROOT),
-            false => self.enter(Some(ROOT), &mut now),
-        }
-        for (depth, segment) in channel.segments().enumerate() {
-            next.clear();
-            self.set += 1;
-            for &at in &now {
-                let node = &self.nodes[at as usize];
-                let stays = node.stays.then_some(at);
-                let literal = node.literal.get(segment).copied();
-                let one = node.one.filter(|_| depth > 0 || !channel.is_reserved());
-                self.enter(stays, &mut next);
-                self.enter(literal, &mut next);
-                self.enter(one, &mut next);
-            }
-            std::mem::swap(&mut now, &mut next);
-        }
-        for &at in &now {
-            for &reader in &self.nodes[at as usize].readers {
-                each(reader);
+        for at in 0..self.segments.len() + 2 {
+            let first = self.segments.get(at).map_or_else(|| ["*", "**"][at - self.segments.len()], |(text, _)| *text);
+            let places = self.step(places, first);
+            if !places.are_none()
+                && let Some(node) = node.below.get(first)
+            {
+                self.through(node, places);
             }
         }
-        (self.now, self.next) = (now, next);
     }
+}
 
-    /// Puts a node into the present set, and the `**` below it, which may match nothing at all.
-    fn enter(&mut self, mut at: Option<u32>, set: &mut Vec<u32>) {
-        while let Some(node) = at {
-            let entered = &mut self.nodes[node as usize].entered;
-            if std::mem::replace(entered, self.set) == self.set {
-                return;
-            }
-            set.push(node);
-            at = self.nodes[node as usize].any;
-        }
+impl Places {
+    fn are_none(self) -> bool {
+        !self.start && self.after == 0
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn joined(alphabet: &'static [&'static str], longest: usize) -> impl Strategy<Value = String> {
-        prop::collection::vec(prop::sample::select(alphabet), 1..longest).prop_map(|segments| segments.join("/"))
-    }
-
-    proptest! {
-        #[test]
-        fn the_trie_agrees_with_trying_each_pattern(
-            patterns in prop::collection::vec(joined(&["a", "b", "$s", "*", "**"], 6), 1..12),
-            names in prop::collection::vec(joined(&["a", "b", "$s"], 6), 1..6),
-            removed in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
-        ) {
-            let patterns: Vec<Pattern> = patterns.iter().map(|text| Pattern::new(text).unwrap()).collect();
-            let mut trie = Patterns::new();
-            for (token, pattern) in patterns.iter().enumerate() {
-                trie.add(pattern, token as Token);
-            }
-            let mut live = vec![true; patterns.len()];
-            for index in removed {
-                let token = index.index(patterns.len());
-                live[token] = false;
-                trie.remove(&patterns[token], token as Token);
-            }
-            for name in names {
-                let name = ChannelName::new(&name).unwrap();
-                let mut found = Vec::new();
-                trie.each_match(&name, |token| found.push(token as usize));
-                found.sort_unstable();
-                let expected: Vec<usize> =
-                    (0..patterns.len()).filter(|token| live[*token] && patterns[*token].matches(&name)).collect();
-                prop_assert_eq!(found, expected, "{} {:?}", name, patterns);
-            }
-            for (token, pattern) in patterns.iter().enumerate() {
-                trie.remove(pattern, token as Token);
-            }
-            prop_assert_eq!(trie.nodes.len(), trie.free.len() + 1, "a node outlived its patterns");
-        }
-    }
-}
+#[path = "patterns_tests.rs"]
+mod tests;

@@ -59,6 +59,21 @@ pub enum Turn {
     Last(ChannelName),
 }
 
+/// Work of patterns after which a pass is begun with the items so far: a step is a look-up among few texts, and so many of
+/// them are a part of a millisecond.
+const WORK: usize = 16 << 10;
+
+/// What a pass was begun with.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Begun {
+    /// How many items it is over, from the first on.
+    pub items: usize,
+    /// Whether that is fewer than there were.
+    pub is_cut: bool,
+    /// What it took to match them with patterns: segments of these, and readers.
+    pub work: usize,
+}
+
 /// The readers of one shard.
 ///
 /// The shard's *position* is how far it has taken the ring's items to hand them to its live readers. A reader that is
@@ -85,7 +100,7 @@ impl Readers {
             count: 0,
             behind: 0,
             exact: HashMap::new(),
-            patterns: Patterns::new(),
+            patterns: Patterns::default(),
             pass: Pass::default(),
             turns: None,
         }
@@ -173,18 +188,36 @@ impl Readers {
     /// Begins a pass over all who are due some of a batch: the `count` items that follow the shard's position, up to
     /// `upto`. `item` has the channel and the number of each. The last pass must be over.
     ///
-    /// The shard's position is `upto` from now on: who comes or catches up while the pass is on is live behind it.
-    pub fn begin<'a>(&mut self, count: usize, upto: u64, item: impl Fn(u16) -> (&'a ChannelName, u64)) {
+    /// Where patterns make much work the pass is over fewer of the items, and at least one: see [`Begun`]. The shard's
+    /// position is behind these from now on: who comes or catches up while the pass is on is live behind it.
+    pub fn begin<'a>(&mut self, count: usize, upto: u64, item: impl Fn(u16) -> (&'a ChannelName, u64)) -> Begun {
+        let by_pattern = !self.patterns.is_empty();
+        let begun =
+            if by_pattern { self.match_items(count, &item) } else { Begun { items: count, ..Begun::default() } };
+        let count = begun.items;
         self.pass.begin(count, |i| item(i).0);
-        let mut among = !self.patterns.is_empty();
+        let mut among = false;
         for run in 0..self.pass.shared() as u32 {
             among |= self.add_alone(run, &item);
         }
-        if among {
-            (0..count as u16).for_each(|i| self.add_among(i, item(i)));
+        if among && !by_pattern {
+            (0..count as u16).for_each(|i| _ = self.add_among(i, item(i)));
         }
         self.pass.sort();
-        self.advance(upto);
+        self.advance(if begun.is_cut { item(count as u16 - 1).1 } else { upto });
+        begun
+    }
+
+    /// Adds to the pass those that items are due to among other channels, item by item, until that has been much work.
+    fn match_items<'a>(&mut self, count: usize, item: &impl Fn(u16) -> (&'a ChannelName, u64)) -> Begun {
+        let mut begun = Begun::default();
+        while begun.items < count && begun.work < WORK {
+            let i = begun.items as u16;
+            begun.work += self.add_among(i, item(i));
+            begun.items += 1;
+        }
+        begun.is_cut = begun.items < count;
+        begun
     }
 
     /// Adds to the pass those that a channel's run is due to alone; whether there are others. A cursor that is already
@@ -208,8 +241,8 @@ impl Readers {
     }
 
     /// Adds to the pass those that an item is due to among other channels, once each: also where several patterns of
-    /// one reader select its channel.
-    fn add_among(&mut self, i: u16, (channel, seq): (&ChannelName, u64)) {
+    /// one reader select its channel. Returns the work that patterns made.
+    fn add_among(&mut self, i: u16, (channel, seq): (&ChannelName, u64)) -> usize {
         let Readers { slots, exact, patterns, pass, .. } = self;
         let mut due = |token: Token| {
             if let Some(reader) = live(slots, token)
@@ -220,7 +253,7 @@ impl Readers {
             }
         };
         exact.get(channel).map_or(&[][..], |named| &named.among).iter().copied().for_each(&mut due);
-        patterns.each_match(channel, due);
+        patterns.each_match(channel, due)
     }
 
     /// The present pass, if one is on.

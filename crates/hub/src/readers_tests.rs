@@ -284,3 +284,42 @@ fn a_channel_turns_with_its_first_reader_by_name_and_its_last() {
     readers.remove(1);
     assert_eq!(readers.take_turns(), [Turn::Last(name("a")), Turn::Last(name("b"))]);
 }
+
+/// Patterns that a name of sixty times `a` may fit up to their last segment, each on a path of its own for most of it; and
+/// one that it fits.
+fn wide() -> Arc<Selection> {
+    let mut selection = Selection::default();
+    selection.add("a/**").unwrap();
+    for i in (0..512_u32).filter(|i| i.count_ones() <= 7) {
+        let segment = |at: u32| if at < 9 && i >> at & 1 == 1 { "*" } else { "a" };
+        let segments: Vec<&str> = (0..60).map(segment).collect();
+        selection.add(&format!("{}/**/z", segments.join("/"))).unwrap();
+    }
+    Arc::new(selection)
+}
+
+#[test]
+fn a_pass_is_over_fewer_items_where_patterns_make_much_work() {
+    let mut readers = Readers::new(0);
+    readers.add(0, wide(), at(0));
+    readers.add(1, selection(&["b"]), at(0));
+    readers.add(2, selection(&["**/a", "b"]), at(0));
+    let long = ["a"; 60].join("/");
+    let items = [name("b"), name(&long), name(&long), name("b")];
+    let mut heard = [Vec::new(), Vec::new(), Vec::new()];
+    let mut passes = Vec::new();
+    while readers.position() < 4 {
+        let from = readers.position();
+        let left = &items[from as usize..];
+        let begun = readers.begin(left.len(), 4, |i| (&left[usize::from(i)], from + 1 + u64::from(i)));
+        assert_eq!(readers.position(), from + begun.items as u64);
+        // Beyond what ends a pass there is at most one item's work, which is a step for each segment and reader.
+        assert!(begun.work <= WORK + 512 * 62 && begun.is_cut == (begun.work >= WORK && readers.position() < 4));
+        passes.push(begun.items);
+        for (token, items, _) in rest(&mut readers) {
+            heard[token as usize].extend(items.iter().map(|i| from + 1 + u64::from(*i)));
+        }
+    }
+    assert_eq!(passes, [2, 1, 1], "each of the two long names is more than a pass is to match");
+    assert_eq!(heard, [vec![2, 3], vec![1, 4], vec![1, 2, 3, 4]]);
+}

@@ -35,6 +35,7 @@ use site::Promised;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use switchboard_hub::cost;
 use switchboard_wire::code::Problem;
 use switchboard_wire::{Code, Form};
 
@@ -209,7 +210,10 @@ impl<C: Peer> Front<C> {
             How::Hold { .. } => true,
         };
         let (address, proxied) = self.origin(head);
-        let seats = if waits { self.node.limits.stream(&identity, proxied)? } else { Seats::default() };
+        let mut seats = if waits { self.node.limits.stream(&identity, proxied)? } else { Seats::default() };
+        if waits {
+            seats.patterns = self.node.limits.transit.stalled.load_if_large(cost(&reading.selection))?;
+        }
         let way = reading.how.way();
         self.shard.borrow().traffic().asked(way, head.length);
         self.reading = Some((way, 0));

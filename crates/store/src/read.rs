@@ -436,8 +436,7 @@ fn selects(selection: &Selection, record: &Record) -> bool {
     }
     let shared = record.name.as_str();
     let by_name = selection.channels.iter().any(|channel| kept_as(channel) == shared);
-    let begins =
-        |pattern: &Pattern| matches!(pattern.segments().first(), Some(Segment::Literal(first)) if **first == *shared);
+    let begins = |pattern: &Pattern| pattern.segments().next() == Some(Segment::Literal(shared));
     by_name || selection.patterns.iter().any(begins)
 }
 

@@ -10,36 +10,40 @@ impl Pattern {
     /// asks for a pattern is to be granted it by one that is plainly wider.
     pub fn covers(&self, other: &Pattern) -> bool {
         // A name has a segment at least, so that `**` alone selects no more than `*/**` does.
-        let (wide, narrow) = (self.segments(), other.segments());
-        if is_reserved(narrow) && !is_named(wide) {
+        let (wide, narrow) = (steps(self), steps(other));
+        if is_reserved(&narrow) && !is_named(&wide) {
             return false;
         }
-        match narrow {
-            [Segment::Any] => covers(wide, narrow) || covers(wide, &[Segment::One, Segment::Any]),
-            _ => covers(wide, narrow),
+        match narrow[..] {
+            [Segment::Any] => covers(&wide, &narrow) || covers(&wide, &[Segment::One, Segment::Any]),
+            _ => covers(&wide, &narrow),
         }
     }
 
     /// Whether there may be a name that both patterns select. `false` is certain.
     pub fn meets(&self, other: &Pattern) -> bool {
-        let (one, other) = (self.segments(), other.segments());
-        let apart = |one, other| is_reserved(one) && !is_named(other);
-        !apart(one, other) && !apart(other, one) && meets(one, other)
+        let (one, other) = (steps(self), steps(other));
+        let apart = |one: &[_], other: &[_]| is_reserved(one) && !is_named(other);
+        !apart(&one, &other) && !apart(&other, &one) && meets(&one, &other)
     }
 }
 
+fn steps(pattern: &Pattern) -> Vec<Segment<'_>> {
+    pattern.segments().collect()
+}
+
 /// Whether what the pattern selects is the system's own: a pattern that begins with a wildcard selects none of it.
-fn is_reserved(segments: &[Segment]) -> bool {
+fn is_reserved(segments: &[Segment<'_>]) -> bool {
     matches!(segments.first(), Some(Segment::Literal(text)) if text.starts_with('$'))
 }
 
-fn is_named(segments: &[Segment]) -> bool {
+fn is_named(segments: &[Segment<'_>]) -> bool {
     matches!(segments.first(), Some(Segment::Literal(_)))
 }
 
 /// Row by row: `row[w]` tells whether the rest of `wide` from `w` on covers the rest of `narrow`. Both have few segments,
 /// and the work is the product of their numbers.
-fn covers(wide: &[Segment], narrow: &[Segment]) -> bool {
+fn covers(wide: &[Segment<'_>], narrow: &[Segment<'_>]) -> bool {
     let mut below = vec![false; wide.len() + 1];
     for n in (0..=narrow.len()).rev() {
         let mut row = vec![false; wide.len() + 1];
@@ -58,7 +62,7 @@ fn covers(wide: &[Segment], narrow: &[Segment]) -> bool {
 }
 
 /// As [`covers`]: whether some name is selected by the rests of both.
-fn meets(one: &[Segment], other: &[Segment]) -> bool {
+fn meets(one: &[Segment<'_>], other: &[Segment<'_>]) -> bool {
     let mut below = vec![false; one.len() + 1];
     for b in (0..=other.len()).rev() {
         let mut row = vec![false; one.len() + 1];

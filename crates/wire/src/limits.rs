@@ -16,7 +16,7 @@ pub const LOGS_MAX: usize = 10;
 pub const MARK_MAX: usize = 24;
 /// Channels and patterns one subscription may name.
 pub const SELECTION_MAX: usize = 128;
-/// Wildcards in one pattern, so that what a reader asks for bounds what each event costs.
+/// Wildcards in one pattern: more than anybody has asked for. What an event costs does not hang on it.
 pub const WILDCARDS_MAX: usize = 8;
 /// Longest payload of a WebSocket control frame, in bytes (RFC 6455 section 5.5).
 pub const CONTROL_FRAME_MAX: usize = 125;

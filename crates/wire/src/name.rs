@@ -129,120 +129,115 @@ impl fmt::Display for ChannelName {
 }
 
 /// One step of a [`Pattern`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Segment {
-    Literal(Box<str>),
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Segment<'a> {
+    Literal(&'a str),
     /// `*`: exactly one segment.
     One,
     /// `**`: any number of segments, none included.
     Any,
 }
 
-/// A channel name in which `*` stands for one segment and `**` for any number.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Pattern {
-    segments: Box<[Segment]>,
+impl<'a> Segment<'a> {
+    /// What a segment of a pattern's text stands for.
+    pub fn of(text: &'a str) -> Segment<'a> {
+        match text {
+            "*" => Segment::One,
+            "**" => Segment::Any,
+            literal => Segment::Literal(literal),
+        }
+    }
 }
+
+/// A channel name in which `*` stands for one segment and `**` for any number. Kept as its text, and cheap to
+/// clone.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Pattern(Arc<str>);
 
 impl Pattern {
     /// Reads a pattern; a text without wildcards is a pattern that selects that one name. Wildcards in a row are kept in
     /// one order, so a pattern may print otherwise than it was written.
     pub fn new(text: &str) -> Result<Pattern, BadName> {
         check(text)?;
-        let mut segments: Vec<Segment> = Vec::new();
+        let mut segments: Vec<&str> = Vec::new();
         for segment in text.split('/') {
             match segment {
-                "**" if segments.last() == Some(&Segment::Any) => {}
+                "**" if segments.last() == Some(&"**") => {}
                 // `**/*` selects what `*/**` does, and that way alike patterns are the same.
-                "*" if segments.last() == Some(&Segment::Any) => segments.insert(segments.len() - 1, Segment::One),
-                "*" => segments.push(Segment::One),
-                "**" => segments.push(Segment::Any),
-                literal => segments.push(Segment::Literal(literal.into())),
+                "*" if segments.last() == Some(&"**") => segments.insert(segments.len() - 1, "*"),
+                other => segments.push(other),
             }
         }
-        if segments.iter().filter(|segment| !matches!(segment, Segment::Literal(_))).count() > WILDCARDS_MAX {
+        if segments.iter().filter(|segment| matches!(**segment, "*" | "**")).count() > WILDCARDS_MAX {
             return Err(BadName::TooManyWildcards);
         }
-        Ok(Pattern { segments: segments.into() })
+        Ok(Pattern(segments.join("/").into()))
     }
 
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'_>> + Clone {
+        self.0.split('/').map(Segment::of)
     }
 
     /// The pattern with another segment in front.
     pub(crate) fn under(&self, root: &str) -> Pattern {
-        let root = Segment::Literal(root.into());
-        Pattern { segments: std::iter::once(root).chain(self.segments.iter().cloned()).collect() }
+        Pattern(format!("{root}/{}", self.0).into())
     }
 
     /// The pattern that this one is [`Pattern::under`] a segment; `None` if it is not.
     pub(crate) fn beneath(&self, root: &str) -> Option<Pattern> {
-        match &*self.segments {
-            [Segment::Literal(first), rest @ ..] if **first == *root => Some(Pattern { segments: rest.into() }),
-            _ => None,
-        }
+        Some(Pattern(self.0.strip_prefix(root)?.strip_prefix('/')?.into()))
     }
 
     /// The pattern with a value in place of a word, wherever the word stands in a segment. The value becomes a part of
     /// that segment and no more: `None` if it would make it something else, such as two segments or a wildcard.
     pub fn with(&self, word: &str, value: &str) -> Option<Pattern> {
-        let fill = |segment: &Segment| match segment {
-            Segment::Literal(text) if text.contains(word) => {
-                let filled = text.replace(word, value);
-                let alone = !filled.contains('/') && ChannelName::new(&filled).is_ok();
-                alone.then(|| Segment::Literal(filled.into()))
-            }
-            other => Some(other.clone()),
+        let fill = |segment: &str| {
+            let filled = segment.replace(word, value);
+            let alone = !segment.contains(word) || (!filled.contains('/') && ChannelName::new(&filled).is_ok());
+            alone.then_some(filled)
         };
-        let pattern = Pattern { segments: self.segments.iter().map(fill).collect::<Option<_>>()? };
-        (pattern.to_string().len() <= NAME_MAX).then_some(pattern)
+        let pattern = self.0.split('/').map(fill).collect::<Option<Vec<_>>>()?.join("/");
+        (pattern.len() <= NAME_MAX).then(|| Pattern(pattern.into()))
     }
 
     /// Whether the pattern selects this channel. Wildcards in front do not select the system's own channels.
     pub fn matches(&self, name: &ChannelName) -> bool {
-        if name.is_reserved() && !matches!(self.segments.first(), Some(Segment::Literal(_))) {
+        let (mut steps, mut left) = (self.segments(), name.segments());
+        if name.is_reserved() && !matches!(steps.clone().next(), Some(Segment::Literal(_))) {
             return false;
         }
-        let name: Vec<&str> = name.segments().collect();
-        let (mut p, mut n) = (0, 0);
-        // Where the latest `**` stands and how far it reaches: on a mismatch only that one need reach further,
-        // so the work is at most the product of the two lengths.
-        let mut any: Option<(usize, usize)> = None;
-        while n < name.len() {
-            match self.segments.get(p) {
+        // What follows the latest `**`, and from where on: on a mismatch only that one need reach further, so the work
+        // is at most the product of the two lengths.
+        let mut any = None;
+        loop {
+            let here = left.clone();
+            let Some(text) = left.next() else { return steps.all(|step| step == Segment::Any) };
+            let fits = match steps.next() {
                 Some(Segment::Any) => {
-                    any = Some((p, n));
-                    p += 1;
+                    any = Some((steps.clone(), here.clone()));
+                    left = here;
+                    true
                 }
-                Some(Segment::One) => (p, n) = (p + 1, n + 1),
-                Some(Segment::Literal(literal)) if **literal == *name[n] => (p, n) = (p + 1, n + 1),
-                _ => match any {
-                    Some((at, reach)) => {
-                        any = Some((at, reach + 1));
-                        (p, n) = (at + 1, reach + 1);
-                    }
-                    None => return false,
-                },
+                Some(Segment::One) => true,
+                Some(Segment::Literal(literal)) => literal == text,
+                None => false,
+            };
+            if !fits {
+                let Some((behind, reach)) = &mut any else { return false };
+                reach.next();
+                (steps, left) = (behind.clone(), reach.clone());
             }
         }
-        self.segments[p..].iter().all(|segment| *segment == Segment::Any)
     }
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, segment) in self.segments.iter().enumerate() {
-            if i > 0 {
-                f.write_str("/")?;
-            }
-            f.write_str(match segment {
-                Segment::Literal(text) => text,
-                Segment::One => "*",
-                Segment::Any => "**",
-            })?;
-        }
-        Ok(())
+        f.write_str(&self.0)
     }
 }
 
@@ -389,7 +384,7 @@ mod tests {
     }
 
     /// The meaning of a pattern, written as plainly as it can be.
-    fn twin(pattern: &[Segment], name: &[&str]) -> bool {
+    fn twin(pattern: &[Segment<'_>], name: &[&str]) -> bool {
         match (pattern.split_first(), name.split_first()) {
             (None, None) => true,
             (None, Some(_)) => false,
@@ -407,7 +402,7 @@ mod tests {
             name in prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..8),
         ) {
             let pattern = Pattern::new(&pattern.join("/")).unwrap();
-            let expected = twin(pattern.segments(), &name);
+            let expected = twin(&pattern.segments().collect::<Vec<_>>(), &name);
             prop_assert_eq!(pattern.matches(&ChannelName::new(&name.join("/")).unwrap()), expected);
         }
 

@@ -60,9 +60,11 @@ pub struct Script {
     done: u64,
 }
 
-/// What a step takes besides its selection, near enough to bound it by, and what each name of that takes.
+/// What a step takes besides its selection, near enough to bound it by, what each name of that takes, and what a name takes
+/// that the step has added, besides its text.
 const STEP: usize = 96;
 const NAME: usize = 24;
+const ADDED: usize = 48;
 
 /// Where a connection is in a script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +102,8 @@ impl Script {
         let pairs = selections.zip(self.steps.iter());
         pairs
             .map(|(before, step)| {
-                STEP + if Arc::ptr_eq(before, &step.selection) { 0 } else { NAME * step.selection.len() }
+                let names = if Arc::ptr_eq(before, &step.selection) { 0 } else { NAME * step.selection.len() };
+                STEP + names + step.past.as_ref().map_or(0, |(added, _)| texts(added))
             })
             .sum()
     }
@@ -225,6 +228,12 @@ impl Script {
     fn last(&self, walk: &Walk) -> Option<&Step> {
         self.steps.get(usize::try_from(walk.step.checked_sub(self.done + 1)?).ok()?)
     }
+}
+
+/// What the names of a selection take with their texts.
+fn texts(Selection { channels, patterns }: &Selection) -> usize {
+    let texts = channels.iter().map(|name| name.as_str()).chain(patterns.iter().map(|pattern| pattern.as_str()));
+    texts.map(|text| ADDED + text.len()).sum()
 }
 
 #[cfg(test)]

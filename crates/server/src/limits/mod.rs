@@ -23,7 +23,7 @@ use std::time::Duration;
 use switchboard_wire::code::Problem;
 use switchboard_wire::{ChannelName, Code};
 use tally::{Seat, Tally};
-use transit::Transits;
+use transit::{Load, Transits};
 
 /// Streams and waiting polls of one user, where authentication is configured and nothing else is said.
 const USER: usize = 100;
@@ -99,11 +99,13 @@ pub(crate) type AddressSeat = Seat<IpAddr>;
 pub(crate) struct Seats {
     pub(crate) user: Option<Seat<Box<str>>>,
     pub(crate) address: Option<AddressSeat>,
+    /// What its patterns take, where that is much.
+    pub(crate) patterns: Option<Box<Load>>,
 }
 
 impl Seats {
     pub(crate) fn is_empty(&self) -> bool {
-        self.user.is_none() && self.address.is_none()
+        self.user.is_none() && self.address.is_none() && self.patterns.is_none()
     }
 }
 
@@ -193,7 +195,7 @@ impl Limits {
             })?;
             user = Some(seat);
         }
-        Ok(Seats { user, address })
+        Ok(Seats { user, address, patterns: None })
     }
 
     /// What a session takes up: one address has as many of them as it may have connections.

@@ -11,7 +11,7 @@ use switchboard_wire::code::Problem;
 /// else is on its way.
 pub(crate) const FREE: usize = 16 << 10;
 
-/// All that is on its way. What comes has half of the room, and what goes and what stalls a quarter each, so that whoever
+/// All that is on its way, and what patterns take for as long as they are read, which counts as what stalls. What comes has half of the room, and what goes and what stalls a quarter each, so that whoever
 /// takes up all of one leaves the others theirs.
 #[derive(Debug)]
 pub(crate) struct Transits {
@@ -19,7 +19,7 @@ pub(crate) struct Transits {
     pub(crate) arriving: Arc<Transit>,
     /// Pages that have yet to be taken.
     pub(crate) leaving: Arc<Transit>,
-    /// What readers that stall have yet to take of an event.
+    /// What readers that stall have yet to take of an event, what sessions keep, and patterns.
     pub(crate) stalled: Arc<Transit>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Transit {
     refused: AtomicU64,
 }
 
-/// Something on its way. What it takes is given back when it is dropped.
+/// Something on its way, or kept. What it takes is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Load {
     transit: Arc<Transit>,
@@ -72,6 +72,11 @@ impl Transit {
     /// Something that takes nothing yet.
     pub(crate) fn load(self: &Arc<Transit>) -> Load {
         Load { transit: self.clone(), taken: 0 }
+    }
+
+    /// Something of this size, if it counts for anything.
+    pub(crate) fn load_if_large(self: &Arc<Transit>, bytes: usize) -> Result<Option<Box<Load>>, Problem> {
+        (bytes > FREE).then(|| self.load_of(bytes).map(Box::new)).transpose()
     }
 
     /// Something of this size.

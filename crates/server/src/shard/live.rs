@@ -21,6 +21,8 @@ const SHARE: usize = 64 * WRITE;
 const WRITE: usize = 4;
 /// Streams of a connection that are served beyond that, so that all that they are due leaves together.
 const BEYOND: usize = 256;
+/// Steps of matching channels with patterns that are as much as 1 of a share.
+const STEPS: usize = 64;
 /// Passes that are made at once where somebody's words must not be overtaken.
 const PASSES_AT_ONCE: usize = 16;
 
@@ -41,8 +43,9 @@ impl Shard {
                 if self.beat_is_due(now) {
                     return true;
                 }
-                if !self.begin_pass() {
-                    return false;
+                match self.begin_pass() {
+                    Some(work) => left = left.saturating_sub(work / STEPS),
+                    None => return false,
                 }
             }
             // A pass that nobody is due anything of is not free either.
@@ -54,31 +57,32 @@ impl Shard {
     /// Delivers what the ring holds, before something is said or taken in that must come after it.
     pub(super) fn deliver_before(&mut self) {
         for _ in 0..PASSES_AT_ONCE {
-            if !self.readers.pass().is_on() && !self.begin_pass() {
+            if !self.readers.pass().is_on() && self.begin_pass().is_none() {
                 return;
             }
             self.go_on(usize::MAX);
         }
     }
 
-    /// Takes the ring's next items. `false` if there are none.
-    fn begin_pass(&mut self) -> bool {
+    /// Takes the ring's next items, and says what work it was to match them with patterns. `None` if there are none.
+    fn begin_pass(&mut self) -> Option<usize> {
         if self.readers.is_empty() {
-            return false;
+            return None;
         }
         loop {
             self.batch.clear();
             match self.node.log.take(self.readers.position(), BATCH, &mut self.batch.items) {
-                Taken::Upto(_) if self.batch.items.is_empty() => return false,
+                Taken::Upto(_) if self.batch.items.is_empty() => return None,
                 Taken::Upto(position) => {
                     let items = &self.batch.items;
                     let item = |i: u16| (&items[usize::from(i)].channel, items[usize::from(i)].seq);
-                    self.readers.begin(items.len(), position, item);
+                    let begun = self.readers.begin(items.len(), position, item);
+                    self.batch.items.truncate(begun.items);
                     if !self.links.is_empty() {
                         self.readers.arrange(|token| self.links.of(token));
                     }
                     self.beats.gave_way();
-                    return true;
+                    return Some(begun.work);
                 }
                 Taken::Overrun { head } => self.overrun(head),
             }

@@ -11,6 +11,7 @@
 mod ambiguous;
 mod bodies;
 mod floods;
+mod patterns;
 mod slow;
 mod walks;
 

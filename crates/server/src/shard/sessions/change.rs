@@ -9,8 +9,8 @@ use super::down::names;
 use super::link::Link;
 use super::methods::ordinary;
 use std::sync::Arc;
-use switchboard_hub::Place;
 use switchboard_hub::session::Step;
+use switchboard_hub::{Place, cost};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::name::Selection;
@@ -152,6 +152,15 @@ impl Conversation {
         let changes = self.joining.iter().map(|(_, change)| change);
         let wanted = changes.fold(self.selection().clone(), |selection, change| change.applied_to(&selection));
         Arc::unwrap_or_clone(wanted)
+    }
+
+    /// Bytes that the patterns take that it reads, and is about to.
+    pub(super) fn patterns(&self) -> usize {
+        let joining = self.joining.iter().map(|(_, change)| match change {
+            Change::Add { selection, notices, .. } => cost(selection) + cost(notices),
+            Change::Remove { .. } | Change::Skip(_) => 0,
+        });
+        cost(self.selection()) + joining.sum::<usize>()
     }
 
     pub(super) fn has_room(&self, memory: usize) -> Result<(), Problem> {

@@ -12,7 +12,7 @@ use crate::shard::turns::{Turns, at_once};
 use crate::transport::poll;
 use serde::Deserialize;
 use std::sync::Arc;
-use switchboard_hub::Place;
+use switchboard_hub::{Place, cost};
 use switchboard_store::Opened;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
@@ -125,7 +125,7 @@ impl Shard {
     }
 
     /// What a client asks to subscribe to, and from where on, if it may.
-    pub(super) fn subscribable(&self, conversation: &Conversation, params: &Params<'_>) -> Result<Asked, Problem> {
+    pub(super) fn subscribable(&self, conversation: &mut Conversation, params: &Params<'_>) -> Result<Asked, Problem> {
         let Subscribe { channel, since, presence } = params.read()?;
         let selection = Arc::new(ordinary(&channel.texts())?);
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
@@ -138,6 +138,9 @@ impl Shard {
             return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
         }
         conversation.has_room(self.node.config.session.memory)?;
+        if !self.has_room_for(conversation, cost(&selection) + cost(&notices)) {
+            return Err(Code::Overloaded.because("as many patterns are read as `memory.transit` allows"));
+        }
         Ok(Asked { begin: Begin { selection, since }, notices })
     }
 

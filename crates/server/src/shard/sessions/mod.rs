@@ -254,7 +254,7 @@ impl Shard {
                 self.unlinked(conversation);
             }
             if conversation.session.is_quiet() {
-                if self.has_room_for(conversation) {
+                if self.has_room_for(conversation, 0) {
                     return true;
                 }
                 conversation.session.end(Code::SessionFull);
@@ -262,9 +262,11 @@ impl Shard {
         }
     }
 
-    /// Whether what the session keeps for its client has room beside what all others and readers that stall have yet to take.
-    fn has_room_for(&self, conversation: &mut Conversation) -> bool {
+    /// Whether what the session keeps for its client, and so much more, has room beside what all others keep and readers that
+    /// stall have yet to take.
+    fn has_room_for(&self, conversation: &mut Conversation, more: usize) -> bool {
         let kept = conversation.session.memory() + conversation.script.cost() + conversation.line.bytes();
+        let kept = kept + conversation.patterns() + more;
         match &mut conversation.load {
             // What is little is not counted.
             None if kept <= FREE => true,
