@@ -428,3 +428,6 @@ impl Drop for Waiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
