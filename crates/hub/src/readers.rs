@@ -28,7 +28,8 @@ impl Place {
 struct Reader {
     cursor: u64,
     floor: u64,
-    /// Gets what the ring brings. Its cursor is then at least the shard's position, or about to be.
+    /// Gets what the ring brings. Its cursor is then at least the shard's position, or about to be; where it is beyond, it was
+    /// handed what lies between ahead of the others.
     live: bool,
     selection: Arc<Selection>,
 }
@@ -256,6 +257,40 @@ impl Readers {
         patterns.each_match(channel, due)
     }
 
+    /// Begins a pass over one reader alone, ahead of all others: the items are the `count` that follow its cursor, up to `upto`,
+    /// where it is from now on. What it is still due of the present pass is to be [taken](Readers::take_due) before. That pass
+    /// stands aside: it is given out, to be [gone on with](Readers::resume) once this one is over.
+    ///
+    /// One that is behind is due nothing: it reads the log.
+    pub fn begin_ahead<'a>(
+        &mut self,
+        token: Token,
+        count: usize,
+        upto: u64,
+        item: impl Fn(u16) -> (&'a ChannelName, u64),
+    ) -> Pass {
+        let aside = std::mem::take(&mut self.pass);
+        let Readers { slots, pass, .. } = self;
+        pass.begin(count, |i| item(i).0);
+        if let Some(reader) = live(slots, token) {
+            for run in 0..pass.shared() as u32 {
+                let items = pass.items(run).to_vec();
+                if items.first().is_some_and(|first| reader.selection.selects(item(*first).0)) {
+                    items.into_iter().filter(|i| item(*i).1 > reader.cursor).for_each(|i| pass.add_one(token, i));
+                }
+            }
+            reader.cursor = reader.cursor.max(upto);
+        }
+        pass.sort();
+        aside
+    }
+
+    /// Goes on with a pass that stood aside.
+    pub fn resume(&mut self, aside: Pass) {
+        debug_assert!(!self.pass.is_on());
+        self.pass = aside;
+    }
+
     /// The present pass, if one is on.
     pub fn pass(&self) -> &Pass {
         &self.pass
@@ -272,7 +307,7 @@ impl Readers {
     }
 
     /// What a reader is still due of the present pass: to be handed over at once, since the pass will not. A live reader
-    /// is then where the shard is.
+    /// is then where the shard is, or ahead of it.
     pub fn take_due(&mut self, token: Token) -> Vec<Due> {
         self.pass.take(token)
     }

@@ -26,6 +26,15 @@ fn begin(readers: &mut Readers, channels: &[&str]) {
     readers.begin(items.len(), from + items.len() as u64, |i| (&items[i as usize].0, items[i as usize].1));
 }
 
+/// Takes items of a log on for one reader alone, ahead of the others: those after its cursor. The pass that stands aside.
+fn begin_ahead(readers: &mut Readers, token: Token, channels: &[&str]) -> Pass {
+    let from = readers.cursor(token).unwrap();
+    let items: Vec<(ChannelName, u64)> =
+        channels.iter().zip(from + 1..).map(|(channel, seq)| (name(channel), seq)).collect();
+    let upto = from + items.len() as u64;
+    readers.begin_ahead(token, items.len(), upto, |i| (&items[i as usize].0, items[i as usize].1))
+}
+
 /// What is left of the pass: whom it is due to, as numbers of items, and whether others are due the same.
 fn rest(readers: &mut Readers) -> Vec<(Token, Vec<u16>, bool)> {
     let mut all = Vec::new();
@@ -94,6 +103,37 @@ fn a_reader_ahead_of_its_shard_hears_nothing_twice() {
     assert!(due(&mut readers, "a").is_empty());
     assert_eq!(due(&mut readers, "a"), [0]);
     assert_eq!(readers.cursor(0), Some(8));
+}
+
+#[test]
+fn a_reader_is_handed_what_it_is_due_ahead_and_all_others_are_where_they_were() {
+    let mut readers = Readers::new(0);
+    for token in 0..1000 {
+        readers.add(token, selection(&["a"]), at(0));
+    }
+    readers.add(1000, selection(&["a", "b/*"]), at(0));
+    begin(&mut readers, &["a"]);
+    assert_eq!(readers.next_due().map(|due| due.token), Some(0));
+    assert_eq!(readers.take_due(1000).len(), 1);
+    let aside = begin_ahead(&mut readers, 1000, &["b/x", "a", "c", "a"]);
+    assert_eq!(rest(&mut readers), [(1000, vec![0, 1, 3], false)]);
+    assert_eq!((readers.position(), readers.cursor(1000), readers.cursor(1)), (1, Some(5), Some(1)));
+    readers.resume(aside);
+    assert_eq!(rest(&mut readers).len(), 999, "the pass goes on where it was");
+    begin(&mut readers, &["b/x", "a", "c", "a", "b/y"]);
+    let due = rest(&mut readers);
+    assert!(due[..1000].iter().all(|(token, items, shared)| *token < 1000 && items[..] == [1, 3] && *shared));
+    assert_eq!(due[1000..], [(1000, vec![4], false)]);
+}
+
+#[test]
+fn a_reader_that_is_behind_is_due_nothing_ahead() {
+    let mut readers = Readers::new(3);
+    readers.add(0, selection(&["a"]), at(1));
+    let aside = begin_ahead(&mut readers, 0, &["a", "a", "a"]);
+    assert!(rest(&mut readers).is_empty());
+    readers.resume(aside);
+    assert_eq!(readers.behind(0), Some(at(1)));
 }
 
 #[test]
@@ -186,15 +226,34 @@ impl World {
     /// The next one who is due something takes all of it, or blocks after `takes` items.
     fn deliver(&mut self, takes: usize) -> bool {
         let Some(due) = self.readers.next_due() else { return false };
+        self.hand_over(due, self.from, takes);
+        true
+    }
+
+    /// The same for one who is due something of items that begin after `from`.
+    fn hand_over(&mut self, due: Due, from: u64, takes: usize) {
         let items = self.readers.pass().items(due.run).to_vec();
-        let seqs: Vec<u64> = items.iter().map(|item| self.from + 1 + u64::from(*item)).collect();
+        let seqs: Vec<u64> = items.iter().map(|item| from + 1 + u64::from(*item)).collect();
         for &seq in seqs.iter().take(takes) {
             self.hand(due.token as usize, seq);
         }
         if let Some(missed) = seqs.get(takes) {
             self.readers.fall_behind(due.token, at(missed - 1));
         }
-        true
+    }
+
+    /// All there is, or so many items of it, for one live reader ahead of the others; it takes all or blocks after some.
+    fn deliver_ahead(&mut self, token: usize, most: usize, takes: usize) {
+        for due in self.readers.take_due(token as Token) {
+            self.hand_over(due, self.from, usize::MAX);
+        }
+        let Some(from) = self.readers.cursor(token as Token) else { return };
+        let items: Vec<&str> = self.log.iter().skip(from as usize).take(most).copied().collect();
+        let aside = begin_ahead(&mut self.readers, token as Token, &items);
+        while let Some(due) = self.readers.next_due() {
+            self.hand_over(due, from, takes);
+        }
+        self.readers.resume(aside);
     }
 
     /// A bounded piece of the log for a reader that is behind.
@@ -225,6 +284,10 @@ impl World {
                 self.everyone[self.tokens[token]].gone = true;
                 self.add(token, kind, start);
             }
+            7 if !self.tokens.is_empty() && x % 2 == 0 => {
+                let takes = if x % 3 == 0 { usize::from(y % 3) } else { usize::MAX };
+                self.deliver_ahead(token, 1 + usize::from(y % 8), takes);
+            }
             _ if y % 4 == 0 && !self.readers.pass().is_on() => self.readers.overrun(self.log.len() as u64, |_| {}),
             _ => {}
         }
@@ -232,8 +295,8 @@ impl World {
 }
 
 proptest! {
-    /// Readers come, go, block, catch up in pieces and go on, in any order and in the midst of passes, and each hears
-    /// every item of its channels after its start, once and in order.
+    /// Readers come, go, block, catch up in pieces, go ahead of others and go on, in any order and in the midst of passes,
+    /// and each hears every item of its channels after its start, once and in order.
     #[test]
     fn every_reader_hears_every_item_once_in_order(
         steps in prop::collection::vec((0u8..8, any::<u8>(), any::<u8>()), 1..200),

@@ -6,6 +6,7 @@ use crate::traffic::Way;
 use crate::transport::{Ending, Transport};
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Instant;
 use switchboard_hub::Token;
 use switchboard_wire::{Code, Message, form};
@@ -76,7 +77,10 @@ impl Shard {
     /// Sends the last bytes of a connection.
     pub(super) fn say_farewell(&mut self, token: Token, words: Message) {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-        held.closing = true;
+        // What came before may have been the end of all it reads.
+        if mem::replace(&mut held.closing, true) {
+            return;
+        }
         let length = words.bytes.len();
         let sent = held.sink.control(words);
         let (blocked, way) = (held.sink.is_blocked(), held.transport.into());
@@ -139,7 +143,7 @@ impl Shard {
 
     /// Tells every client that the server stops.
     pub(crate) fn drain(&mut self) {
-        self.deliver_before();
+        self.deliver_all();
         self.drain_polls();
         let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();
         self.links.begin_turn();

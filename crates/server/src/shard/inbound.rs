@@ -33,8 +33,8 @@ const TIME_PER_TURN: Duration = Duration::from_millis(1);
 /// Most bytes of a read that begins between two messages, so that it brings no great number of them.
 const BETWEEN: usize = 16 << 10;
 const _: () = assert!(BETWEEN + RECORD_MAX <= SCRATCH);
-/// Messages of one peer that are taken in before what they published is delivered.
-const DELIVER_AFTER: usize = 256;
+/// Messages of one peer that are taken in before it is asked whether what they published outruns a shard.
+const ASK_AFTER: usize = 256;
 
 /// What is taken in in one turn.
 #[derive(Default)]
@@ -138,11 +138,12 @@ impl Shard {
         let unfinished = held.inbox.take().map(|inbox| *inbox);
         let (mut reader, load) = unfinished.map_or_else(|| (fresh(), None), |inbox| (inbox.reader, Some(inbox.load)));
         // A session's message may be a batch that publishes much.
-        let (deep, serial) = (held.transport.is_session(), held.serial);
+        let ask_after = if held.transport.is_session() { 1 } else { ASK_AFTER };
+        let (publishes, serial) = (held.transport.publishes(), held.serial);
         for count in 1.. {
-            if count % DELIVER_AFTER == 0 || (deep && self.node.is_outrun()) {
+            if publishes && count % ask_after == 0 && self.node.is_outrun() {
                 // The ring is short beside what one read may bring: nobody is to fall behind for that.
-                self.deliver_before();
+                self.deliver_all();
             }
             match reader.read(&mut received, &mut self.inflaters) {
                 Ok(Some(incoming)) => self.on_incoming(token, incoming),
@@ -213,7 +214,7 @@ impl Shard {
                     return self.said_farewell(token);
                 }
                 self.answer_pings(token);
-                self.deliver_before();
+                self.deliver_ahead(token);
                 let mut answer = Vec::new();
                 close::write_answer(&received, None, &mut answer);
                 self.say_farewell(token, Bytes::from(answer).into());
@@ -269,7 +270,7 @@ impl Shard {
             held.hang_up = true;
             self.answer_pings(token);
             self.audit(token, problem.code);
-            self.deliver_before();
+            self.deliver_ahead(token);
             let mut words = Vec::new();
             close::write_failure(problem, None, &mut words);
             self.say_farewell(token, Bytes::from(words).into());

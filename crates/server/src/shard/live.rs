@@ -7,9 +7,9 @@
 use super::held::Took;
 use super::{Shard, Slot};
 use crate::transport::Ending;
-use std::io;
 use std::time::Instant;
-use switchboard_hub::{Due, Place};
+use std::{io, mem};
+use switchboard_hub::{Due, Place, Token};
 use switchboard_store::{Item, Taken};
 use switchboard_wire::{Message, Notice, form};
 
@@ -23,7 +23,8 @@ const WRITE: usize = 4;
 const BEYOND: usize = 256;
 /// Steps of matching channels with patterns that are as much as 1 of a share.
 const STEPS: usize = 64;
-/// Passes that are made at once where somebody's words must not be overtaken.
+/// Passes that are made at once where publishers would outrun the shard or all connections are told to go, and batches for one
+/// reader whose words must not be overtaken.
 const PASSES_AT_ONCE: usize = 16;
 
 /// What a reader took of what it is due.
@@ -54,14 +55,62 @@ impl Shard {
         true
     }
 
-    /// Delivers what the ring holds, before something is said or taken in that must come after it.
-    pub(super) fn deliver_before(&mut self) {
+    /// Delivers what the ring holds to all who are due it, at once.
+    pub(super) fn deliver_all(&mut self) {
         for _ in 0..PASSES_AT_ONCE {
             if !self.readers.pass().is_on() && self.begin_pass().is_none() {
                 return;
             }
             self.go_on(usize::MAX);
         }
+    }
+
+    /// Delivers what the ring holds to one reader alone, before something is said or done that must come after it. All others get
+    /// it by passes, in their turns: what one peer does is not to hold up a shard.
+    pub(super) fn deliver_ahead(&mut self, token: Token) {
+        self.deliver_due(token);
+        let aside = mem::take(&mut self.batch);
+        for _ in 0..PASSES_AT_ONCE {
+            if !self.deliver_batch_ahead(token) {
+                break;
+            }
+        }
+        self.batch = aside;
+    }
+
+    /// Delivers the items that follow a reader's cursor on the ring, a batch of them. `false` if there are none, or it is behind,
+    /// as all others are before long where the ring has overrun it: then it reads the log.
+    fn deliver_batch_ahead(&mut self, token: Token) -> bool {
+        if self.readers.behind(token).is_some() {
+            return false;
+        }
+        let Some(cursor) = self.readers.cursor(token) else { return false };
+        self.batch.clear();
+        let Taken::Upto(upto) = self.node.log.take(cursor, BATCH, &mut self.batch.items) else { return false };
+        if self.batch.items.is_empty() {
+            return false;
+        }
+        let items = &self.batch.items;
+        let item = |i: u16| (&items[usize::from(i)].channel, items[usize::from(i)].seq);
+        // Nobody but this reader leaves before the pass goes on.
+        let aside = self.readers.begin_ahead(token, items.len(), upto, item);
+        while let Some(due) = self.readers.next_due() {
+            self.deliver_out_of_turn(due);
+        }
+        self.readers.resume(aside);
+        true
+    }
+
+    /// Delivers what a reader is still due of the present pass.
+    pub(super) fn deliver_due(&mut self, token: Token) {
+        for due in self.readers.take_due(token) {
+            self.deliver_out_of_turn(due);
+        }
+    }
+
+    fn deliver_out_of_turn(&mut self, due: Due) {
+        let delivered = self.deliver(due);
+        self.node.figures.shard(self.index).delivered(delivered);
     }
 
     /// Takes the ring's next items, and says what work it was to match them with patterns. `None` if there are none.
@@ -111,7 +160,7 @@ impl Shard {
     }
 
     /// Sends one reader what it is due, in one write. Returns how many events it took.
-    pub(super) fn deliver(&mut self, due: Due) -> usize {
+    fn deliver(&mut self, due: Due) -> usize {
         let pass = self.readers.pass();
         let items = pass.items(due.run);
         match self.slots.get_mut(due.token as usize) {

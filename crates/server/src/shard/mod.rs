@@ -438,3 +438,6 @@ impl Drop for Waiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,7 +117,7 @@ fn changes_of_what_a_session_reads_are_refused_beyond_a_thousand_that_it_has_not
     let server = one_shard(|config| config.session.memory = 64 << 20);
     let mut socket = server.handshake("/session", &[("Sec-WebSocket-Protocol", "switchboard.v1")]).unwrap();
     let mut answer_to = |id: usize| {
-        let method = if id % 2 == 0 { "subscribe" } else { "unsubscribe" };
+        let method = if id.is_multiple_of(2) { "subscribe" } else { "unsubscribe" };
         let call = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": {"channel": "a"}}).to_string();
         socket.conn.send(websocket::frame(true, 1, call.as_bytes()));
         loop {

@@ -85,10 +85,15 @@ impl Shard {
         }
     }
 
-    /// Delivers what the ring holds, so that a change of what is read comes after it.
+    /// Delivers to a session what the ring holds, so that a change of what it reads comes after that.
     pub(super) fn catch_up_with_ring(&mut self, conversation: &mut Conversation) {
-        if conversation.link.token().is_some() && !std::mem::replace(&mut self.sessions.delivered, true) {
-            self.deliver_before();
+        if let Some(token) = conversation.link.token()
+            && self.sessions.delivered.is_none()
+        {
+            self.deliver_ahead(token);
+            let live = self.readers.behind(token).is_none();
+            let reached = self.readers.cursor(token).filter(|_| live);
+            self.sessions.delivered = Some(reached.unwrap_or_else(|| self.node.log.head()));
             self.take_handed(conversation);
         }
     }
@@ -104,7 +109,10 @@ impl Shard {
     /// Where a session's events are at present.
     pub(super) fn present(&self, conversation: &Conversation) -> u64 {
         let now = match conversation.link.token() {
-            Some(_) => self.readers.position(),
+            Some(token) => {
+                let reached = self.readers.cursor(token).max(self.sessions.delivered).unwrap_or(0);
+                reached.max(self.readers.position())
+            }
             None => self.node.log.head(),
         };
         let reached = if conversation.is_at_end() { conversation.walk.place.cursor } else { 0 };

@@ -93,6 +93,10 @@ impl Shard {
 
     /// Lets the reader of a connection begin where the session's script says, or go on there.
     pub(super) fn place_reader(&mut self, conversation: &Conversation, token: Token) {
+        if !self.slots.contains(token as usize) {
+            // It broke just now, and the session has yet to see that.
+            return;
+        }
         let place = conversation.walk.place;
         self.remove_reader(token);
         self.attend();
@@ -257,13 +261,6 @@ impl Shard {
 }
 
 impl Shard {
-    /// Delivers what a connection is still due of the present pass.
-    pub(super) fn deliver_due(&mut self, token: Token) {
-        for due in self.readers.take_due(token) {
-            self.deliver(due);
-        }
-    }
-
     /// Where the reader of a connection is.
     pub(super) fn reader_place(&self, token: Token) -> Place {
         let live = || Place::at(self.readers.cursor(token).unwrap_or(self.readers.position()));

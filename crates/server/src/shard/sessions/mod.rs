@@ -57,8 +57,8 @@ pub(super) struct Sessions {
     links: HashMap<Token, Linked>,
     /// Messages up that are applied, once what follows from them is done.
     applied: Vec<Reply<Option<u64>>>,
-    /// Whether the ring was delivered for the session at hand.
-    delivered: bool,
+    /// How far the ring was delivered for the session at hand, if it was; or how far it is to read the log, if it is behind.
+    delivered: Option<u64>,
     /// Events that the poll of a session at hand was due meanwhile.
     handed: Vec<Arc<Entry>>,
     /// When to look at which session. What is no longer so is passed over.
@@ -80,7 +80,7 @@ impl Default for Sessions {
             all: HashMap::new(),
             links: HashMap::new(),
             applied: Vec::new(),
-            delivered: false,
+            delivered: None,
             handed: Vec::new(),
             due: BinaryHeap::new(),
             errands: Vec::new(),
@@ -226,7 +226,7 @@ impl Shard {
     /// Does something with a session, and then whatever follows from it. `None` if it is not here.
     fn with<T>(&mut self, number: u64, what: impl FnOnce(&mut Shard, &mut Conversation) -> T) -> Option<T> {
         let mut conversation = self.sessions.all.remove(&number)?;
-        self.sessions.delivered = false;
+        self.sessions.delivered = None;
         let result = what(self, &mut conversation);
         if self.settle_session(&mut conversation) {
             self.schedule(&mut conversation);

@@ -1,0 +1,335 @@
+//! A shard without its thread: each turn is taken by hand, so that what is done in which can be told without a clock.
+
+use super::*;
+use crate::config::Config;
+use crate::session::{Opener, Take};
+use crate::traffic::{COUNTED, Way};
+use crate::transport::{Over, Transport};
+use bytes::Bytes;
+use mio::Poll;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+use switchboard_store::Append;
+use switchboard_wire::Kind;
+use switchboard_wire::event::Draft;
+use switchboard_wire::websocket::header::Opcode;
+use switchboard_wire::websocket::write::write_message;
+
+/// Readers of the channel of which all others are to be left alone.
+const CROWD: usize = 200;
+
+const LINES: Transport = Transport::Stream { raw: false, gzip: false };
+const EVENTS: Transport = Transport::WebSocket { raw: false, deflated: None };
+const RAW: Transport = Transport::WebSocket { raw: true, deflated: None };
+const SESSION: Transport = Transport::Session(Over::WebSocket { deflated: None });
+
+struct Hall {
+    node: Arc<Node>,
+    shard: Shard,
+    crowd: Vec<BufReader<TcpStream>>,
+    poll: Poll,
+}
+
+impl Hall {
+    /// With a crowd that reads `crowd`, line by line.
+    fn new() -> Hall {
+        let config = Config { heartbeat: Duration::from_secs(3600), ..Config::default() };
+        let node = Arc::new(Node::new(config, None, 1).unwrap());
+        let poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let shard = Shard::new(node.clone(), 0, registry, Arc::default());
+        let mut hall = Hall { node, shard, crowd: Vec::new(), poll };
+        hall.crowd = (0..CROWD).map(|_| BufReader::new(hall.connect(LINES, "crowd", None).1)).collect();
+        hall
+    }
+
+    /// Holds a connection open, and gives its token and its peer.
+    fn connect(&mut self, transport: Transport, channel: &str, take: Option<Take>) -> (Token, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut selection = Selection::default();
+        if take.is_none() {
+            selection.add(channel).unwrap();
+        }
+        let token = self.shard.slots.vacant_key() as Token;
+        let answer = Answer {
+            fields: None,
+            head: Bytes::new(),
+            head_length: 0,
+            transport,
+            chunked: false,
+            gzip: None,
+            selection: Arc::new(selection),
+            place: Place::at(self.node.log.head()),
+            ending: None,
+            take,
+            guest: None,
+        };
+        let carrier = Carrier::plain(socket);
+        self.shard.take_over(Adopted { carrier, received: Vec::new(), answer, admission: None });
+        (token, peer)
+    }
+
+    /// A session with a WebSocket, which has said so.
+    fn session(&mut self) -> (Token, TcpStream) {
+        let opener = Opener {
+            identity: Identity::default(),
+            allowance: Default::default(),
+            seats: Default::default(),
+            address: Ipv4Addr::LOCALHOST.into(),
+            subscriptions: Vec::new(),
+        };
+        let location = self.shard.name_session().unwrap();
+        let opened = self.shard.open_session(location, opener).unwrap();
+        let take = Take { id: opened.location.id, known: None, attempt: None };
+        let (token, mut peer) = self.connect(SESSION, "", Some(take));
+        assert_eq!(word(&mut peer)["method"], "session");
+        (token, peer)
+    }
+
+    fn append(&self, channel: &str, data: Option<&str>) {
+        let draft =
+            data.map(|data| Draft::new(None, Kind::Text, None, Bytes::copy_from_slice(data.as_bytes())).unwrap());
+        let append = Append { channel: ChannelName::new(channel).unwrap(), end: draft.is_none(), draft, key: None };
+        self.node.log.append(self.node.now(), &[append]).unwrap();
+    }
+
+    fn publish(&self, channel: &str, texts: &[&str]) {
+        texts.iter().for_each(|text| self.append(channel, Some(text)));
+    }
+
+    /// A peer says something on its WebSocket.
+    fn hear(&mut self, token: Token, opcode: Opcode, payload: &[u8]) {
+        let mut words = Vec::new();
+        write_message(opcode, payload, Some([1, 2, 3, 4]), &mut words);
+        self.shard.hear(token, &mut words);
+    }
+
+    fn call(&mut self, token: Token, id: u64, method: &str, params: Value) {
+        let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        self.hear(token, Opcode::Text, call.to_string().as_bytes());
+    }
+
+    /// A session has been told nothing more.
+    fn assert_told_all(&mut self, token: Token, peer: &mut TcpStream) {
+        self.call(token, 99, "ping", json!({}));
+        assert_eq!(told(peer, 1), [99]);
+    }
+
+    /// Events that the crowd's connections were sent, all together.
+    fn sent_to_crowd(&self) -> u64 {
+        let (name, _, events) = COUNTED[1];
+        assert_eq!(name, "read_events");
+        events(self.shard.traffic().of(Way::Stream)).load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Takes turns until there is nothing left to do, and then each of the crowd has heard this.
+    fn settle(&mut self, expected: &[&str]) {
+        while self.shard.turn(Instant::now()) {}
+        assert_eq!(self.sent_to_crowd(), (CROWD * expected.len()) as u64);
+        for peer in &mut self.crowd {
+            let heard: Vec<String> = expected.iter().map(|_| line(peer)["data"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(heard, expected);
+        }
+    }
+}
+
+fn line(peer: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    peer.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+/// The next frame: its first byte and its payload.
+fn frame(peer: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    peer.read_exact(&mut head).unwrap();
+    let length = match head[1] {
+        126 => {
+            let mut length = [0; 2];
+            peer.read_exact(&mut length).unwrap();
+            usize::from(u16::from_be_bytes(length))
+        }
+        length => usize::from(length),
+    };
+    let mut payload = vec![0; length];
+    peer.read_exact(&mut payload).unwrap();
+    (head[0], payload)
+}
+
+/// The next text message, as JSON. What a session asks by pings is passed over.
+fn word(peer: &mut TcpStream) -> Value {
+    loop {
+        let (first, payload) = frame(peer);
+        if first == 0x81 {
+            return serde_json::from_slice(&payload).unwrap();
+        }
+        assert_eq!(first, 0x89, "{payload:?}");
+    }
+}
+
+/// What a session was told: the data of events, and the numbers of calls that were answered.
+fn told(peer: &mut TcpStream, count: usize) -> Vec<Value> {
+    let told = |word: Value| match &word["params"]["data"] {
+        Value::Null => word["id"].clone(),
+        data => data.clone(),
+    };
+    let words = std::iter::repeat_with(|| word(peer)).filter(|word| word["method"] != "caught_up");
+    words.take(count).map(told).collect()
+}
+
+/// A session changes what it reads again and again, and publishes what it does not want to hear: each time it hears first
+/// what was published before, and nobody else is served for that.
+#[test]
+fn what_a_session_changes_is_delivered_ahead_of_to_itself_alone() {
+    let mut hall = Hall::new();
+    let (token, mut peer) = hall.session();
+    hall.call(token, 1, "subscribe", json!({ "channel": "crowd" }));
+    assert_eq!(told(&mut peer, 1), [1]);
+
+    hall.publish("crowd", &["a", "b"]);
+    hall.call(token, 2, "subscribe", json!({ "channel": "other" }));
+    hall.publish("crowd", &["c"]);
+    hall.publish("other", &["d"]);
+    hall.call(token, 3, "unsubscribe", json!({ "channel": "other" }));
+    hall.publish("crowd", &["e"]);
+    hall.publish("other", &["unheard"]);
+    hall.call(token, 4, "publish", json!({ "channel": "crowd", "data": "f", "echo": false }));
+    let expected = [json!("a"), json!("b"), json!(2), json!("c"), json!("d"), json!(3), json!("e"), json!(4)];
+    assert_eq!(told(&mut peer, 8), expected);
+    assert_eq!(hall.sent_to_crowd(), 0);
+
+    hall.settle(&["a", "b", "c", "e", "f"]);
+    hall.publish("crowd", &["g"]);
+    while hall.shard.turn(Instant::now()) {}
+    assert_eq!(told(&mut peer, 1), ["g"]);
+    hall.assert_told_all(token, &mut peer);
+}
+
+/// The same in the midst of a pass: it goes on where it was, and a session that it has yet to come to is not served twice.
+#[test]
+fn a_pass_goes_on_where_it_was_after_one_reader_was_served_ahead() {
+    let mut hall = Hall::new();
+    let (token, mut peer) = hall.session();
+    hall.call(token, 1, "subscribe", json!({ "channel": "crowd" }));
+    hall.publish("crowd", &["a"]);
+    assert!(hall.shard.turn(Instant::now()));
+    let served = hall.sent_to_crowd();
+    assert!((1..CROWD as u64).contains(&served), "{served}");
+    hall.publish("crowd", &["b"]);
+    hall.call(token, 2, "subscribe", json!({ "channel": "other" }));
+    assert_eq!(hall.sent_to_crowd(), served);
+    assert_eq!(told(&mut peer, 4), [json!(1), json!("a"), json!("b"), json!(2)]);
+    hall.settle(&["a", "b"]);
+    hall.assert_told_all(token, &mut peer);
+}
+
+/// More than is delivered ahead: the rest of it is read from the log, before the answer.
+#[test]
+fn what_is_too_much_to_be_delivered_ahead_comes_before_the_answer_all_the_same() {
+    let mut hall = Hall::new();
+    let (token, mut peer) = hall.session();
+    hall.call(token, 1, "subscribe", json!({ "channel": "crowd" }));
+    assert_eq!(told(&mut peer, 1), [1]);
+    let texts: Vec<String> = (0..1500).map(|number| number.to_string()).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    hall.publish("crowd", &texts);
+    hall.call(token, 2, "subscribe", json!({ "channel": "other" }));
+    assert_eq!(hall.sent_to_crowd(), 0);
+    while hall.shard.turn(Instant::now()) {}
+    assert_eq!(told(&mut peer, 1500), texts);
+    assert_eq!(told(&mut peer, 1), [2]);
+    hall.assert_told_all(token, &mut peer);
+}
+
+/// Its peer has reset its connection, which is seen as it is served ahead.
+#[test]
+fn a_session_whose_connection_breaks_while_it_calls_leaves_no_reader_behind() {
+    let mut hall = Hall::new();
+    let (token, peer) = hall.session();
+    hall.call(token, 1, "subscribe", json!({ "channel": "crowd" }));
+    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    let is_reset = |event: &mio::event::Event| event.token().0 == token as usize && event.is_error();
+    let mut events = mio::Events::with_capacity(1024);
+    while !events.iter().any(is_reset) {
+        hall.poll.poll(&mut events, None).unwrap();
+    }
+    hall.publish("crowd", &["a"]);
+    let subscribe = json!({ "jsonrpc": "2.0", "method": "subscribe", "params": { "channel": "other" } });
+    hall.hear(token, Opcode::Text, subscribe.to_string().as_bytes());
+    assert_eq!((hall.shard.readers.len(), hall.shard.len()), (CROWD, CROWD));
+    hall.settle(&["a"]);
+}
+
+#[test]
+fn a_websocket_that_fails_or_closes_is_told_what_it_is_due_and_nobody_else_is_served_for_that() {
+    let mut hall = Hall::new();
+    let (failing, mut failed) = hall.connect(EVENTS, "crowd", None);
+    let (closing, mut closed) = hall.connect(EVENTS, "crowd", None);
+    hall.publish("crowd", &["a", "b"]);
+    hall.hear(failing, Opcode::Text, b"x");
+    hall.publish("crowd", &["c"]);
+    hall.hear(closing, Opcode::Close, &1000_u16.to_be_bytes());
+    assert_eq!(hall.sent_to_crowd(), 0);
+    for (peer, expected) in [(&mut failed, &["a", "b"][..]), (&mut closed, &["a", "b", "c"])] {
+        for text in expected {
+            assert_eq!(word(peer)["data"], *text);
+        }
+        assert_eq!(frame(peer).0, 0x88);
+    }
+    hall.settle(&["a", "b", "c"]);
+}
+
+/// What it has just said itself, in raw form.
+#[test]
+fn a_websocket_in_raw_form_hears_itself_before_it_closes() {
+    let mut hall = Hall::new();
+    let (token, mut peer) = hall.connect(RAW, "crowd", None);
+    hall.hear(token, Opcode::Text, b"mine");
+    hall.hear(token, Opcode::Close, b"");
+    assert_eq!(frame(&mut peer), (0x81, b"mine".to_vec()));
+    assert_eq!(frame(&mut peer).0, 0x88);
+    assert_eq!(hall.sent_to_crowd(), 0);
+    hall.settle(&["mine"]);
+}
+
+/// Its channel ends, and before the shard has come to tell it fails.
+#[test]
+fn a_websocket_whose_channel_has_ended_is_closed_once() {
+    let mut hall = Hall::new();
+    let (token, mut peer) = hall.connect(EVENTS, "over", None);
+    hall.append("over", Some("last"));
+    hall.append("over", None);
+    hall.hear(token, Opcode::Text, b"x");
+    while hall.shard.turn(Instant::now()) {}
+    assert_eq!(word(&mut peer)["data"], "last");
+    let mut closes = 0;
+    while closes == 0 {
+        closes += usize::from(frame(&mut peer).0 == 0x88);
+    }
+    hall.hear(token, Opcode::Close, b"");
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"");
+}
+
+/// However much a peer says, the crowd is served in its turns.
+#[test]
+fn a_flood_of_pings_has_nobody_served_out_of_turn() {
+    let mut hall = Hall::new();
+    let (token, _peer) = hall.connect(RAW, "crowd", None);
+    hall.publish("crowd", &["a"]);
+    let mut words = Vec::new();
+    for _ in 0..1000 {
+        write_message(Opcode::Ping, b"", Some([0; 4]), &mut words);
+    }
+    hall.shard.hear(token, &mut words);
+    assert_eq!(hall.sent_to_crowd(), 0);
+    hall.settle(&["a"]);
+}
