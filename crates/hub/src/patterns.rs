@@ -134,13 +134,17 @@ impl Patterns {
             return 0;
         }
         let name = channel.as_str();
+        let (first, rest) = cut(name);
         if !channel.is_reserved() {
+            // Most channels are selected by no pattern, and need not be taken apart for that.
+            if ![first, "*", "**"].iter().any(|first| self.root.below.contains_key(*first)) {
+                return 0;
+            }
             let mut search = Search::of(name, each);
             search.below(&self.root, Places { start: true, after: 0 });
             return search.work;
         }
         // Of the system's own channels none is selected by a wildcard in front.
-        let (first, rest) = cut(name);
         let mut search = Search::of(rest.strip_prefix('/').unwrap_or_default(), each);
         if let Some(node) = self.root.below.get(first) {
             search.through(node, Places { start: true, after: 0 });
