@@ -273,9 +273,17 @@ impl Readers {
         let Readers { slots, pass, .. } = self;
         pass.begin(count, |i| item(i).0);
         if let Some(reader) = live(slots, token) {
+            // Trying each pattern is as much work as their lengths times that of the name.
+            let mut own = Patterns::default();
+            reader.selection.patterns.iter().for_each(|pattern| own.add(pattern, token));
+            let selects = |name: &ChannelName| {
+                let mut is_matched = reader.selection.channels.contains(name);
+                own.each_match(name, |_| is_matched = true);
+                is_matched
+            };
             for run in 0..pass.shared() as u32 {
                 let items = pass.items(run).to_vec();
-                if items.first().is_some_and(|first| reader.selection.selects(item(*first).0)) {
+                if items.first().is_some_and(|first| selects(item(*first).0)) {
                     items.into_iter().filter(|i| item(*i).1 > reader.cursor).for_each(|i| pass.add_one(token, i));
                 }
             }

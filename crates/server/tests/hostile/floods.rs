@@ -114,7 +114,11 @@ fn a_flood_of_subscriptions_in_a_session_is_answered_refused_or_ends_it() {
 #[test]
 fn changes_of_what_a_session_reads_are_refused_beyond_a_thousand_that_it_has_not_acknowledged() {
     const CHANGES: usize = 1_024;
-    let server = one_shard(|config| config.session.memory = 64 << 20);
+    let server = one_shard(|config| {
+        config.session.memory = 64 << 20;
+        // A pong acknowledges.
+        config.heartbeat = Duration::from_secs(600);
+    });
     let mut socket = server.handshake("/session", &[("Sec-WebSocket-Protocol", "switchboard.v1")]).unwrap();
     let mut answer_to = |id: usize| {
         let method = if id.is_multiple_of(2) { "subscribe" } else { "unsubscribe" };
