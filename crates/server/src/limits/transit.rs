@@ -11,8 +11,9 @@ use switchboard_wire::code::Problem;
 /// else is on its way.
 pub(crate) const FREE: usize = 16 << 10;
 
-/// All that is on its way, and what patterns take for as long as they are read, which counts as what stalls. What comes has half of the room, and what goes and what stalls a quarter each, so that whoever
-/// takes up all of one leaves the others theirs.
+/// All that is on its way, and what patterns take for as long as they are read, which counts as what stalls. What comes has
+/// half of the room, and what goes and what stalls a quarter each, so that whoever takes up all of one leaves the others
+/// theirs.
 #[derive(Debug)]
 pub(crate) struct Transits {
     /// Bodies and messages that have arrived in part.

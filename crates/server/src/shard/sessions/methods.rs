@@ -139,7 +139,9 @@ impl Shard {
         }
         conversation.has_room(self.node.config.session.memory)?;
         if !self.has_room_for(conversation, cost(&selection) + cost(&notices)) {
-            return Err(Code::Overloaded.because("as many patterns are read as `memory.transit` allows"));
+            return Err(
+                Code::Overloaded.because("what sessions keep and patterns take is as much as `memory.transit` allows")
+            );
         }
         Ok(Asked { begin: Begin { selection, since }, notices })
     }
