@@ -86,8 +86,6 @@ pub(crate) struct Shard {
     readers: Readers,
     /// Readers that are behind and whose sockets may take more.
     laggards: VecDeque<Token>,
-    /// Sockets with more to read than one turn took.
-    unread: VecDeque<Token>,
     batch: Batch,
     beats: Beats,
     closings: Closings,
@@ -145,7 +143,6 @@ impl Shard {
             slots: Slab::new(),
             readers,
             laggards: VecDeque::new(),
-            unread: VecDeque::new(),
             batch: Batch::default(),
             beats,
             closings: Closings::default(),
@@ -179,8 +176,8 @@ impl Shard {
         self.links.end_turn();
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
         let waited_at = self.handshakes.is_waited_at() || self.pages.is_waited_at();
-        let more = more_live || self.beats.are_on() || waited_at || self.hearing.has_rests();
-        more || !self.laggards.is_empty() || !self.unread.is_empty()
+        let more = more_live || self.beats.are_on() || waited_at || self.hearing.is_waited_for();
+        more || !self.laggards.is_empty()
     }
 
     /// When the shard wants a turn though nothing happened.
@@ -247,7 +244,7 @@ impl Shard {
                     // At once, so that what is ephemeral and comes now finds the reader live.
                     self.catch_up(token);
                 }
-                self.hear(token, &mut received);
+                self.hear_first(token, &mut received);
             }
         }
         Ok(())
