@@ -5,9 +5,8 @@ use crate::audit;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
 use crate::limits::Limits;
-use crate::listen::Connections;
-use crate::listen::http1::Settings;
 use crate::listen::tls::Tls;
+use crate::listen::{Connections, Settings};
 use crate::metrics::Figures;
 use crate::origin::Pages;
 use crate::presence::Presence;
@@ -49,8 +48,8 @@ pub(crate) struct Node {
     pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
     reached: bool,
-    /// How HTTP/1.1 connections are read.
-    pub(crate) http1: Arc<Settings>,
+    /// How connections are read.
+    pub(crate) serving: Arc<Settings>,
     /// The same for those beyond the limit, who live off the reserve: they are to say quickly what they are refused.
     pub(crate) refusing: Arc<Settings>,
     /// Where TLS is spoken.
@@ -107,7 +106,7 @@ impl Node {
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
             reached,
-            http1: Arc::new(Settings::from(&config)),
+            serving: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
             tls: None,
             draining: watch::Sender::new(false),

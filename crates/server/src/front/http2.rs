@@ -4,9 +4,8 @@ use super::connection::hand_over;
 use super::{Client, Front, Outcome};
 use crate::alarm::Alarm;
 use crate::crew::{Crew, Work};
-use crate::listen::Stream;
-use crate::listen::http1::{Head, Settings};
 use crate::listen::http2::{Asked, Exchange, Limits, Link, Meters, Promises, SharedLink};
+use crate::listen::{Head, Settings, Stream};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, LinkPlace, SharedShard};
 use bytes::Bytes;
@@ -40,7 +39,7 @@ pub(super) async fn serve(
     shard: &SharedShard,
     bell: &Arc<Notify>,
 ) {
-    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
+    let settings = if refused.is_none() { node.serving.clone() } else { node.refusing.clone() };
     let limits = Limits { streams: node.config.limits.streams, head: settings.head_bytes as u32 };
     let place = LinkPlace::make(shard);
     let meters = Meters { load: node.limits.transit.stalled.load(), writes: node.figures.http2_writes.clone() };
