@@ -145,11 +145,13 @@ fn selection(query: &Query, most: usize) -> Result<Selection, Problem> {
         if text.starts_with('$') {
             return Err(Code::ChannelName.because("names that begin with `$` are the system's own"));
         }
+        if selection.len() > most {
+            return Err(Code::InvalidParameter.because(format!("a reader names at most {most} channels")));
+        }
     }
-    match selection.len() {
-        0 => Err(Code::InvalidParameter.because("say which channels: `?channel=a&channel=b/**`")),
-        named if named <= most => Ok(selection),
-        _ => Err(Code::InvalidParameter.because(format!("a reader names at most {most} channels"))),
+    match selection.is_empty() {
+        true => Err(Code::InvalidParameter.because("say which channels: `?channel=a&channel=b/**`")),
+        false => Ok(selection),
     }
 }
 

@@ -291,6 +291,12 @@ impl Selection {
         self.len() == 0
     }
 
+    /// Whether this name, or pattern as it is written, is there.
+    pub fn names(&self, text: &str) -> bool {
+        self.channels.iter().any(|name| name.as_str() == text)
+            || self.patterns.iter().any(|pattern| pattern.as_str() == text)
+    }
+
     /// The same, but for what the other names as well.
     pub fn without(&self, other: &Selection) -> Selection {
         let channels = self.channels.iter().filter(|name| !other.channels.contains(name)).cloned();

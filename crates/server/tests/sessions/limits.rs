@@ -154,3 +154,20 @@ fn patterns_of_sessions_take_no_more_than_may_be_on_its_way() {
     assert!(taken() <= MEBIBYTE / 4);
     talks[1].call("subscribe", &json!({"channel": "a/**"})).expect("who was refused has its session");
 }
+
+/// Each is looked for among the others, which for so many would take a shard a minute.
+#[test]
+fn a_list_of_more_names_than_a_session_may_have_is_refused_for_its_length() {
+    let server = Server::new();
+    let mut talk = Talk::open(&server, Way::WebSocket);
+    let names = |count: usize| -> Vec<String> { (0..count).map(|n| n.to_string()).collect() };
+    for list in [names(80_000), names(129), vec!["a".to_owned(); 129]] {
+        for method in ["subscribe", "unsubscribe"] {
+            let error = talk.call(method, &json!({ "channel": list })).unwrap_err();
+            assert_eq!(error["code"], -32602);
+            assert!(error.to_string().contains("at most 128"), "{method}: {error}");
+        }
+    }
+    talk.call("subscribe", &json!({ "channel": names(128) })).unwrap();
+    talk.call("unsubscribe", &json!({ "channel": names(128) })).unwrap();
+}

@@ -34,10 +34,12 @@ enum OneOrSeveral {
 }
 
 impl OneOrSeveral {
-    fn texts(self) -> Vec<String> {
+    /// All of them, if they are no more than a session may name: each is looked for among the others.
+    fn texts(self, most: usize) -> Result<Vec<String>, Problem> {
         match self {
-            OneOrSeveral::One(text) => vec![text],
-            OneOrSeveral::Several(texts) => texts,
+            OneOrSeveral::One(text) => Ok(vec![text]),
+            OneOrSeveral::Several(texts) if texts.len() <= most => Ok(texts),
+            OneOrSeveral::Several(_) => Err(too_many(most)),
         }
     }
 }
@@ -127,15 +129,15 @@ impl Shard {
     /// What a client asks to subscribe to, and from where on, if it may.
     pub(super) fn subscribable(&self, conversation: &mut Conversation, params: &Params<'_>) -> Result<Asked, Problem> {
         let Subscribe { channel, since, presence } = params.read()?;
-        let selection = Arc::new(ordinary(&channel.texts())?);
+        let most = self.node.config.limits.channels;
+        let selection = Arc::new(ordinary(&channel.texts(most)?)?);
         self.node.auth.allow_reading(&conversation.identity, &selection)?;
         let notices = match presence {
             true => self.watching(conversation, &selection)?,
             false => Selection::default(),
         };
-        let most = self.node.config.limits.channels;
         if with(&apart(&conversation.wanted()).0, &selection).len() > most {
-            return Err(Code::InvalidParams.because(format!("a session names at most {most} channels")));
+            return Err(too_many(most));
         }
         conversation.has_room(self.node.config.session.memory)?;
         if !self.has_room_for(conversation, cost(&selection) + cost(&notices)) {
@@ -175,10 +177,10 @@ impl Shard {
         params: &Params<'_>,
     ) -> Result<Json<'static>, Problem> {
         let Unsubscribe { channel } = params.read()?;
-        let texts = channel.texts();
+        let texts = channel.texts(self.node.config.limits.channels)?;
         ordinary(&texts)?;
         let wanted = conversation.wanted();
-        if let Some(text) = texts.iter().find(|text| !wanted.clone().remove(text).unwrap_or(false)) {
+        if let Some(text) = texts.iter().find(|text| !wanted.names(text)) {
             return Err(Code::InvalidParams.because(format!("the session is not subscribed to {text:?}")));
         }
         conversation.has_room(self.node.config.session.memory)?;
@@ -275,6 +277,10 @@ impl Page {
         let page = std::str::from_utf8(&text).ok().and_then(|text| Json::parse(text).map(Json::into_owned));
         page.ok_or_else(|| ErrorObject::from(&Code::Internal.into()))
     }
+}
+
+fn too_many(most: usize) -> Problem {
+    Code::InvalidParams.because(format!("a session names at most {most} channels"))
 }
 
 /// What texts select that are not the system's own.
