@@ -435,13 +435,13 @@ impl Readers {
     }
 
     /// How many readers select the channel, by name or by pattern.
-    pub fn count_of(&mut self, channel: &ChannelName) -> usize {
+    pub fn count_of(&self, channel: &ChannelName) -> usize {
         let named = self.exact.get(channel);
-        let mut tokens = named.map(|named| [&named.alone[..], &named.among].concat()).unwrap_or_default();
+        let mut tokens = named.map(|named| named.among.clone()).unwrap_or_default();
         self.patterns.each_match(channel, |token| tokens.push(token));
         tokens.sort_unstable();
         tokens.dedup();
-        tokens.len()
+        named.map_or(0, |named| named.alone.len()) + tokens.len()
     }
 
     /// The channels that some reader selects by name.

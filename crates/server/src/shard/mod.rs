@@ -54,7 +54,7 @@ use mio::Registry;
 use sessions::Sessions;
 use slab::Slab;
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -392,11 +392,25 @@ impl Shard {
         }
     }
 
-    /// Readers of each of these channels, and of every channel selected by name that is not the system's own.
-    pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
-        let selected = self.readers.channels().filter(|channel| !channel.is_reserved());
-        let named: Vec<ChannelName> = selected.chain(listed).cloned().collect();
-        named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
+    /// The channels that readers select by name and that are not the system's own: the first so many behind a name, sorted.
+    pub(crate) fn named(&self, after: Option<&str>, most: usize) -> Vec<ChannelName> {
+        let is_listed = |name: &&ChannelName| !name.is_reserved() && after.is_none_or(|after| name.as_str() > after);
+        let mut first = BinaryHeap::new();
+        for name in self.readers.channels().filter(is_listed) {
+            if first.len() < most {
+                first.push(name);
+            } else if let Some(mut last) = first.peek_mut()
+                && name < *last
+            {
+                *last = name;
+            }
+        }
+        first.into_sorted_vec().into_iter().cloned().collect()
+    }
+
+    /// How many readers each of these channels has.
+    pub(crate) fn count_readers(&self, channels: &[ChannelName]) -> Vec<usize> {
+        channels.iter().map(|channel| self.readers.count_of(channel)).collect()
     }
 
     /// What this shard's readers cost on the wire.
