@@ -100,7 +100,8 @@ pub(crate) async fn answer(
     wanted: &PageWanted,
     gone: impl Future<Output = ()>,
 ) -> Result<Option<(Response<Bytes>, usize)>, Problem> {
-    let turns = shard.borrow().turns();
+    let (turns, gate) = (shard.borrow().turns(), shard.borrow().pages());
+    let mut pass = None;
     let opened = node.log.open_in_steps(node.now(), &reading.selection, reading.since(), true, &*turns).await;
     let start = Start { cursor: opened.cursor, gap: opened.gap, position: opened.cursor.seq };
     let mut page = read(node, &*turns, &reading.selection, wanted.budget(), start).await;
@@ -112,6 +113,7 @@ pub(crate) async fn answer(
         let mut draining = node.draining.subscribe();
         tokio::pin!(gone);
         while page.says_nothing() {
+            drop(pass.take());
             let place = Place { cursor: page.cursor.seq, floor: page.cursor.floor };
             let mut waiter = Waiter::new(shard, reading.selection.clone(), place, identity);
             let events = tokio::select! {
@@ -122,20 +124,22 @@ pub(crate) async fn answer(
             };
             node.auth.standing(identity, node.now())?;
             node.auth.allow_reading(identity, &reading.selection)?;
+            // One event may wake a crowd.
+            let turn = Turn::begin(&gate, &turns).await;
             page = match events.iter().all(|entry| entry.event().resumable) {
                 // An ephemeral event is nowhere but here.
                 false => handed(&events, wanted, page),
-                true => read(node, &*turns, &reading.selection, wanted.budget(), page.next()).await,
+                true => read(node, &turn, &reading.selection, wanted.budget(), page.next()).await,
             };
+            pass = turn.pass.into_inner();
         }
         node.auth.standing(identity, node.now())?;
     }
-    let gate = shard.borrow().pages();
-    let _pass = match page.is_large() && !matches_tag(headers, &page.tag(node)) {
-        true => Some(in_turn(node, &gate, &turns, (reading, wanted), &mut page).await),
-        false => None,
-    };
+    if pass.is_none() && page.is_large() && !matches_tag(headers, &page.tag(node)) {
+        pass = in_turn(node, &gate, &turns, (reading, wanted), &mut page).await;
+    }
     let response = respond(node, headers, reading, wanted, &page)?;
+    drop(pass);
     let sent = if response.body().is_empty() { 0 } else { page.events.len() };
     Ok(Some((response, sent)))
 }
@@ -154,7 +158,7 @@ async fn in_turn<'a>(
     }
     let Some(start) = page.start.clone() else { return Some(gate.pass().await) };
     page.events = Vec::new();
-    let turn = Turn { gate, turns, pass: RefCell::new(Some(gate.pass().await)) };
+    let turn = Turn::begin(gate, turns).await;
     *page = read(node, &turn, &reading.selection, wanted.budget(), start).await;
     turn.pass.into_inner()
 }
@@ -164,6 +168,12 @@ struct Turn<'a> {
     gate: &'a Gate,
     turns: &'a Turns,
     pass: RefCell<Option<Pass<'a>>>,
+}
+
+impl<'a> Turn<'a> {
+    async fn begin(gate: &'a Gate, turns: &'a Turns) -> Turn<'a> {
+        Turn { gate, turns, pass: RefCell::new(Some(gate.pass().await)) }
+    }
 }
 
 impl Pause for Turn<'_> {
@@ -299,21 +309,25 @@ mod tests {
     /// A shard that has a turn when it is given one, of a node with so many events of 1,000 bytes.
     fn shard_with(events: usize) -> (Arc<Node>, SharedShard) {
         let node = Arc::new(Node::new(Config::default(), None, 1).unwrap());
+        publish(&node, events);
+        let registry = mio::Poll::new().unwrap().registry().try_clone().unwrap();
+        (node.clone(), Rc::new(RefCell::new(Shard::new(node, 0, registry, Arc::default()))))
+    }
+
+    fn publish(node: &Node, events: usize) {
         let channel = ChannelName::new("a").unwrap();
         for _ in 0..events {
             let draft = Draft::from_body(None, None, Bytes::from(vec![b'"'; 1000])).unwrap();
             let append = Append { channel: channel.clone(), end: false, key: None, draft: Some(draft) };
             node.log.append(node.now(), &[append]).unwrap();
         }
-        let registry = mio::Poll::new().unwrap().registry().try_clone().unwrap();
-        (node.clone(), Rc::new(RefCell::new(Shard::new(node, 0, registry, Arc::default()))))
     }
 
-    /// Asks for a page of at most so many events, and tells how many are on it.
-    fn ask(node: &Arc<Node>, shard: &SharedShard, limit: usize) -> JoinHandle<usize> {
+    /// Asks for a page, and tells how many events are on it.
+    fn ask(node: &Arc<Node>, shard: &SharedShard, query: &'static str) -> JoinHandle<usize> {
         let (node, shard) = (node.clone(), shard.clone());
         spawn_local(async move {
-            let text = format!("GET /channels/a?limit={limit} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let text = format!("GET /channels/a?{query} HTTP/1.1\r\nHost: h\r\n\r\n");
             let (head, _) = head::parse(text.as_bytes(), 64 << 10).unwrap().unwrap();
             let query = Query::parse(head.query.as_deref()).unwrap();
             let channel = ChannelName::new("a").unwrap();
@@ -338,14 +352,36 @@ mod tests {
             let (node, shard) = shard_with(100);
             let gate = shard.borrow().pages();
             let held = gate.pass().await;
-            let large: Vec<_> = (0..8).map(|_| ask(&node, &shard, 100)).collect();
-            let small = ask(&node, &shard, 50);
+            let large: Vec<_> = (0..8).map(|_| ask(&node, &shard, "limit=100")).collect();
+            let small = ask(&node, &shard, "limit=50");
             a_while().await;
             assert!(small.is_finished(), "it is 50 KB");
             assert!(large.iter().all(|page| !page.is_finished()), "somebody else has the turn");
             drop(held);
             for page in large {
                 assert_eq!(page.await.unwrap(), 100);
+            }
+        });
+    }
+
+    #[test]
+    fn a_crowd_that_one_event_wakes_reads_its_pages_in_what_is_theirs_of_a_turn() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (node, shard) = shard_with(1);
+            let crowd: Vec<_> = (0..20).map(|_| ask(&node, &shard, "wait=60&since=latest")).collect();
+            a_while().await;
+            assert_eq!(shard.borrow().len(), 20);
+            let gate = shard.borrow().pages();
+            let held = gate.pass().await;
+            publish(&node, 1);
+            shard.borrow_mut().turn(std::time::Instant::now());
+            a_while().await;
+            assert_eq!(shard.borrow().len(), 0, "they are woken");
+            assert!(crowd.iter().all(|page| !page.is_finished()), "somebody else has the turn");
+            drop(held);
+            for page in crowd {
+                assert_eq!(page.await.unwrap(), 1);
             }
         });
     }
@@ -374,7 +410,7 @@ mod tests {
             assert_eq!(before.len(), 100);
             let gate = shard.borrow().pages();
             let held = gate.pass().await;
-            let pages: Vec<_> = (0..8).map(|_| ask(&node, &shard, 100)).collect();
+            let pages: Vec<_> = (0..8).map(|_| ask(&node, &shard, "limit=100")).collect();
             a_while().await;
             assert_eq!(kept(), before);
             pages[3].abort();
