@@ -147,7 +147,15 @@ impl<C: Peer> Front<C> {
         if reads && matches!(head.method, Method::GET | Method::HEAD) {
             let read = match converses {
                 true => self.session(head, &query).await,
-                false => self.read(head, &query).await,
+                false => {
+                    // A connection may be gone long before its many requests have had their turns.
+                    let left = self.connection.left();
+                    tokio::select! {
+                        biased;
+                        read = self.read(head, &query) => read,
+                        () = left => Ok(Outcome::Gone),
+                    }
+                }
             };
             return match read {
                 // What may succeed later is refused in the way that an EventSource survives.

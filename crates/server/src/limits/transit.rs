@@ -18,7 +18,7 @@ pub(crate) const FREE: usize = 16 << 10;
 pub(crate) struct Transits {
     /// Bodies and messages that have arrived in part.
     pub(crate) arriving: Arc<Transit>,
-    /// Pages that have yet to be taken.
+    /// Pages and short files that have yet to be taken.
     pub(crate) leaving: Arc<Transit>,
     /// What readers that stall have yet to take of an event, what sessions keep, and patterns.
     pub(crate) stalled: Arc<Transit>,

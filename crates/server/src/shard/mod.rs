@@ -137,8 +137,8 @@ impl Shard {
             node,
             index,
             registry,
-            handshakes: Rc::new(Gate::new(bell.clone())),
-            pages: Rc::new(Gate::new(bell.clone())),
+            handshakes: Rc::default(),
+            pages: Rc::default(),
             signals: Signals::new(bell),
             links: Links::default(),
             crew: Rc::default(),
@@ -162,8 +162,6 @@ impl Shard {
 
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
-        self.handshakes.open();
-        self.pages.open();
         self.links.begin_turn();
         self.take_signals();
         self.read_on();
@@ -178,8 +176,7 @@ impl Shard {
         self.close_overdue(now);
         self.links.end_turn();
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        let waited_at = self.handshakes.is_waited_at() || self.pages.is_waited_at();
-        let more = more_live || self.beats.are_on() || waited_at || self.hearing.has_rests();
+        let more = more_live || self.beats.are_on() || self.hearing.has_rests();
         more || !self.laggards.is_empty() || !self.unread.is_empty()
     }
 

@@ -177,6 +177,12 @@ impl Peer for Exchange {
         let origin = self.origin.as_ref()?;
         self.promises.open(origin, path, fields, &self.settings, (&mut self.respond, &self.outlet))
     }
+
+    /// With its connection. A stream alone that is reset counts until it is answered.
+    fn left(&self) -> impl Future<Output = ()> + use<> {
+        let outlet = self.outlet.clone();
+        async move { outlet.closed().await }
+    }
 }
 
 /// Writes a body and ends the stream, as far as the client takes it. `limit` is for the time without progress, on either

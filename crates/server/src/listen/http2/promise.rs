@@ -80,6 +80,8 @@ impl Promise {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length()));
         dress(&mut parts);
         let ends = body.length() == 0;
+        // See [`Exchange::respond`](super::Exchange::respond).
+        let _load = std::mem::take(&mut parts.extensions);
         let mut stream = self.respond.send_response(Response::from_parts(parts, ()), ends).map_err(broken)?;
         match ends {
             true => Ok(()),
