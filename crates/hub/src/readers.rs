@@ -64,6 +64,10 @@ pub enum Turn {
 /// of them are a part of a millisecond.
 const WORK: usize = 16 << 10;
 
+/// What a name that is read takes besides its text, however many read it: an entry with a list, a place in a selection, and what
+/// the allocator adds.
+const NAME: usize = 240;
+
 /// What a pass was begun with.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Begun {
@@ -87,6 +91,8 @@ pub struct Readers {
     count: usize,
     behind: usize,
     exact: HashMap<ChannelName, Named>,
+    /// What the names there take, in bytes.
+    names: usize,
     patterns: Patterns,
     pass: Pass,
     /// Work of patterns that is done at once, or little more.
@@ -104,6 +110,7 @@ impl Readers {
             count: 0,
             behind: 0,
             exact: HashMap::new(),
+            names: 0,
             patterns: Patterns::default(),
             pass: Pass::default(),
             enough: WORK,
@@ -143,10 +150,9 @@ impl Readers {
     pub fn add(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
         let selection = self.share(selection);
         for channel in &selection.channels {
-            if let Some(turns) = &mut self.turns
-                && !self.exact.contains_key(channel)
-            {
-                turns.push(Turn::First(channel.clone()));
+            if !self.exact.contains_key(channel) {
+                self.names += cost_of_name(channel);
+                self.turns.iter_mut().for_each(|turns| turns.push(Turn::First(channel.clone())));
             }
             self.exact.entry(channel.clone()).or_default().list(&selection).push(token);
         }
@@ -166,11 +172,29 @@ impl Readers {
     }
 
     /// The selection that the readers of a channel alone already have, if there are any: then one more costs no memory
-    /// of its own, in whose midst what comes and goes would leave holes.
+    /// of its own, in whose midst what comes and goes would leave holes. Of several channels, the names that others have.
     fn share(&self, selection: Arc<Selection>) -> Arc<Selection> {
         let channel = selection.channels.first().filter(|_| is_alone(&selection));
         let neighbour = channel.and_then(|channel| self.exact.get(channel)?.alone.first());
-        neighbour.and_then(|token| self.selection(*token)).cloned().unwrap_or(selection)
+        if let Some(shared) = neighbour.and_then(|token| self.selection(*token)) {
+            return shared.clone();
+        }
+        if !selection.channels.iter().any(|name| self.exact.contains_key(name)) {
+            return selection;
+        }
+        let kept = |name| self.exact.get_key_value(name).map_or(name, |(kept, _)| kept).clone();
+        let channels = selection.channels.iter().map(kept).collect();
+        Arc::new(Selection { channels, patterns: selection.patterns.clone() })
+    }
+
+    /// Bytes that names take which readers have, each once however many have it.
+    pub fn names(&self) -> usize {
+        self.names
+    }
+
+    /// Bytes that those names of a selection would take that no reader has.
+    pub fn cost_of_names(&self, selection: &Selection) -> usize {
+        selection.channels.iter().filter(|name| !self.exact.contains_key(*name)).map(cost_of_name).sum()
     }
 
     /// Forgets a reader.
@@ -187,6 +211,7 @@ impl Readers {
             }
             if named.alone.is_empty() && named.among.is_empty() {
                 self.exact.remove(channel);
+                self.names -= cost_of_name(channel);
                 self.turns.iter_mut().for_each(|turns| turns.push(Turn::Last(channel.clone())));
             }
         }
@@ -460,6 +485,10 @@ impl Readers {
 
 fn live(slots: &mut [Option<Reader>], token: Token) -> Option<&mut Reader> {
     slots.get_mut(token as usize)?.as_mut().filter(|reader| reader.live)
+}
+
+fn cost_of_name(name: &ChannelName) -> usize {
+    NAME + name.as_str().len()
 }
 
 /// Adds an item to what a live reader is due, unless it is past it: so it is due once, however often it is found to be.

@@ -357,6 +357,27 @@ fn a_pattern_without_wildcards_selects_one_name() {
 }
 
 #[test]
+fn names_are_kept_and_counted_once_however_many_read_them() {
+    let mut readers = Readers::new(0);
+    let several = selection(&["a", "b", "room/1"]);
+    assert_eq!(readers.cost_of_names(&several), 3 * NAME + 8);
+    readers.add(0, several, at(0));
+    assert_eq!((readers.names(), readers.cost_of_names(&selection(&["a", "b", "c"]))), (3 * NAME + 8, NAME + 1));
+    for token in 1..4 {
+        readers.add(token, selection(&["b", "room/1", "*"]), at(0));
+        let kept = &readers.selection(token).unwrap().channels;
+        let first = &readers.selection(0).unwrap().channels;
+        assert!(std::ptr::eq(kept[1].as_str(), first[2].as_str()), "its text is that of the other");
+    }
+    readers.add(4, selection(&["c"]), at(0));
+    assert_eq!(readers.names(), 4 * NAME + 9);
+    readers.remove(0);
+    assert_eq!(readers.names(), 3 * NAME + 8, "whoever brought it, it is kept for those who read it");
+    (1..5).for_each(|token| readers.remove(token));
+    assert_eq!(readers.names(), 0);
+}
+
+#[test]
 fn a_channel_turns_with_its_first_reader_by_name_and_its_last() {
     let mut readers = Readers::new(0);
     readers.add(0, selection(&["a"]), at(0));

@@ -219,6 +219,7 @@ impl<C: Peer> Front<C> {
         let (address, proxied) = self.origin(head);
         let mut seats = if waits { self.node.limits.stream(&identity, proxied)? } else { Seats::default() };
         if waits {
+            self.shard.borrow().allow_names(&reading.selection)?;
             seats.patterns = self.node.limits.transit.stalled.load_if_large(cost(&reading.selection))?;
         }
         let way = reading.how.way();

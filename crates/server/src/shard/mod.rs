@@ -40,6 +40,7 @@ use crate::auth::Identity;
 use crate::crew::Crew;
 use crate::front;
 use crate::gate::Gate;
+use crate::limits::transit::Load;
 use crate::listen::Admission;
 use crate::listen::http2::Signals;
 use crate::node::Node;
@@ -61,6 +62,7 @@ use std::time::Instant;
 use switchboard_hub::{Place, Readers, Token, Turn};
 use switchboard_store::Entry;
 use switchboard_wire::ChannelName;
+use switchboard_wire::code::Problem;
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::deflate::Inflaters;
 use tokio::sync::Notify;
@@ -84,6 +86,8 @@ pub(crate) struct Shard {
     crew: Rc<Crew<front::Job>>,
     slots: Slab<Slot>,
     readers: Readers,
+    /// What the names take that they read.
+    names: Load,
     /// Readers that are behind and whose sockets may take more.
     laggards: VecDeque<Token>,
     /// Sockets with more to read than one turn took.
@@ -133,6 +137,7 @@ impl Shard {
         if node.occupancy.is_told() {
             readers.note_turns();
         }
+        let names = node.limits.transit.stalled.load();
         Shard {
             node,
             index,
@@ -144,6 +149,7 @@ impl Shard {
             crew: Rc::default(),
             slots: Slab::new(),
             readers,
+            names,
             laggards: VecDeque::new(),
             unread: VecDeque::new(),
             batch: Batch::default(),
@@ -359,13 +365,20 @@ impl Shard {
     /// Adds a reader; see [`Readers::add`].
     fn add_reader(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
         let live = self.readers.add(token, selection, place);
+        self.names.follow(self.readers.names());
         self.tell_turns();
         live
     }
 
     fn remove_reader(&mut self, token: Token) {
         self.readers.remove(token);
+        self.names.follow(self.readers.names());
         self.tell_turns();
+    }
+
+    /// Whether there is room for the names that a reader would bring.
+    pub(crate) fn allow_names(&self, selection: &Selection) -> Result<(), Problem> {
+        self.node.limits.transit.stalled.allow_names(self.readers.cost_of_names(selection))
     }
 
     /// Tells which channels have got their first reader here, or lost their last.
