@@ -116,8 +116,9 @@ impl<C: Peer> Front<C> {
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
         self.node.pages().check(head)?;
+        let left = self.connection.left();
         if self.is_file(head) {
-            return self.file(head).await;
+            return while_there(left, self.file(head)).await;
         }
         let query = Query::parse(head.query.as_deref())?;
         let refused = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining));
@@ -147,15 +148,7 @@ impl<C: Peer> Front<C> {
         if reads && matches!(head.method, Method::GET | Method::HEAD) {
             let read = match converses {
                 true => self.session(head, &query).await,
-                false => {
-                    // A connection may be gone long before its many requests have had their turns.
-                    let left = self.connection.left();
-                    tokio::select! {
-                        biased;
-                        read = self.read(head, &query) => read,
-                        () = left => Ok(Outcome::Gone),
-                    }
-                }
+                false => while_there(left, self.read(head, &query)).await,
             };
             return match read {
                 // What may succeed later is refused in the way that an EventSource survives.
@@ -335,6 +328,19 @@ impl<C: Peer> Front<C> {
     fn dress(&self, head: &Head, mut response: Response<Bytes>) -> Response<Bytes> {
         self.node.pages().allow(head, response.headers_mut());
         response
+    }
+}
+
+/// Answers for as long as there is anybody to take the answer: a connection may be gone long before its many requests have
+/// had their turns.
+async fn while_there(
+    left: impl Future<Output = ()>,
+    answer: impl Future<Output = Result<Outcome, Problem>>,
+) -> Result<Outcome, Problem> {
+    tokio::select! {
+        biased;
+        () = left => Ok(Outcome::Gone),
+        answer = answer => answer,
     }
 }
 
