@@ -4,6 +4,7 @@ use crate::choices::{Choices, everywhere, pieces};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use switchboard_wire::event::Draft;
+use switchboard_wire::limits::APPENDS_MAX;
 use switchboard_wire::ndjson::{self, Lines, TooLong};
 use switchboard_wire::{Code, Kind};
 
@@ -169,6 +170,8 @@ fn batch(body: &[u8]) {
                 assert!(item.channels.iter().all(|name| !name.is_reserved()));
                 assert_eq!(ndjson::parse_line(&written(&item.draft)), Ok(item.draft));
             }
+            // Two bytes are the least that a name and its comma come to.
+            Err(problem) if problem.code == Code::TooLarge => assert!(item.get().len() > 2 * APPENDS_MAX),
             Err(problem) => refused_rightly(&Some(problem.code)),
         }
     }

@@ -14,6 +14,8 @@ pub const POSITION_MAX: usize = 255;
 pub const LOGS_MAX: usize = 10;
 /// Longest position with a mark in a single log, in bytes.
 pub const MARK_MAX: usize = 24;
+/// Events that one batch over HTTP may append: each item counts once for each of its channels.
+pub const APPENDS_MAX: usize = 10_000;
 /// Channels and patterns one subscription may name.
 pub const SELECTION_MAX: usize = 128;
 /// Wildcards in one pattern: more than anybody has asked for. What an event costs does not hang on it.

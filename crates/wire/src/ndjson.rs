@@ -5,12 +5,14 @@
 
 use crate::code::{Code, Problem};
 use crate::event::{Draft, Kind, MediaType, from_base64};
+use crate::limits::APPENDS_MAX;
 use crate::name::{BadName, ChannelName};
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 
 /// Cuts a body into lines as it arrives. Lines end in LF; those that are blank are counted and passed over.
 #[derive(Debug)]
@@ -122,7 +124,7 @@ struct Line<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object with `channels` and `data` or `base64`")]
 struct BatchItem<'a> {
-    channels: Vec<String>,
+    channels: Channels,
     #[serde(borrow, default, deserialize_with = "as_written")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -132,6 +134,36 @@ struct BatchItem<'a> {
     #[serde(borrow, rename = "type")]
     content_type: Option<Cow<'a, str>>,
     key: Option<String>,
+}
+
+/// The channels of an item: of more than may be, no more are kept than show it.
+struct Channels(Vec<String>);
+
+impl<'de> Deserialize<'de> for Channels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Channels, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = Channels;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Channels, A::Error> {
+                let mut kept = Vec::new();
+                while kept.len() <= APPENDS_MAX
+                    && let Some(name) = all.next_element()?
+                {
+                    kept.push(name);
+                }
+                while all.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Channels(kept))
+            }
+        }
+
+        deserializer.deserialize_seq(Names)
+    }
 }
 
 /// What a session's `publish` is called with: an event and where it goes.
@@ -284,11 +316,14 @@ fn no_batch(why: &str) -> Problem {
 /// refused.
 pub fn parse_item(item: &RawValue) -> Result<Item, Problem> {
     let item: BatchItem<'_> = from_json(item.get())?;
-    if item.channels.is_empty() {
-        return Err(Code::InvalidItem.because("`channels` names no channel"));
+    let Channels(texts) = item.channels;
+    match texts.len() {
+        0 => return Err(Code::InvalidItem.because("`channels` names no channel")),
+        1..=APPENDS_MAX => {}
+        _ => return Err(too_many_events()),
     }
-    let mut channels: Vec<ChannelName> = Vec::with_capacity(item.channels.len());
-    for text in &item.channels {
+    let mut channels: Vec<ChannelName> = Vec::with_capacity(texts.len());
+    for text in &texts {
         channels.push(ordinary(text)?);
     }
     let mut sorted: Vec<&str> = channels.iter().map(ChannelName::as_str).collect();
@@ -298,6 +333,11 @@ pub fn parse_item(item: &RawValue) -> Result<Item, Problem> {
     }
     let draft = draft(item.data, item.base64.as_deref(), item.event.as_deref(), item.content_type.as_deref())?;
     Ok(Item { channels, draft, key: item.key })
+}
+
+/// A batch comes to more events than one may.
+pub fn too_many_events() -> Problem {
+    Code::TooLarge.because(format!("the batch comes to more than {APPENDS_MAX} events"))
 }
 
 fn utf8(text: &[u8]) -> Result<&str, Problem> {
@@ -494,6 +534,16 @@ mod tests {
         ] {
             assert_eq!(item(text).unwrap_err().code, code, "{text}");
         }
+    }
+
+    #[test]
+    fn of_the_channels_of_an_item_no_more_are_kept_than_a_batch_may_come_to() {
+        let text = |count: usize| format!("[{}]", vec![r#""a""#; count].join(","));
+        let Channels(kept) = serde_json::from_str(&text(3 * APPENDS_MAX)).unwrap();
+        assert_eq!(kept.len(), APPENDS_MAX + 1);
+        let whole = format!(r#"[{{"channels":{},"data":1}}]"#, text(3 * APPENDS_MAX));
+        assert_eq!(parse_item(items(&whole).unwrap()[0]), Err(too_many_events()));
+        assert!(serde_json::from_str::<Channels>(&text(APPENDS_MAX + 1).replace("]", ",1x]")).is_err());
     }
 
     /// All items of a batch.

@@ -18,10 +18,9 @@ use switchboard_hub::access::Action;
 use switchboard_store::{Append, Appended, Key, Pause};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
+use switchboard_wire::limits::APPENDS_MAX;
 use switchboard_wire::ndjson::{self, Item};
 
-/// Most events that one batch may append: each item counts once for each of its channels.
-pub(super) const APPENDS_MAX: usize = 10_000;
 /// So many bytes of a batch are looked at, and then everyone else has a turn: some tenths of a millisecond.
 const STEP: usize = 64 << 10;
 /// What an item costs besides its bytes, and each of its channels.
@@ -92,8 +91,7 @@ pub(super) async fn publish(
         let item = ndjson::parse_item(item).and_then(|item| checked(node, identity, item));
         match item {
             Ok(item) if appends.len() + item.channels.len() > APPENDS_MAX => {
-                let problem = Code::TooLarge.because(format!("the batch comes to more than {APPENDS_MAX} events"));
-                return Ok(at_item(node, &problem, i));
+                return Ok(at_item(node, &ndjson::too_many_events(), i));
             }
             Ok(item) => {
                 work.add(item.channels.len() * AROUND).await;

@@ -8,7 +8,7 @@ use crate::listen::Accepted;
 use crate::node::{Command, Node};
 use mio::{Events, Poll};
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -105,6 +105,11 @@ async fn run(
             return Ok(());
         }
         let deadline = [shard.borrow().deadline(), give_up].into_iter().flatten().min();
+        if more {
+            // What a turn did may be news to the next one, such as what was published in it. All else on this thread has its
+            // turn all the same.
+            tokio::task::yield_now().await;
+        }
         tokio::select! {
             biased;
             _ = &mut drained, if give_up.is_none() => {
@@ -148,7 +153,7 @@ async fn run(
             },
             () = bell.notified() => {}
             () = requests.done.notified(), if give_up.is_some() => {}
-            () = tokio::task::yield_now(), if more => {}
+            () = ready(()), if more => {}
             () = alarm.reach(deadline.map(Into::into)), if !more => {}
         }
     }

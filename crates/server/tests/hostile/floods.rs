@@ -141,15 +141,16 @@ fn changes_of_what_a_session_reads_are_refused_beyond_a_thousand_that_it_has_not
     server.is_alive();
 }
 
-/// A hundred bytes inflate to a hundred thousand, or to a batch of more than a hundred calls. However many of them a read brings,
-/// others have their turn between two of them.
+/// A hundred bytes inflate to a hundred thousand, or to a batch of more than a hundred calls, and each may publish, so that there
+/// is news for the shard at once. However many of them a read brings, others have their turn between two of them.
 #[test]
 fn messages_that_inflate_to_much_hold_up_nobody() {
     const MESSAGES: usize = 400;
     let call = r#"{"jsonrpc":"2.0","method":"ping"}"#;
     let long = format!("{}{call}", " ".repeat(100_000));
     let batch = format!("[{}]", [call; 128].join(","));
-    for message in [long, batch] {
+    let publish = r#"{"jsonrpc":"2.0","method":"publish","params":{"channel":"a","data":1}}"#;
+    for message in [long, batch, format!("{}{publish}", " ".repeat(100_000))] {
         let server = one_shard(|_| ());
         let mut reader = server.lines("/channels/calm");
         reader.notice("$open");
