@@ -43,7 +43,7 @@ pub struct Config {
     /// How channels are kept.
     pub policy: Policy,
     /// Bytes on their way in all: bodies and messages that have arrived in part, answers and events that have yet to be
-    /// taken; and what sessions keep and patterns take. The first 16 KiB of each are not counted.
+    /// taken; and what sessions keep and names and patterns take. The first 16 KiB of each are not counted.
     pub transit: usize,
     /// Who may do what.
     pub auth: auth::Settings,
