@@ -56,6 +56,25 @@ fn answers_that_nobody_takes_are_not_made_by_the_hundred() {
 }
 
 #[test]
+fn pages_of_clients_that_have_gone_are_left() {
+    measure("7,500 pages of 1,000 events that were asked for by clients that went", |server| {
+        let lines = r#"{"data":"ten bytes!"}"#.to_owned() + "\n";
+        server.post("/channels/long", &[("Content-Type", "application/x-ndjson")], lines.repeat(1_000)).expect(201);
+        for _ in 0..30 {
+            let mut client = Http2::open_with(server.address(), &[(setting::INITIAL_WINDOW_SIZE, 0)]);
+            client.grants = false;
+            let streams = (0..250).map(|n| 2 * n + 1);
+            let long = fields("GET", "/channels/long?since=earliest&limit=1000", &[]);
+            client.send(streams.flat_map(|stream| headers(stream, &long, true)).collect::<Vec<u8>>());
+            // What was said before was read.
+            client.ping();
+            client.cut();
+        }
+        Vec::new()
+    });
+}
+
+#[test]
 fn bodies_that_are_never_whole_are_not_collected_by_the_hundred() {
     measure("200 uploads of 900 KB that stop before their end", |server| {
         let mut client = Http2::open(server.address());

@@ -1,8 +1,9 @@
 //! HTTP bodies: which bytes are data is the same however they arrive, and as RFC 9112 section 7.1 says.
 
 use crate::choices::{Choices, everywhere, pieces};
+use switchboard::listen::Framing;
 use switchboard::listen::http1::body::{CHUNK_LINE_MAX, TRAILERS_MAX};
-use switchboard::listen::http1::{BodyDecoder, Decoded, Framing};
+use switchboard::listen::http1::{BodyDecoder, Decoded};
 use switchboard_wire::Code;
 
 pub(crate) fn run(input: &[u8]) {

@@ -2,7 +2,8 @@
 
 use crate::choices::{Choices, prefixes};
 use http::Version;
-use switchboard::listen::http1::{Framing, Head, head};
+use switchboard::listen::http1::head;
+use switchboard::listen::{Framing, Head};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 

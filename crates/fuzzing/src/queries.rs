@@ -2,7 +2,8 @@
 
 use crate::choices::Choices;
 use switchboard::inside;
-use switchboard::listen::http1::{Head, head};
+use switchboard::listen::Head;
+use switchboard::listen::http1::head;
 use switchboard_wire::{ChannelName, Code};
 
 pub(crate) fn run(input: &[u8]) {

@@ -4,7 +4,7 @@
 use crate::choices::Choices;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use switchboard_hub::{Place, Readers};
+use switchboard_hub::{Due, Place, Readers};
 use switchboard_wire::ChannelName;
 use switchboard_wire::name::Selection;
 
@@ -16,7 +16,7 @@ const READERS: usize = 12;
 pub(crate) fn run(input: &[u8]) {
     let mut choices = Choices::new(input);
     let start = choices.pick(&[0, 0, 3]);
-    let mut world = World::new(start);
+    let mut world = World::new(start, choices.pick(&[1, 2, 3, 5, 8, 13, 1000]));
     while !choices.is_empty() {
         world.step(&mut choices);
         world.compare();
@@ -49,11 +49,24 @@ struct World {
     plain: Vec<Option<Plain>>,
 }
 
+/// The items of a pass, and who is yet to be handed which of them.
+struct Pass {
+    items: Vec<(ChannelName, u64)>,
+    pending: BTreeMap<usize, Vec<u64>>,
+}
+
+impl Pass {
+    fn place(&self, i: u16) -> (&ChannelName, u64) {
+        let (channel, seq) = &self.items[usize::from(i)];
+        (channel, *seq)
+    }
+}
+
 impl World {
-    fn new(start: u64) -> World {
+    fn new(start: u64, steps: usize) -> World {
         let log = (0..start).map(|at| name(CHANNELS[at as usize])).collect();
         let plain = (0..READERS).map(|_| None).collect();
-        World { readers: Readers::new(start), log, position: start, plain }
+        World { readers: Readers::new(start).matching_at_once(steps), log, position: start, plain }
     }
 
     fn head(&self) -> u64 {
@@ -105,49 +118,103 @@ impl World {
     fn next(&mut self, choices: &mut Choices<'_>) {
         let from = self.position;
         let count = (1 + choices.below(4)).min(self.log.len() - from as usize);
-        let items: Vec<(ChannelName, u64)> =
-            self.log[from as usize..][..count].iter().cloned().zip(from + 1..).collect();
-        let upto = from + count as u64;
-        let mut pending = BTreeMap::new();
+        let items = self.log[from as usize..][..count].iter().cloned().zip(from + 1..).collect();
+        let mut pass = Pass { items, pending: BTreeMap::new() };
+        let begun = self.readers.begin(count, from + count as u64, |i| pass.place(i));
+        assert!(begun.items == count || begun.is_cut && begun.items > 0, "{begun:?} of {count}");
+        pass.items.truncate(begun.items);
+        self.position = from + begun.items as u64;
         for (token, plain) in self.plain.iter_mut().enumerate() {
             let Some(plain) = plain.as_mut().filter(|plain| plain.live) else { continue };
-            let due =
-                items.iter().filter(|(channel, seq)| *seq > plain.place.cursor && plain.selection.selects(channel));
+            let due = pass.items.iter();
+            let due = due.filter(|(channel, seq)| *seq > plain.place.cursor && plain.selection.selects(channel));
             let due: Vec<u64> = due.map(|(_, seq)| *seq).collect();
             if let Some(last) = due.last() {
                 plain.place.cursor = *last;
-                pending.insert(token, due);
+                pass.pending.insert(token, due);
             }
         }
-        let begun = self.readers.begin(count, upto, |i| (&items[usize::from(i)].0, items[usize::from(i)].1));
-        assert_eq!((begun.items, begun.is_cut), (count, false), "few patterns are no work to speak of");
-        self.position = upto;
-        while let Some(due) = self.readers.next_due() {
-            let token = due.token as usize;
-            let seqs: Vec<u64> = self.readers.pass().items(due.run).iter().map(|i| items[usize::from(*i)].1).collect();
-            assert_eq!(pending.remove(&token).as_ref(), Some(&seqs), "reader {token} is due this, once");
-            let plain = self.plain[token].as_mut().unwrap();
-            if choices.one_in(4) {
-                let taken = choices.below(seqs.len());
-                plain.heard.extend(&seqs[..taken]);
-                (plain.place, plain.live) = (Place::at(seqs[taken] - 1), false);
-                self.readers.fall_behind(due.token, plain.place);
-            } else {
-                plain.heard.extend(&seqs);
-            }
-            if choices.one_in(8) {
-                let other = choices.below(READERS);
-                // Who goes is handed nothing more, and neither is who takes the place.
-                match pending.remove(&other) {
-                    Some(_) => self.forget(other),
-                    None => self.remove(other),
+        while self.readers.pass().is_on() {
+            while let Some(due) = self.readers.next_due() {
+                let all = self.hand(due, |i| pass.place(i).1);
+                self.take(due.token as usize, all, &mut pass, choices);
+                if choices.one_in(8) {
+                    self.meanwhile(&mut pass, choices);
                 }
-                self.add(choices);
             }
+            // Where a match was cut it is gone on with, and there is an end to that.
+            self.readers.go_on(|i| pass.place(i));
         }
-        assert!(pending.is_empty() && !self.readers.pass().is_on(), "{pending:?}");
+        assert!(pass.pending.is_empty(), "{:?}", pass.pending);
         // Nothing is taken back, whoever says so.
-        self.readers.advance(upto / 2);
+        self.readers.advance(self.position / 2);
+    }
+
+    /// The numbers of what a reader is due.
+    fn hand(&self, due: Due, seq: impl Fn(u16) -> u64) -> Vec<u64> {
+        self.readers.pass().items(due.run).iter().map(|i| seq(*i)).collect()
+    }
+
+    /// A reader takes what it is handed of a pass, or a part and falls behind. It is what comes next of what it is due.
+    fn take(&mut self, token: usize, seqs: Vec<u64>, pass: &mut Pass, choices: &mut Choices<'_>) {
+        let due = pass.pending.remove(&token).unwrap_or_default();
+        let Some(rest) = due.strip_prefix(&seqs[..]) else { panic!("reader {token} is due {due:?} and not {seqs:?}") };
+        let plain = self.plain[token].as_mut().unwrap();
+        if choices.one_in(4) {
+            let taken = choices.below(seqs.len());
+            plain.heard.extend(&seqs[..taken]);
+            (plain.place, plain.live) = (Place::at(seqs[taken] - 1), false);
+            self.readers.fall_behind(token as u32, plain.place);
+            return;
+        }
+        plain.heard.extend(&seqs);
+        if !rest.is_empty() {
+            pass.pending.insert(token, rest.to_vec());
+        }
+    }
+
+    /// What happens in the midst of a pass.
+    fn meanwhile(&mut self, pass: &mut Pass, choices: &mut Choices<'_>) {
+        let other = choices.below(READERS);
+        if choices.flag() {
+            return self.ahead(other, pass, choices);
+        }
+        // Who goes is handed nothing more, and neither is who takes the place.
+        match pass.pending.remove(&other) {
+            Some(_) => self.forget(other),
+            None => self.remove(other),
+        }
+        self.add(choices);
+    }
+
+    /// What a reader is due of the present pass, and all or some of what follows, for that reader alone.
+    fn ahead(&mut self, token: usize, pass: &mut Pass, choices: &mut Choices<'_>) {
+        let taken = self.readers.take_due(token as u32, |i| pass.place(i));
+        let handed: Vec<u64> = taken.into_iter().flat_map(|due| self.hand(due, |i| pass.place(i).1)).collect();
+        assert_eq!(handed, pass.pending.remove(&token).unwrap_or_default(), "reader {token} is due this of the pass");
+        let Some(plain) = &mut self.plain[token] else { return };
+        plain.heard.extend(&handed);
+        assert!(self.readers.take_due(token as u32, |i| pass.place(i)).is_empty(), "it is handed over once");
+        let from = if plain.live { plain.place.cursor.max(self.position) } else { plain.place.cursor };
+        assert_eq!(self.readers.cursor(token as u32), Some(from));
+        let count = choices.below(4).min(self.log.len() - from as usize);
+        let upto = from + count as u64;
+        let log = &self.log;
+        let aside = self.readers.begin_ahead(token as u32, count, upto, |i| {
+            (&log[from as usize + usize::from(i)], from + 1 + u64::from(i))
+        });
+        let mut heard = Vec::new();
+        while let Some(due) = self.readers.next_due() {
+            assert_eq!(due.token as usize, token, "all others get it in their turn");
+            heard.extend(self.readers.pass().items(due.run).iter().map(|i| from + 1 + u64::from(*i)));
+        }
+        self.readers.resume(aside);
+        let selects = |seq: &u64| plain.live && plain.selection.selects(&log[*seq as usize - 1]);
+        assert_eq!(heard, (from + 1..=upto).filter(selects).collect::<Vec<_>>());
+        if plain.live {
+            plain.place.cursor = plain.place.cursor.max(upto);
+            plain.heard.extend(heard);
+        }
     }
 
     /// A bounded piece of the log for a reader that is behind.

@@ -5,6 +5,7 @@
 //! their tokens may be others' by then.
 
 use crate::Token;
+use crate::patterns::Rest;
 use std::collections::HashSet;
 use std::ops::Range;
 use switchboard_wire::ChannelName;
@@ -26,6 +27,8 @@ pub struct Pass {
     due: Vec<Due>,
     done: usize,
     on: bool,
+    /// The last item, where it is yet to be matched with some patterns: their readers may be due it, too.
+    rest: Option<(u16, Rest)>,
     gone: HashSet<Token>,
     /// What is due to single readers, while a pass is made: a token and, in the lowest 16 bits, an item.
     single: Vec<u64>,
@@ -78,6 +81,38 @@ impl Pass {
         self.single.push(u64::from(token) << 16 | u64::from(item));
     }
 
+    /// Takes an item that is yet to be matched with some patterns, if there is one. The pass is not over before it was.
+    pub(crate) fn leave_open(&mut self, rest: Option<(u16, Rest)>) {
+        self.rest = rest;
+    }
+
+    /// What there is yet to match, once all that was matched so far is handed over; it is then to be matched.
+    pub(crate) fn take_open(&mut self) -> Option<(u16, Rest)> {
+        if self.peek().is_some() {
+            return None;
+        }
+        let open = self.rest.take()?;
+        // Of what was due to single readers nothing is looked at any more.
+        self.runs.truncate(self.shared);
+        self.order.truncate(self.runs.last().map_or(0, |run| run.end as usize));
+        self.due.clear();
+        self.done = 0;
+        Some(open)
+    }
+
+    /// The item that is yet to be matched with some patterns.
+    pub(crate) fn open(&self) -> Option<u16> {
+        self.rest.as_ref().map(|(item, _)| *item)
+    }
+
+    /// Makes a run of an item that is handed to a reader out of turn.
+    pub(crate) fn give(&mut self, token: Token, item: u16) -> Due {
+        let (start, run) = (self.order.len() as u32, self.runs.len() as u32);
+        self.order.push(item);
+        self.runs.push(start..start + 1);
+        Due { token, run }
+    }
+
     /// Makes runs of what is due to single readers.
     pub(crate) fn sort(&mut self) {
         self.single.sort_unstable();
@@ -102,7 +137,7 @@ impl Pass {
         self.due.get(self.done).copied()
     }
 
-    /// The next reader that is due something. `None` once the pass is over.
+    /// The next reader that is due something. `None` once the pass is over, or [open](Pass::take_open).
     pub(crate) fn next(&mut self) -> Option<Due> {
         while let Some(due) = self.due.get(self.done).copied() {
             self.done += 1;
@@ -110,7 +145,9 @@ impl Pass {
                 return Some(due);
             }
         }
-        self.clear();
+        if self.rest.is_none() {
+            self.clear();
+        }
         None
     }
 
@@ -131,7 +168,7 @@ impl Pass {
     }
 
     fn clear(&mut self) {
-        (self.on, self.done, self.shared) = (false, 0, 0);
+        (self.on, self.done, self.shared, self.rest) = (false, 0, 0, None);
         self.order.clear();
         self.runs.clear();
         self.due.clear();

@@ -9,6 +9,7 @@
 use crate::Token;
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::ControlFlow;
 use switchboard_wire::limits::NAME_MAX;
 use switchboard_wire::name::{Segment, Selection};
 use switchboard_wire::{ChannelName, Pattern};
@@ -130,28 +131,63 @@ impl Patterns {
     /// Calls `each` with every reader that has a pattern selecting the channel: twice, if two of its patterns do. Returns
     /// the work that it was: segments of patterns looked at, and readers called for.
     pub(crate) fn each_match(&self, channel: &ChannelName, each: impl FnMut(Token)) -> usize {
-        if self.is_empty() {
-            return 0;
-        }
+        self.match_some(channel, None, usize::MAX, each).work
+    }
+
+    /// Whether some pattern selects the channel.
+    pub(crate) fn select(&self, channel: &ChannelName) -> bool {
+        let mut is_selected = false;
+        self.each_match(channel, |_| is_selected = true);
+        is_selected
+    }
+
+    /// As [`Patterns::each_match`], from where an earlier match was cut, and cut again after so much work. Patterns may have
+    /// come and gone meanwhile; of those that came it is open which are looked at.
+    pub(crate) fn match_some(
+        &self,
+        channel: &ChannelName,
+        from: Option<&Rest>,
+        enough: usize,
+        each: impl FnMut(Token),
+    ) -> Matched {
         let name = channel.as_str();
         let (first, rest) = cut(name);
+        let below = &self.root.below;
+        // Most channels are selected by no pattern, and need not be taken apart for that.
+        let any = || below.contains_key("*") || below.contains_key("**");
+        if !below.contains_key(first) && (channel.is_reserved() || !any()) {
+            return Matched::default();
+        }
+        let (start, from) = (Places { start: true, after: 0 }, from.map(|from| &*from.0));
         if !channel.is_reserved() {
-            // Most channels are selected by no pattern, and need not be taken apart for that.
-            if ![first, "*", "**"].iter().any(|first| self.root.below.contains_key(*first)) {
-                return 0;
-            }
-            let mut search = Search::of(name, each);
-            search.below(&self.root, Places { start: true, after: 0 });
-            return search.work;
+            let mut search = Search::of(name, enough, each);
+            let _ = search.below(&self.root, start, from);
+            return search.matched();
         }
         // Of the system's own channels none is selected by a wildcard in front.
-        let mut search = Search::of(rest.strip_prefix('/').unwrap_or_default(), each);
-        if let Some(node) = self.root.below.get(first) {
-            search.through(node, Places { start: true, after: 0 });
+        let mut search = Search::of(rest.strip_prefix('/').unwrap_or_default(), enough, each);
+        if let Some(node) = below.get(first) {
+            let _ = search.enter((first, node), start, from);
         }
-        search.work
+        search.matched()
     }
 }
+
+/// Where a match that was cut goes on: the patterns from this text on, in the order of their segments. Those that come before
+/// it have been looked at, and it stays where it is among the others when they come and go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Rest(Box<str>);
+
+/// What a match came to.
+#[derive(Default)]
+pub(crate) struct Matched {
+    pub(crate) work: usize,
+    /// What is left of it, if it was cut.
+    pub(crate) rest: Option<Rest>,
+}
+
+/// `Break` where a match was cut.
+type Flow = ControlFlow<()>;
 
 /// Places in a name, each of which is a number of segments that patterns have come past. A place is behind the segment
 /// whose bit it has; no segment is behind the one at the start.
@@ -164,7 +200,7 @@ struct Places {
 /// A name has a segment for every two bytes at most, and a bit for each.
 const _: () = assert!(NAME_MAX.div_ceil(2) <= 128);
 
-/// A channel on its way through the trie.
+/// A channel on its way through the trie, whose patterns it comes by in the order of their segments.
 struct Search<'a, F> {
     /// The name's segments, in order and each once, with the places where they stand.
     segments: Vec<(&'a str, u128)>,
@@ -173,10 +209,14 @@ struct Search<'a, F> {
     last: u128,
     each: F,
     work: usize,
+    /// The work after which it is cut.
+    enough: usize,
+    /// Where it was, as far as it has come back from there.
+    cut: String,
 }
 
 impl<'a, F: FnMut(Token)> Search<'a, F> {
-    fn of(name: &'a str, each: F) -> Search<'a, F> {
+    fn of(name: &'a str, enough: usize, each: F) -> Search<'a, F> {
         let texts = name.split('/').filter(|text| !text.is_empty());
         let mut segments: Vec<_> = texts.enumerate().map(|(place, text)| (text, 1_u128 << place)).collect();
         let last = segments.last().map_or(0, |(_, last)| *last);
@@ -186,7 +226,12 @@ impl<'a, F: FnMut(Token)> Search<'a, F> {
             kept.1 |= if same { next.1 } else { 0 };
             same
         });
-        Search { segments, all: last | last.saturating_sub(1), last, each, work: 0 }
+        Search { segments, all: last | last.saturating_sub(1), last, each, work: 0, enough, cut: String::new() }
+    }
+
+    fn matched(self) -> Matched {
+        let rest = (!self.cut.is_empty()).then(|| Rest(self.cut.into()));
+        Matched { work: self.work, rest }
     }
 
     /// Where those at these places come to with a segment of a pattern.
@@ -210,37 +255,94 @@ impl<'a, F: FnMut(Token)> Search<'a, F> {
         Places { start: from.start, after: if from.start { self.all } else { behind & self.all } }
     }
 
-    /// Goes on with the rest of a node's segments, the first of which led to these places.
-    fn through(&mut self, node: &Node, mut places: Places) {
+    /// Takes the segments of a node, the first of which led to these places, and goes on below it. `from` is where to begin,
+    /// as far as it is no earlier than the node.
+    fn enter(&mut self, (first, node): (&str, &Node), mut places: Places, from: Option<&str>) -> Flow {
+        let from = match from.map(|from| node.beginning(from)) {
+            Some(Beginning::Behind) => return Flow::Continue(()),
+            Some(Beginning::Below(from)) => Some(from),
+            Some(Beginning::Here) | None => None,
+        };
         let mut rest = node.rest.split('/').skip(1);
         while !places.are_none() {
-            let Some(segment) = rest.next() else { return self.below(node, places) };
+            let Some(segment) = rest.next() else {
+                return self
+                    .below(node, places, from)
+                    .map_break(|()| self.cut = format!("{first}{}/{}", node.rest, self.cut));
+            };
             places = self.step(places, segment);
         }
+        Flow::Continue(())
     }
 
-    /// Calls for those whose patterns end at a node, and goes on with those that go on.
-    fn below(&mut self, node: &Node, places: Places) {
+    /// Calls for those whose patterns end at a node, and goes on with those that go on, from a text on.
+    fn below(&mut self, node: &Node, places: Places, from: Option<&str>) -> Flow {
         let ends = if self.last == 0 { places.start } else { places.after & self.last != 0 };
-        if ends {
+        if ends && from.is_none() {
             self.work += node.readers.len();
             node.readers.iter().for_each(|reader| (self.each)(*reader));
         }
+        let start = from.map(|from| cut(from).0);
         if node.below.len() <= self.segments.len() + 2 {
-            for (first, node) in &node.below {
-                let places = self.step(places, first);
-                self.through(node, places);
+            for (first, node) in node.below.iter().filter(|(first, _)| start.is_none_or(|start| ***first >= *start)) {
+                let from = from.filter(|_| start == Some(first));
+                let places = self.descend(places, first, from)?;
+                self.enter((first, node), places, from)?;
             }
-            return;
+            return Flow::Continue(());
         }
+        // Where the wildcards come among the name's segments.
+        let wild = self.segments.partition_point(|(text, _)| *text < "*");
         for at in 0..self.segments.len() + 2 {
-            let first = self.segments.get(at).map_or_else(|| ["*", "**"][at - self.segments.len()], |(text, _)| *text);
-            let places = self.step(places, first);
+            let first = match at.checked_sub(wild) {
+                Some(wildcard @ 0..2) => ["*", "**"][wildcard],
+                Some(_) => self.segments[at - 2].0,
+                None => self.segments[at].0,
+            };
+            if start.is_some_and(|start| first < start) {
+                continue;
+            }
+            let from = from.filter(|_| start == Some(first));
+            let places = self.descend(places, first, from)?;
             if !places.are_none()
                 && let Some(node) = node.below.get(first)
             {
-                self.through(node, places);
+                self.enter((first, node), places, from)?;
             }
+        }
+        Flow::Continue(())
+    }
+
+    /// Takes the first segment of a node. Here a match is cut, but not on its way to where it begins: so it comes further each
+    /// time.
+    fn descend(&mut self, places: Places, first: &str, from: Option<&str>) -> ControlFlow<(), Places> {
+        if self.work >= self.enough && from.is_none() {
+            first.clone_into(&mut self.cut);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(self.step(places, first))
+    }
+}
+
+/// Where patterns from a text on begin, seen from a node with the same first segment.
+enum Beginning<'a> {
+    /// With all that the node stands for.
+    Here,
+    /// Below it, with this text.
+    Below(&'a str),
+    /// Behind all that it stands for.
+    Behind,
+}
+
+impl Node {
+    fn beginning<'a>(&self, from: &'a str) -> Beginning<'a> {
+        let rest = cut(from).1;
+        let shared = shared(&self.rest, rest);
+        match (self.rest[shared..].strip_prefix('/'), rest[shared..].strip_prefix('/')) {
+            (_, None) => Beginning::Here,
+            (None, Some(below)) => Beginning::Below(below),
+            (Some(own), Some(from)) if cut(own).0 > cut(from).0 => Beginning::Here,
+            (Some(_), Some(_)) => Beginning::Behind,
         }
     }
 }

@@ -90,6 +90,67 @@ proptest! {
     }
 }
 
+/// Matches a name in pieces of so many steps, in between which patterns come and go. Those that were there all along are found
+/// as in one piece, once each.
+fn agrees_in_pieces(patterns: &[String], name: &str, steps: usize, changes: &[usize]) -> Result<(), TestCaseError> {
+    let patterns: Vec<Pattern> = patterns.iter().map(|text| Pattern::new(text).unwrap()).collect();
+    let name = ChannelName::new(name).unwrap();
+    // The first half is there throughout.
+    let (stay, come) = patterns.split_at(patterns.len().div_ceil(2));
+    let mut trie = Patterns::default();
+    (0..).zip(stay).for_each(|(token, pattern)| trie.add(pattern, token));
+    let mut there = vec![false; come.len()];
+    let (mut found, mut rest) = (Vec::new(), None);
+    for turn in 0.. {
+        let before = found.len();
+        let longest = patterns.iter().map(|pattern| pattern.as_str().split('/').count()).sum::<usize>();
+        let matched = trie.match_some(&name, rest.as_ref(), steps, |token| found.push(token as usize));
+        prop_assert!(matched.work <= steps + 2 * 128 + found.len() - before, "{} steps", matched.work);
+        prop_assert!(turn <= longest, "it comes further each time");
+        prop_assert!(matched.rest.is_none() || matched.rest != rest, "it comes further");
+        rest = matched.rest;
+        if rest.is_none() {
+            break;
+        }
+        if let Some(at) = changes.get(turn % changes.len().max(1)).filter(|_| !come.is_empty()) {
+            let at = at % come.len();
+            let token = (stay.len() + at) as Token;
+            there[at] = !there[at];
+            match there[at] {
+                true => trie.add(&come[at], token),
+                false => trie.remove(&come[at], token),
+            }
+        }
+    }
+    let mut stayed: Vec<usize> = found.into_iter().filter(|token| *token < stay.len()).collect();
+    stayed.sort_unstable();
+    let expected: Vec<usize> = (0..stay.len()).filter(|token| stay[*token].matches(&name)).collect();
+    prop_assert_eq!(stayed, expected, "{} {:?}", name, patterns);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_match_in_pieces_finds_what_one_in_a_piece_does(
+        patterns in prop::collection::vec(joined(&["a", "b", "!", "$s", "*", "**"], 6), 1..24),
+        name in joined(&["a", "b", "!", "$s"], 6),
+        steps in 1_usize..8,
+        changes in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        agrees_in_pieces(&patterns, &name, steps, &changes)?;
+    }
+
+    #[test]
+    fn a_match_with_long_patterns_in_pieces_finds_what_one_in_a_piece_does(
+        patterns in prop::collection::vec(long(), 1..8),
+        name in joined(&["a", "a", "a", "b"], 129),
+        steps in 1_usize..8,
+        changes in prop::collection::vec(any::<usize>(), 0..4),
+    ) {
+        agrees_in_pieces(&patterns, &name, steps, &changes)?;
+    }
+}
+
 #[test]
 fn a_name_of_as_many_segments_as_there_can_be_is_selected_by_patterns_that_reach_its_end() {
     let name = ChannelName::new(&["a"; 128].join("/")).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::Token;
 use crate::pass::{Due, Pass};
-use crate::patterns::Patterns;
+use crate::patterns::{Matched, Patterns, Rest};
 use std::collections::HashMap;
 use std::sync::Arc;
 use switchboard_wire::ChannelName;
@@ -60,9 +60,13 @@ pub enum Turn {
     Last(ChannelName),
 }
 
-/// Work of patterns after which a pass is begun with the items so far: a step is a look-up among few texts, and so many of
-/// them are a part of a millisecond.
+/// Work of patterns after which a pass is begun with what was matched so far: a step is a look-up among few texts, and so many
+/// of them are a part of a millisecond.
 const WORK: usize = 16 << 10;
+
+/// What a name that is read takes besides its text, however many read it: an entry with a list, a place in a selection, and what
+/// the allocator adds.
+const NAME: usize = 240;
 
 /// What a pass was begun with.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -71,7 +75,8 @@ pub struct Begun {
     pub items: usize,
     /// Whether that is fewer than there were.
     pub is_cut: bool,
-    /// What it took to match them with patterns: segments of these, and readers.
+    /// What it took to match them with patterns: segments of these, and readers. Where that is much, the last of the items is
+    /// yet to be matched with some: see [`Readers::go_on`].
     pub work: usize,
 }
 
@@ -86,8 +91,12 @@ pub struct Readers {
     count: usize,
     behind: usize,
     exact: HashMap<ChannelName, Named>,
+    /// What the names there take, in bytes.
+    names: usize,
     patterns: Patterns,
     pass: Pass,
+    /// Work of patterns that is done at once, or little more.
+    enough: usize,
     /// Channels that have got their first reader by name, or lost their last, in order; where somebody asks for that.
     turns: Option<Vec<Turn>>,
 }
@@ -101,10 +110,17 @@ impl Readers {
             count: 0,
             behind: 0,
             exact: HashMap::new(),
+            names: 0,
             patterns: Patterns::default(),
             pass: Pass::default(),
+            enough: WORK,
             turns: None,
         }
+    }
+
+    /// The same, with patterns matched for so many steps at once.
+    pub fn matching_at_once(self, steps: usize) -> Readers {
+        Readers { enough: steps, ..self }
     }
 
     /// Takes note of [`Turn`]s from now on, for [`Readers::take_turns`].
@@ -134,10 +150,9 @@ impl Readers {
     pub fn add(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
         let selection = self.share(selection);
         for channel in &selection.channels {
-            if let Some(turns) = &mut self.turns
-                && !self.exact.contains_key(channel)
-            {
-                turns.push(Turn::First(channel.clone()));
+            if !self.exact.contains_key(channel) {
+                self.names += cost_of_name(channel);
+                self.turns.iter_mut().for_each(|turns| turns.push(Turn::First(channel.clone())));
             }
             self.exact.entry(channel.clone()).or_default().list(&selection).push(token);
         }
@@ -157,11 +172,29 @@ impl Readers {
     }
 
     /// The selection that the readers of a channel alone already have, if there are any: then one more costs no memory
-    /// of its own, in whose midst what comes and goes would leave holes.
+    /// of its own, in whose midst what comes and goes would leave holes. Of several channels, the names that others have.
     fn share(&self, selection: Arc<Selection>) -> Arc<Selection> {
         let channel = selection.channels.first().filter(|_| is_alone(&selection));
         let neighbour = channel.and_then(|channel| self.exact.get(channel)?.alone.first());
-        neighbour.and_then(|token| self.selection(*token)).cloned().unwrap_or(selection)
+        if let Some(shared) = neighbour.and_then(|token| self.selection(*token)) {
+            return shared.clone();
+        }
+        if !selection.channels.iter().any(|name| self.exact.contains_key(name)) {
+            return selection;
+        }
+        let kept = |name| self.exact.get_key_value(name).map_or(name, |(kept, _)| kept).clone();
+        let channels = selection.channels.iter().map(kept).collect();
+        Arc::new(Selection { channels, patterns: selection.patterns.clone() })
+    }
+
+    /// Bytes that names take which readers have, each once however many have it.
+    pub fn names(&self) -> usize {
+        self.names
+    }
+
+    /// Bytes that those names of a selection would take that no reader has.
+    pub fn cost_of_names(&self, selection: &Selection) -> usize {
+        selection.channels.iter().filter(|name| !self.exact.contains_key(*name)).map(cost_of_name).sum()
     }
 
     /// Forgets a reader.
@@ -178,6 +211,7 @@ impl Readers {
             }
             if named.alone.is_empty() && named.among.is_empty() {
                 self.exact.remove(channel);
+                self.names -= cost_of_name(channel);
                 self.turns.iter_mut().for_each(|turns| turns.push(Turn::Last(channel.clone())));
             }
         }
@@ -189,12 +223,15 @@ impl Readers {
     /// Begins a pass over all who are due some of a batch: the `count` items that follow the shard's position, up to
     /// `upto`. `item` has the channel and the number of each. The last pass must be over.
     ///
-    /// Where patterns make much work the pass is over fewer of the items, and at least one: see [`Begun`]. The shard's
-    /// position is behind these from now on: who comes or catches up while the pass is on is live behind it.
+    /// Where patterns make much work the pass is over fewer of the items, and at least one, or is to be [gone on
+    /// with](Readers::go_on). The shard's position is behind these from now on: who comes or catches up while the pass is on is
+    /// live behind it.
     pub fn begin<'a>(&mut self, count: usize, upto: u64, item: impl Fn(u16) -> (&'a ChannelName, u64)) -> Begun {
         let by_pattern = !self.patterns.is_empty();
-        let begun =
-            if by_pattern { self.match_items(count, &item) } else { Begun { items: count, ..Begun::default() } };
+        let (begun, rest) = match by_pattern {
+            true => self.match_items(count, &item),
+            false => (Begun { items: count, ..Begun::default() }, None),
+        };
         let count = begun.items;
         self.pass.begin(count, |i| item(i).0);
         let mut among = false;
@@ -202,23 +239,42 @@ impl Readers {
             among |= self.add_alone(run, &item);
         }
         if among && !by_pattern {
-            (0..count as u16).for_each(|i| _ = self.add_among(i, item(i)));
+            (0..count as u16).for_each(|i| self.add_among(i, item(i)));
         }
         self.pass.sort();
+        self.pass.leave_open(rest);
         self.advance(if begun.is_cut { item(count as u16 - 1).1 } else { upto });
         begun
     }
 
+    /// Goes on with a pass in which all that was matched so far is handed over, where a match was cut. `item` is that of the
+    /// pass. Returns the work that it was; `None` where nothing is left to match, or somebody is due something.
+    pub fn go_on<'a>(&mut self, item: impl Fn(u16) -> (&'a ChannelName, u64)) -> Option<usize> {
+        let (i, rest) = self.pass.take_open()?;
+        let matched = self.add_by_pattern(i, item(i), Some(&rest), self.enough);
+        self.pass.sort();
+        self.pass.leave_open(matched.rest.map(|rest| (i, rest)));
+        Some(matched.work)
+    }
+
     /// Adds to the pass those that items are due to among other channels, item by item, until that has been much work.
-    fn match_items<'a>(&mut self, count: usize, item: &impl Fn(u16) -> (&'a ChannelName, u64)) -> Begun {
-        let mut begun = Begun::default();
-        while begun.items < count && begun.work < WORK {
+    /// What the last of them is yet to be matched with is told beside.
+    fn match_items<'a>(
+        &mut self,
+        count: usize,
+        item: &impl Fn(u16) -> (&'a ChannelName, u64),
+    ) -> (Begun, Option<(u16, Rest)>) {
+        let (mut begun, mut rest) = (Begun::default(), None);
+        while begun.items < count && begun.work < self.enough {
             let i = begun.items as u16;
-            begun.work += self.add_among(i, item(i));
+            self.add_among(i, item(i));
+            let matched = self.add_by_pattern(i, item(i), None, self.enough - begun.work);
+            begun.work += matched.work;
             begun.items += 1;
+            rest = matched.rest.map(|rest| (i, rest));
         }
         begun.is_cut = begun.items < count;
-        begun
+        (begun, rest)
     }
 
     /// Adds to the pass those that a channel's run is due to alone; whether there are others. A cursor that is already
@@ -241,20 +297,24 @@ impl Readers {
         !named.among.is_empty()
     }
 
-    /// Adds to the pass those that an item is due to among other channels, once each: also where several patterns of
-    /// one reader select its channel. Returns the work that patterns made.
-    fn add_among(&mut self, i: u16, (channel, seq): (&ChannelName, u64)) -> usize {
-        let Readers { slots, exact, patterns, pass, .. } = self;
-        let mut due = |token: Token| {
-            if let Some(reader) = live(slots, token)
-                && seq > reader.cursor
-            {
-                reader.cursor = seq;
-                pass.add_one(token, i);
-            }
-        };
-        exact.get(channel).map_or(&[][..], |named| &named.among).iter().copied().for_each(&mut due);
-        patterns.each_match(channel, due)
+    /// Adds to the pass those that an item is due to among other channels that they name.
+    fn add_among(&mut self, i: u16, (channel, seq): (&ChannelName, u64)) {
+        let Readers { slots, exact, pass, .. } = self;
+        let among = exact.get(channel).map_or(&[][..], |named| &named.among);
+        among.iter().for_each(|token| add_one(slots, pass, *token, (i, seq)));
+    }
+
+    /// Adds to the pass those that an item is due to by a pattern, once each: also where several patterns of one reader select
+    /// its channel. It begins where it was cut, and is cut after so much work.
+    fn add_by_pattern(
+        &mut self,
+        i: u16,
+        (channel, seq): (&ChannelName, u64),
+        from: Option<&Rest>,
+        enough: usize,
+    ) -> Matched {
+        let Readers { slots, patterns, pass, .. } = self;
+        patterns.match_some(channel, from, enough, |token| add_one(slots, pass, token, (i, seq)))
     }
 
     /// Begins a pass over one reader alone, ahead of all others: the items are the `count` that follow its cursor, up to `upto`,
@@ -273,14 +333,8 @@ impl Readers {
         let Readers { slots, pass, .. } = self;
         pass.begin(count, |i| item(i).0);
         if let Some(reader) = live(slots, token) {
-            // Trying each pattern is as much work as their lengths times that of the name.
-            let mut own = Patterns::default();
-            reader.selection.patterns.iter().for_each(|pattern| own.add(pattern, token));
-            let selects = |name: &ChannelName| {
-                let mut is_matched = reader.selection.channels.contains(name);
-                own.each_match(name, |_| is_matched = true);
-                is_matched
-            };
+            let own = own_patterns(&reader.selection);
+            let selects = |name: &ChannelName| reader.selection.channels.contains(name) || own.select(name);
             for run in 0..pass.shared() as u32 {
                 let items = pass.items(run).to_vec();
                 if items.first().is_some_and(|first| selects(item(*first).0)) {
@@ -315,9 +369,20 @@ impl Readers {
     }
 
     /// What a reader is still due of the present pass: to be handed over at once, since the pass will not. A live reader
-    /// is then where the shard is, or ahead of it.
-    pub fn take_due(&mut self, token: Token) -> Vec<Due> {
-        self.pass.take(token)
+    /// is then where the shard is, or ahead of it. `item` is that of the pass.
+    pub fn take_due<'a>(&mut self, token: Token, item: impl Fn(u16) -> (&'a ChannelName, u64)) -> Vec<Due> {
+        let mut due = self.pass.take(token);
+        // What is yet to be matched may be due to it, too.
+        if let Some(i) = self.pass.open()
+            && let (channel, seq) = item(i)
+            && let Some(reader) = live(&mut self.slots, token)
+            && seq > reader.cursor
+            && own_patterns(&reader.selection).select(channel)
+        {
+            reader.cursor = seq;
+            due.push(self.pass.give(token, i));
+        }
+        due
     }
 
     /// Everything up to `position` has been handed to the live readers, or is on its way to them.
@@ -395,13 +460,13 @@ impl Readers {
     }
 
     /// How many readers select the channel, by name or by pattern.
-    pub fn count_of(&mut self, channel: &ChannelName) -> usize {
+    pub fn count_of(&self, channel: &ChannelName) -> usize {
         let named = self.exact.get(channel);
-        let mut tokens = named.map(|named| [&named.alone[..], &named.among].concat()).unwrap_or_default();
+        let mut tokens = named.map(|named| named.among.clone()).unwrap_or_default();
         self.patterns.each_match(channel, |token| tokens.push(token));
         tokens.sort_unstable();
         tokens.dedup();
-        tokens.len()
+        named.map_or(0, |named| named.alone.len()) + tokens.len()
     }
 
     /// The channels that some reader selects by name.
@@ -420,6 +485,27 @@ impl Readers {
 
 fn live(slots: &mut [Option<Reader>], token: Token) -> Option<&mut Reader> {
     slots.get_mut(token as usize)?.as_mut().filter(|reader| reader.live)
+}
+
+fn cost_of_name(name: &ChannelName) -> usize {
+    NAME + name.as_str().len()
+}
+
+/// Adds an item to what a live reader is due, unless it is past it: so it is due once, however often it is found to be.
+fn add_one(slots: &mut [Option<Reader>], pass: &mut Pass, token: Token, (i, seq): (u16, u64)) {
+    if let Some(reader) = live(slots, token)
+        && seq > reader.cursor
+    {
+        reader.cursor = seq;
+        pass.add_one(token, i);
+    }
+}
+
+/// The patterns of one reader: trying each of them is as much work as their lengths times that of a name.
+fn own_patterns(selection: &Selection) -> Patterns {
+    let mut own = Patterns::default();
+    selection.patterns.iter().for_each(|pattern| own.add(pattern, 0));
+    own
 }
 
 #[cfg(test)]

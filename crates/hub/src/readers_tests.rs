@@ -26,6 +26,11 @@ fn begin(readers: &mut Readers, channels: &[&str]) {
     readers.begin(items.len(), from + items.len() as u64, |i| (&items[i as usize].0, items[i as usize].1));
 }
 
+/// For passes of which nothing is yet to be matched.
+fn no_item<'a>(_: u16) -> (&'a ChannelName, u64) {
+    panic!("all was matched")
+}
+
 /// Takes items of a log on for one reader alone, ahead of the others: those after its cursor. The pass that stands aside.
 fn begin_ahead(readers: &mut Readers, token: Token, channels: &[&str]) -> Pass {
     let from = readers.cursor(token).unwrap();
@@ -114,7 +119,7 @@ fn a_reader_is_handed_what_it_is_due_ahead_and_all_others_are_where_they_were() 
     readers.add(1000, selection(&["a", "b/*"]), at(0));
     begin(&mut readers, &["a"]);
     assert_eq!(readers.next_due().map(|due| due.token), Some(0));
-    assert_eq!(readers.take_due(1000).len(), 1);
+    assert_eq!(readers.take_due(1000, no_item).len(), 1);
     let aside = begin_ahead(&mut readers, 1000, &["b/x", "a", "c", "a"]);
     assert_eq!(rest(&mut readers), [(1000, vec![0, 1, 3], false)]);
     assert_eq!((readers.position(), readers.cursor(1000), readers.cursor(1)), (1, Some(5), Some(1)));
@@ -176,7 +181,7 @@ fn when_the_ring_overruns_a_shard_its_live_readers_fall_behind_where_it_was() {
 }
 
 const CHANNELS: [&str; 3] = ["a", "b/x", "b/y"];
-const KINDS: [&[&str]; 4] = [&["a"], &["b/*"], &["a", "**"], &["b/x"]];
+const KINDS: [&[&str]; 6] = [&["a"], &["b/*"], &["a", "**"], &["b/x"], &["**/x", "a/*", "b/**"], &["*/y", "b/x", "*"]];
 
 /// A reader of the simulation.
 struct Simulated {
@@ -194,8 +199,14 @@ struct World {
     /// Everyone there ever was, and who has which token now.
     everyone: Vec<Simulated>,
     tokens: Vec<usize>,
-    /// Where the present pass begins.
-    from: u64,
+    /// The items of the present pass.
+    items: Vec<(ChannelName, u64)>,
+}
+
+/// The channel of an item, and its number.
+fn place(items: &[(ChannelName, u64)], i: u16) -> (&ChannelName, u64) {
+    let (channel, seq) = &items[usize::from(i)];
+    (channel, *seq)
 }
 
 impl World {
@@ -218,22 +229,32 @@ impl World {
 
     /// The ring's next items.
     fn begin(&mut self, count: usize) {
-        self.from = self.readers.position();
-        let items: Vec<&str> = self.log.iter().skip(self.from as usize).take(count).copied().collect();
-        begin(&mut self.readers, &items);
+        let from = self.readers.position();
+        let items = self.log.iter().zip(1..).skip(from as usize).take(count);
+        self.items = items.map(|(channel, seq)| (name(channel), seq)).collect();
+        let (items, upto) = (&self.items, from + self.items.len() as u64);
+        let begun = self.readers.begin(items.len(), upto, |i| place(items, i));
+        self.items.truncate(begun.items);
     }
 
-    /// The next one who is due something takes all of it, or blocks after `takes` items.
+    /// The next one who is due something takes all of it, or blocks after `takes` items. `false` if the pass is over.
     fn deliver(&mut self, takes: usize) -> bool {
-        let Some(due) = self.readers.next_due() else { return false };
-        self.hand_over(due, self.from, takes);
-        true
+        loop {
+            if let Some(due) = self.readers.next_due() {
+                let items = self.items.clone();
+                self.hand_over(due, |i| place(&items, i).1, takes);
+                return true;
+            }
+            let items = &self.items;
+            if self.readers.go_on(|i| place(items, i)).is_none() {
+                return false;
+            }
+        }
     }
 
-    /// The same for one who is due something of items that begin after `from`.
-    fn hand_over(&mut self, due: Due, from: u64, takes: usize) {
-        let items = self.readers.pass().items(due.run).to_vec();
-        let seqs: Vec<u64> = items.iter().map(|item| from + 1 + u64::from(*item)).collect();
+    /// The same for one who is due something of items with these numbers.
+    fn hand_over(&mut self, due: Due, seq: impl Fn(u16) -> u64, takes: usize) {
+        let seqs: Vec<u64> = self.readers.pass().items(due.run).iter().map(|item| seq(*item)).collect();
         for &seq in seqs.iter().take(takes) {
             self.hand(due.token as usize, seq);
         }
@@ -244,14 +265,15 @@ impl World {
 
     /// All there is, or so many items of it, for one live reader ahead of the others; it takes all or blocks after some.
     fn deliver_ahead(&mut self, token: usize, most: usize, takes: usize) {
-        for due in self.readers.take_due(token as Token) {
-            self.hand_over(due, self.from, usize::MAX);
+        let items = self.items.clone();
+        for due in self.readers.take_due(token as Token, |i| place(&items, i)) {
+            self.hand_over(due, |i| place(&items, i).1, usize::MAX);
         }
         let Some(from) = self.readers.cursor(token as Token) else { return };
         let items: Vec<&str> = self.log.iter().skip(from as usize).take(most).copied().collect();
         let aside = begin_ahead(&mut self.readers, token as Token, &items);
         while let Some(due) = self.readers.next_due() {
-            self.hand_over(due, from, takes);
+            self.hand_over(due, |i| from + 1 + u64::from(i), takes);
         }
         self.readers.resume(aside);
     }
@@ -271,7 +293,7 @@ impl World {
 
     fn step(&mut self, (step, x, y): (u8, u8, u8)) {
         let token = usize::from(x) % self.tokens.len().max(1);
-        let (kind, start) = (usize::from(x) % 4, u64::from(y) % (self.log.len() as u64 + 1));
+        let (kind, start) = (usize::from(x) % KINDS.len(), u64::from(y) % (self.log.len() as u64 + 1));
         match step {
             0 | 1 => self.log.push(CHANNELS[usize::from(x) % 3]),
             2 => self.add(self.tokens.len(), kind, start),
@@ -295,14 +317,16 @@ impl World {
 }
 
 proptest! {
-    /// Readers come, go, block, catch up in pieces, go ahead of others and go on, in any order and in the midst of passes,
-    /// and each hears every item of its channels after its start, once and in order.
+    /// Readers come, go, block, catch up in pieces, go ahead of others and go on, in any order and in the midst of passes and
+    /// of matches that are cut anywhere, and each hears every item of its channels after its start, once and in order.
     #[test]
     fn every_reader_hears_every_item_once_in_order(
         steps in prop::collection::vec((0u8..8, any::<u8>(), any::<u8>()), 1..200),
+        at_once in prop::sample::select(&[1, 2, 3, 5, 9, WORK][..]),
     ) {
-        let (log, everyone, tokens) = (Vec::new(), Vec::new(), Vec::new());
-        let mut world = World { log, readers: Readers::new(0), everyone, tokens, from: 0 };
+        let (log, everyone, tokens, items) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let readers = Readers::new(0).matching_at_once(at_once);
+        let mut world = World { log, readers, everyone, tokens, items };
         for step in steps {
             world.step(step);
         }
@@ -330,6 +354,27 @@ fn a_pattern_without_wildcards_selects_one_name() {
     readers.add(0, Arc::new(one), at(0));
     assert_eq!(due(&mut readers, "a/b"), [0]);
     assert!(due(&mut readers, "a").is_empty());
+}
+
+#[test]
+fn names_are_kept_and_counted_once_however_many_read_them() {
+    let mut readers = Readers::new(0);
+    let several = selection(&["a", "b", "room/1"]);
+    assert_eq!(readers.cost_of_names(&several), 3 * NAME + 8);
+    readers.add(0, several, at(0));
+    assert_eq!((readers.names(), readers.cost_of_names(&selection(&["a", "b", "c"]))), (3 * NAME + 8, NAME + 1));
+    for token in 1..4 {
+        readers.add(token, selection(&["b", "room/1", "*"]), at(0));
+        let kept = &readers.selection(token).unwrap().channels;
+        let first = &readers.selection(0).unwrap().channels;
+        assert!(std::ptr::eq(kept[1].as_str(), first[2].as_str()), "its text is that of the other");
+    }
+    readers.add(4, selection(&["c"]), at(0));
+    assert_eq!(readers.names(), 4 * NAME + 9);
+    readers.remove(0);
+    assert_eq!(readers.names(), 3 * NAME + 8, "whoever brought it, it is kept for those who read it");
+    (1..5).for_each(|token| readers.remove(token));
+    assert_eq!(readers.names(), 0);
 }
 
 #[test]
@@ -362,7 +407,7 @@ fn wide() -> Arc<Selection> {
 }
 
 #[test]
-fn a_pass_is_over_fewer_items_where_patterns_make_much_work() {
+fn a_pass_is_over_fewer_items_where_patterns_make_much_work_and_a_match_that_is_much_is_cut() {
     let mut readers = Readers::new(0);
     readers.add(0, wide(), at(0));
     readers.add(1, selection(&["b"]), at(0));
@@ -374,15 +419,61 @@ fn a_pass_is_over_fewer_items_where_patterns_make_much_work() {
     while readers.position() < 4 {
         let from = readers.position();
         let left = &items[from as usize..];
-        let begun = readers.begin(left.len(), 4, |i| (&left[usize::from(i)], from + 1 + u64::from(i)));
+        let item = |i: u16| (&left[usize::from(i)], from + 1 + u64::from(i));
+        let begun = readers.begin(left.len(), 4, item);
         assert_eq!(readers.position(), from + begun.items as u64);
-        // Beyond what ends a pass there is at most one item's work, which is a step for each segment and reader.
-        assert!(begun.work <= WORK + 512 * 62 && begun.is_cut == (begun.work >= WORK && readers.position() < 4));
-        passes.push(begun.items);
-        for (token, items, _) in rest(&mut readers) {
-            heard[token as usize].extend(items.iter().map(|i| from + 1 + u64::from(*i)));
+        let mut works = vec![begun.work];
+        while readers.pass().is_on() {
+            for (token, items, _) in rest(&mut readers) {
+                heard[token as usize].extend(items.iter().map(|i| from + 1 + u64::from(*i)));
+            }
+            works.extend(readers.go_on(item));
         }
+        // Beyond what is enough there are at most the segments from one branch to the next, and those up to where it goes on.
+        assert!(works.iter().all(|work| *work < WORK + 2 * 62), "{works:?}");
+        passes.push((begun.items, works.len()));
     }
-    assert_eq!(passes, [2, 1, 1], "each of the two long names is more than a pass is to match");
+    assert_eq!(passes, [(2, 2), (1, 2), (1, 1)], "each of the two long names is more than is matched at once");
     assert_eq!(heard, [vec![2, 3], vec![1, 4], vec![1, 2, 3, 4]]);
+}
+
+/// A reader of a pattern that a match which was cut has not come to yet.
+fn waiting_for_the_rest() -> (Readers, ChannelName) {
+    let mut readers = Readers::new(0).matching_at_once(1);
+    readers.add(0, selection(&["a/*"]), at(0));
+    readers.add(1, selection(&["a/x/**", "a/*"]), at(0));
+    readers.add(2, selection(&["a/**"]), at(0));
+    begin(&mut readers, &["a/x"]);
+    assert!(rest(&mut readers).is_empty() && readers.pass().is_on(), "it was cut before the first branch");
+    (readers, name("a/x"))
+}
+
+#[test]
+fn what_is_yet_to_be_matched_is_given_to_a_reader_out_of_turn_and_once() {
+    let (mut readers, channel) = waiting_for_the_rest();
+    let due = readers.take_due(1, |_| (&channel, 1));
+    assert_eq!(due.iter().map(|due| readers.pass().items(due.run)).collect::<Vec<_>>(), [[0]]);
+    assert!(readers.take_due(1, |_| (&channel, 1)).is_empty());
+    let mut heard = Vec::new();
+    while readers.go_on(|_| (&channel, 1)).is_some() {
+        heard.extend(rest(&mut readers).into_iter().map(|(token, ..)| token));
+    }
+    heard.sort_unstable();
+    assert_eq!((heard, readers.pass().is_on()), (vec![0, 2], false));
+}
+
+#[test]
+fn who_comes_while_a_match_is_cut_reads_the_log_and_who_leaves_is_not_looked_for() {
+    let (mut readers, channel) = waiting_for_the_rest();
+    assert!(!readers.add(3, selection(&["a/x/**"]), at(0)), "it has yet to read what the pass brings");
+    assert!(readers.add(4, selection(&["a/x/**"]), at(1)));
+    readers.remove(2);
+    assert!(!readers.add(2, selection(&["a/**"]), at(0)));
+    let mut heard = Vec::new();
+    while readers.go_on(|_| (&channel, 1)).is_some() {
+        heard.extend(rest(&mut readers).into_iter().map(|(token, ..)| token));
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, [0, 1]);
+    assert_eq!((readers.behind(2), readers.behind(3), readers.cursor(4)), (Some(at(0)), Some(at(0)), Some(1)));
 }

@@ -4,6 +4,7 @@ use crate::application;
 use crate::auth;
 use crate::proxies::Proxies;
 use crate::site;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub struct Config {
     /// How channels are kept.
     pub policy: Policy,
     /// Bytes on their way in all: bodies and messages that have arrived in part, answers and events that have yet to be
-    /// taken; and what sessions keep and patterns take. The first 16 KiB of each are not counted.
+    /// taken; and what sessions keep and names and patterns take. The first 16 KiB of each are not counted.
     pub transit: usize,
     /// Who may do what.
     pub auth: auth::Settings,
@@ -66,8 +67,22 @@ pub struct Tls {
 
 impl Tls {
     /// Says what is wrong with the certificate and its key, if anything is.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), Unfit> {
         crate::listen::tls::check(&self.certificate, &self.key)
+    }
+}
+
+/// Which of two files TLS cannot be spoken with, and why, for people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unfit {
+    Certificate(String),
+    Key(String),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Unfit::Certificate(why) | Unfit::Key(why)) = self;
+        f.write_str(why)
     }
 }
 

@@ -18,8 +18,7 @@ use crate::console;
 use crate::hold::{self, Hold};
 use crate::limits::bucket::Allowance;
 use crate::limits::{AddressSeat, Asker, Seats};
-use crate::listen::http1::{Framing, Head};
-use crate::listen::{Body, Peer};
+use crate::listen::{Body, Framing, Head, Peer};
 use crate::metrics;
 use crate::node::Node;
 use crate::origin;
@@ -117,8 +116,9 @@ impl<C: Peer> Front<C> {
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
         self.node.pages().check(head)?;
+        let left = self.connection.left();
         if self.is_file(head) {
-            return self.file(head).await;
+            return while_there(left, self.file(head)).await;
         }
         let query = Query::parse(head.query.as_deref())?;
         let refused = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining));
@@ -148,7 +148,7 @@ impl<C: Peer> Front<C> {
         if reads && matches!(head.method, Method::GET | Method::HEAD) {
             let read = match converses {
                 true => self.session(head, &query).await,
-                false => self.read(head, &query).await,
+                false => while_there(left, self.read(head, &query)).await,
             };
             return match read {
                 // What may succeed later is refused in the way that an EventSource survives.
@@ -212,6 +212,7 @@ impl<C: Peer> Front<C> {
         let (address, proxied) = self.origin(head);
         let mut seats = if waits { self.node.limits.stream(&identity, proxied)? } else { Seats::default() };
         if waits {
+            self.shard.borrow().allow_names(&reading.selection)?;
             seats.patterns = self.node.limits.transit.stalled.load_if_large(cost(&reading.selection))?;
         }
         let way = reading.how.way();
@@ -327,6 +328,19 @@ impl<C: Peer> Front<C> {
     fn dress(&self, head: &Head, mut response: Response<Bytes>) -> Response<Bytes> {
         self.node.pages().allow(head, response.headers_mut());
         response
+    }
+}
+
+/// Answers for as long as there is anybody to take the answer: a connection may be gone long before its many requests have
+/// had their turns.
+async fn while_there(
+    left: impl Future<Output = ()>,
+    answer: impl Future<Output = Result<Outcome, Problem>>,
+) -> Result<Outcome, Problem> {
+    tokio::select! {
+        biased;
+        () = left => Ok(Outcome::Gone),
+        answer = answer => answer,
     }
 }
 

@@ -2,9 +2,9 @@
 //! handshakes, pages of megabytes.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::yield_now;
 
 /// What those who pass a gate may take of a turn, beyond which the rest of them wait for the next one.
 pub(crate) const SHARE: Duration = Duration::from_micros(500);
@@ -14,54 +14,43 @@ pub(crate) const SHARE: Duration = Duration::from_micros(500);
 pub(crate) struct Gate {
     /// Of the present turn.
     spent: Cell<Duration>,
-    waiting: Cell<usize>,
-    opened: Notify,
-    /// Rung where somebody waits for the next turn: there may be no other reason for one.
-    bell: Arc<Notify>,
+    queue: Semaphore,
 }
 
 /// Leave to work until it is dropped, which is not to be kept while waiting for anything.
 pub(crate) struct Pass<'a> {
     gate: &'a Gate,
     since: Instant,
+    _place: Option<SemaphorePermit<'a>>,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate { spent: Cell::default(), queue: Semaphore::new(1) }
+    }
 }
 
 impl Gate {
-    pub(crate) fn new(bell: Arc<Notify>) -> Gate {
-        Gate { spent: Cell::default(), waiting: Cell::default(), opened: Notify::new(), bell }
-    }
-
     /// Waits for one's turn. Whoever came first goes first.
     pub(crate) async fn pass(&self) -> Pass<'_> {
-        let mut called = false;
-        while self.is_spent() || (self.waiting.get() > 0 && !called) {
-            let _waiting = Waiting::new(self);
-            self.bell.notify_one();
-            self.opened.notified().await;
-            called = true;
+        // Never closed.
+        let place = self.queue.acquire().await.ok();
+        if self.is_spent() {
+            // The thread goes once around: it looks at its sockets, and whoever they wake comes first, the shard among them.
+            yield_now().await;
+            self.spent.set(Duration::ZERO);
         }
-        Pass { gate: self, since: Instant::now() }
+        Pass { gate: self, since: Instant::now(), _place: place }
     }
 
-    /// A new turn has begun.
-    pub(crate) fn open(&self) {
-        self.spent.set(Duration::ZERO);
-        self.call();
-    }
-
-    /// Whether somebody waits for the next turn.
-    pub(crate) fn is_waited_at(&self) -> bool {
-        self.waiting.get() > 0
+    /// The same for whoever need not wait.
+    pub(crate) fn pass_at_once(&self) -> Option<Pass<'_>> {
+        let place = self.queue.try_acquire().ok().filter(|_| !self.is_spent())?;
+        Some(Pass { gate: self, since: Instant::now(), _place: Some(place) })
     }
 
     fn is_spent(&self) -> bool {
         self.spent.get() >= SHARE
-    }
-
-    fn call(&self) {
-        if self.waiting.get() > 0 && !self.is_spent() {
-            self.opened.notify_one();
-        }
     }
 }
 
@@ -75,59 +64,76 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.gate.spent.set(self.gate.spent.get() + self.since.elapsed());
-        self.gate.call();
-    }
-}
-
-struct Waiting<'a>(&'a Gate);
-
-impl<'a> Waiting<'a> {
-    fn new(gate: &'a Gate) -> Waiting<'a> {
-        gate.waiting.set(gate.waiting.get() + 1);
-        Waiting(gate)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.set(self.0.waiting.get() - 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
     use std::rc::Rc;
-    use tokio::task::{LocalSet, spawn_local, yield_now};
+    use tokio::io::AsyncReadExt;
+    use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
     fn run(test: impl Future<Output = ()>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         LocalSet::new().block_on(&runtime, test);
     }
 
-    /// A task that notes when it got through, and takes a whole share each time.
-    fn worker(gate: &Rc<Gate>, name: u32, done: &Rc<std::cell::RefCell<Vec<u32>>>) {
+    /// A task that notes when it got through, and takes a whole share.
+    fn worker(gate: &Rc<Gate>, name: u32, done: &Rc<RefCell<Vec<u32>>>) -> JoinHandle<()> {
         let (gate, done) = (gate.clone(), done.clone());
         spawn_local(async move {
             let pass = gate.pass().await;
             std::thread::sleep(SHARE);
             drop(pass);
             done.borrow_mut().push(name);
-        });
+        })
     }
 
     #[test]
     fn one_share_a_turn_and_whoever_came_first_goes_first() {
         run(async {
-            let (gate, done) = (Rc::new(Gate::new(Arc::default())), Rc::default());
-            (0..4).for_each(|name| worker(&gate, name, &done));
-            for turn in 1..=4 {
-                for _ in 0..8 {
-                    yield_now().await;
+            let (gate, done) = (Rc::<Gate>::default(), Rc::default());
+            let workers: Vec<_> = (0..20).map(|name| worker(&gate, name, &done)).collect();
+            let mut most = 0;
+            while !workers.iter().all(JoinHandle::is_finished) {
+                let before = done.borrow().len();
+                yield_now().await;
+                most = most.max(done.borrow().len() - before);
+            }
+            assert_eq!((most, &*done.borrow()), (1, &(0..20).collect::<Vec<u32>>()));
+        });
+    }
+
+    /// A thread goes on with tasks that wake each other for a while, without a look at its sockets.
+    #[test]
+    fn sockets_are_looked_at_in_between() {
+        run(async {
+            let (gate, done) = (Rc::<Gate>::default(), Rc::<RefCell<Vec<u32>>>::default());
+            let (mut peer, socket) = UnixStream::pair().unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let mut socket = tokio::net::UnixStream::from_std(socket).unwrap();
+            let (seen, reads) = (done.clone(), Rc::new(tokio::sync::Notify::new()));
+            let reading = spawn_local({
+                let reads = reads.clone();
+                async move {
+                    let mut byte = [0];
+                    reads.notify_one();
+                    socket.read_exact(&mut byte).await.unwrap();
+                    seen.borrow().len()
                 }
-                assert_eq!(*done.borrow(), (0..turn).collect::<Vec<u32>>());
-                assert_eq!(gate.is_waited_at(), turn < 4);
-                gate.open();
+            });
+            reads.notified().await;
+            // Whatever the socket was asked before, there was nothing.
+            yield_now().await;
+            let workers: Vec<_> = (0..20).map(|name| worker(&gate, name, &done)).collect();
+            peer.write_all(b"!").unwrap();
+            assert!(reading.await.unwrap() <= 2);
+            for worker in workers {
+                worker.await.unwrap();
             }
         });
     }
@@ -135,23 +141,23 @@ mod tests {
     #[test]
     fn who_gives_up_while_waiting_holds_up_nobody() {
         run(async {
-            let (gate, done) = (Rc::new(Gate::new(Arc::default())), Rc::default());
-            worker(&gate, 0, &done);
-            yield_now().await;
-            let waits = tokio::task::spawn_local({
-                let gate = gate.clone();
-                async move { drop(gate.pass().await) }
-            });
-            yield_now().await;
-            worker(&gate, 1, &done);
-            yield_now().await;
-            gate.open();
-            waits.abort();
-            for _ in 0..8 {
-                yield_now().await;
-            }
+            let (gate, done) = (Rc::<Gate>::default(), Rc::default());
+            let first = worker(&gate, 0, &done);
+            let waits: Vec<_> = (0..3)
+                .map(|_| {
+                    let gate = gate.clone();
+                    spawn_local(async move { drop(gate.pass().await) })
+                })
+                .collect();
+            let last = worker(&gate, 1, &done);
+            first.await.unwrap();
+            // One that has its turn, and two behind it.
+            waits.iter().for_each(JoinHandle::abort);
+            last.await.unwrap();
             assert_eq!(*done.borrow(), [0, 1]);
-            assert!(!gate.is_waited_at());
+            assert!(gate.pass_at_once().is_none(), "the last has used it up");
+            drop(gate.pass().await);
+            assert!(gate.pass_at_once().is_some());
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Opening an answer that is held: its head, its first words, and where its reader begins.
 
 use crate::auth::Identity;
-use crate::listen::http1::Head;
+use crate::listen::Head;
 use crate::listen::http1::response::{Extent, write_head};
 use crate::node::Node;
 use crate::reading::Reading;

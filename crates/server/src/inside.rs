@@ -2,7 +2,7 @@
 
 use crate::api::query::{self, Query};
 use crate::config::Config;
-use crate::listen::http1::Head;
+use crate::listen::Head;
 use crate::listen::tls;
 use crate::reading::Reading;
 use rustls::ServerConfig;

@@ -5,15 +5,14 @@ use crate::audit;
 use crate::auth::{Auth, Identity};
 use crate::config::Config;
 use crate::limits::Limits;
-use crate::listen::Connections;
-use crate::listen::http1::Settings;
 use crate::listen::tls::Tls;
+use crate::listen::{Connections, Settings};
 use crate::metrics::Figures;
 use crate::origin::Pages;
 use crate::presence::Presence;
 use crate::session::{self, Ask};
 use crate::site::Site;
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -29,6 +28,9 @@ const REFUSING: Duration = Duration::from_secs(2);
 
 /// Milliseconds that a publisher waits for shards to catch up, at most.
 const PACE: usize = 100;
+
+/// Channels whose readers are counted at once: for each of them all patterns may have to be looked at.
+const COUNTED: usize = 64;
 
 /// How long a shard may take to answer before the server counts as not ready.
 const CHECK: Duration = Duration::from_secs(1);
@@ -49,8 +51,8 @@ pub(crate) struct Node {
     pub(crate) unnamed_proxy: AtomicBool,
     /// Whether it listens where others reach it.
     reached: bool,
-    /// How HTTP/1.1 connections are read.
-    pub(crate) http1: Arc<Settings>,
+    /// How connections are read.
+    pub(crate) serving: Arc<Settings>,
     /// The same for those beyond the limit, who live off the reserve: they are to say quickly what they are refused.
     pub(crate) refusing: Arc<Settings>,
     /// Where TLS is spoken.
@@ -72,8 +74,10 @@ pub(crate) enum Command {
     Serve(crate::listen::Accepted),
     /// Answer.
     Ping(oneshot::Sender<()>),
-    /// Count the readers of these channels, and of all channels selected by name.
-    CountReaders(Vec<ChannelName>, oneshot::Sender<HashMap<ChannelName, usize>>),
+    /// Tell which channels readers select by name: the first so many behind a name.
+    Named(Option<String>, usize, oneshot::Sender<Vec<ChannelName>>),
+    /// Count the readers of each of these channels.
+    CountReaders(Arc<[ChannelName]>, oneshot::Sender<Vec<usize>>),
     /// Look at every stream again: what was taken from it since it was opened ends it. Answers how many that were.
     Reconsider(oneshot::Sender<usize>),
     /// Take over a connection that takes up a session of this shard.
@@ -107,7 +111,7 @@ impl Node {
             auth: Auth::new(config.auth.clone(), random()?),
             unnamed_proxy: AtomicBool::new(false),
             reached,
-            http1: Arc::new(Settings::from(&config)),
+            serving: Arc::new(Settings::from(&config)),
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
             tls: None,
             draining: watch::Sender::new(false),
@@ -181,13 +185,26 @@ impl Node {
         }
     }
 
-    /// Readers of these channels and of all channels selected by name, on all shards.
-    pub(crate) async fn count_readers(&self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
-        let mut total = HashMap::new();
-        for counted in self.ask_shards(|answer| Command::CountReaders(listed.to_vec(), answer)) {
-            for (channel, readers) in counted.await.unwrap_or_default() {
-                *total.entry(channel).or_default() += readers;
+    /// The channels that readers select by name: the first so many behind a name, on all shards, sorted.
+    pub(crate) async fn named(&self, after: Option<&str>, most: usize) -> Vec<ChannelName> {
+        let mut all = BTreeSet::new();
+        for named in self.ask_shards(|answer| Command::Named(after.map(str::to_owned), most, answer)) {
+            all.extend(named.await.unwrap_or_default());
+        }
+        all.into_iter().take(most).collect()
+    }
+
+    /// How many readers each of these channels has, on all shards.
+    pub(crate) async fn count_readers(&self, channels: &[ChannelName]) -> Vec<usize> {
+        let mut total = Vec::with_capacity(channels.len());
+        for some in channels.chunks(COUNTED) {
+            let some: Arc<[ChannelName]> = some.into();
+            let mut sums = vec![0; some.len()];
+            for counted in self.ask_shards(|answer| Command::CountReaders(some.clone(), answer)) {
+                let counted = counted.await.unwrap_or_default();
+                sums.iter_mut().zip(counted).for_each(|(sum, readers)| *sum += readers);
             }
+            total.extend(sums);
         }
         total
     }

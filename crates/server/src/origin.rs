@@ -5,7 +5,7 @@
 //! loopback's is refused (it may be rebound to this address), and so is a page from anywhere else.
 
 use crate::auth::Settings;
-use crate::listen::http1::Head;
+use crate::listen::Head;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,

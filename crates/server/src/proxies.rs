@@ -1,6 +1,6 @@
 //! Proxies in front: whom they say that a connection or a request is from. What anybody else says of that is not heard.
 
-use crate::listen::http1::Head;
+use crate::listen::Head;
 use http::HeaderName;
 use http::header::FORWARDED;
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 use crate::api::query::Query;
 use crate::auth::PARAMETER;
 use crate::config::Config;
-use crate::listen::http1::Head;
+use crate::listen::Head;
 use crate::traffic::Way;
 use crate::transport::{Over, Transport, websocket};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, COOKIE};

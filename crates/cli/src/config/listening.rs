@@ -4,7 +4,7 @@ use super::value::{At, Listen, Text};
 use super::written::{Origin, Problem, Said, Written};
 use super::{access, public_address};
 use switchboard::Config;
-use switchboard::config::{Socket, Tls};
+use switchboard::config::{Socket, Tls, Unfit};
 
 /// Who may connect to a socket in the file system, where nobody says otherwise: the user whose server it is.
 pub const SOCKET_MODE: &str = "600";
@@ -60,11 +60,15 @@ fn tls(written: &Written, problems: &mut Vec<Problem>) -> Option<Tls> {
             }
             let tls = Tls {
                 listen: listen.value.0.iter().filter_map(At::address).collect(),
-                certificate: certificate.value.0.into(),
-                key: key.value.0.into(),
+                certificate: (&certificate.value.0).into(),
+                key: (&key.value.0).into(),
             };
-            if let Err(why) = tls.check() {
-                problems.push(Problem::at(&certificate.origin, format!("[tls]: {why}")));
+            if let Err(unfit) = tls.check() {
+                let origin = match unfit {
+                    Unfit::Certificate(_) => &certificate.origin,
+                    Unfit::Key(_) => &key.origin,
+                };
+                problems.push(Problem::at(origin, format!("[tls]: {unfit}")));
             }
             Some(tls)
         }
@@ -103,6 +107,8 @@ fn check_public(written: &Written, config: &Config, problems: &mut Vec<Problem>)
 mod tests {
     use super::*;
     use crate::config::{file, meant};
+    use switchboard_testkit::issuer::Authority;
+    use switchboard_testkit::tls::Files;
 
     fn of(text: &str) -> Result<Config, Vec<String>> {
         let (written, problems) = file::read("s.toml", text);
@@ -146,5 +152,25 @@ mod tests {
         );
         let lacking = of("[tls]\nkey = \"a\"").unwrap_err();
         assert!(lacking.len() == 2 && lacking[0].starts_with("s.toml:2: TLS lacks `tls.listen`"), "{lacking:?}");
+    }
+
+    #[test]
+    fn of_a_certificate_and_its_key_the_one_that_is_wrong_is_named_where_it_stands() {
+        let authority = Authority::new("the tests");
+        let (ours, others) = (Files::new(&authority), Files::new(&authority));
+        let none = ours.key().with_file_name("none.pem");
+        for (certificate, key, begins) in [
+            (&none, &ours.key(), "s.toml:3: [tls]: "),
+            (&ours.key(), &ours.key(), "s.toml:3: [tls]: "),
+            (&ours.certificate(), &none, "s.toml:4: [tls]: "),
+            (&ours.certificate(), &ours.certificate(), "s.toml:4: [tls]: "),
+            (&ours.certificate(), &others.key(), "s.toml:4: [tls]: the key in "),
+        ] {
+            let text = format!("[tls]\nlisten = \"127.0.0.1:1\"\ncertificate = {certificate:?}\nkey = {key:?}");
+            let problems = of(&text).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].starts_with(begins), "{text}: {problems:?}");
+        }
+        let (certificate, key) = (ours.certificate(), ours.key());
+        assert!(of(&format!("[tls]\nlisten = \"127.0.0.1:1\"\ncertificate = {certificate:?}\nkey = {key:?}")).is_ok());
     }
 }

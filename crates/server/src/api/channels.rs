@@ -10,16 +10,13 @@ use crate::node::Node;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeSet;
 use switchboard_store::{ChannelInfo, Class};
 use switchboard_wire::ChannelName;
 use switchboard_wire::code::Problem;
 
 const LIMIT: u64 = 1000;
 const LIMIT_MAX: u64 = 10_000;
-
-/// How many readers each channel has, as far as it has any.
-type Readers = HashMap<ChannelName, usize>;
 
 #[derive(Serialize, PartialEq, Debug)]
 struct List<'a> {
@@ -45,33 +42,37 @@ pub(super) async fn list(node: &Node, query: &Query) -> Result<Response<Bytes>, 
     let after = query.one("after")?;
     // One more than asked for tells whether there is more.
     let held = node.log.channels(node.now(), after, limit + 1);
-    let names: Vec<ChannelName> = held.iter().map(|info| info.name.clone()).collect();
+    let named = node.named(after, limit + 1).await;
+    let (names, is_more) = page(&held, named, limit);
     let readers = node.count_readers(&names).await;
-    Ok(json(StatusCode::OK, &merged(&held, &readers, after, limit)))
+    let next = names.last().filter(|_| is_more).map(ChannelName::as_str);
+    Ok(json(StatusCode::OK, &List { channels: lines(&held, &names, &readers), next }))
 }
 
-/// The first `limit` of what is held and what is read. `held` has one more than that, if there is one, so that which
-/// channels come first is certain.
-fn merged<'a>(held: &'a [ChannelInfo], readers: &'a Readers, after: Option<&str>, limit: usize) -> List<'a> {
-    let mut lines: BTreeMap<&str, Option<&ChannelInfo>> = BTreeMap::new();
-    let listed = readers.iter().filter(|(_, count)| **count > 0).map(|(name, _)| name.as_str());
-    lines.extend(listed.filter(|name| after.is_none_or(|after| *name > after)).map(|name| (name, None)));
-    lines.extend(held.iter().map(|info| (info.name.as_str(), Some(info))));
-    let is_more = lines.len() > limit;
-    let channels: Vec<Line<'_>> = lines
-        .into_iter()
-        .take(limit)
-        .map(|(channel, info)| Line {
-            channel,
-            readers: readers.get(channel).copied().unwrap_or(0),
+/// The first `limit` names of what is held and what is read, and whether there are more. Of each there is one more than
+/// that, if there is one.
+fn page(held: &[ChannelInfo], named: Vec<ChannelName>, limit: usize) -> (Vec<ChannelName>, bool) {
+    let mut all: BTreeSet<ChannelName> = named.into_iter().collect();
+    all.extend(held.iter().map(|info| info.name.clone()));
+    let is_more = all.len() > limit;
+    (all.into_iter().take(limit).collect(), is_more)
+}
+
+/// A line for each name, but for those that are not held and whose readers have just gone.
+fn lines<'a>(held: &[ChannelInfo], names: &'a [ChannelName], readers: &[usize]) -> Vec<Line<'a>> {
+    let mut held = held.iter().peekable();
+    let mut line = |(channel, readers): (&'a ChannelName, &usize)| {
+        let info = held.next_if(|info| info.name == *channel);
+        (info.is_some() || *readers > 0).then(|| Line {
+            channel: channel.as_str(),
+            readers: *readers,
             events: info.map_or(0, |info| info.events),
             bytes: info.map_or(0, |info| info.bytes),
             class: info.map(|info| class_name(info.class)),
             ended: info.is_some_and(|info| info.ended),
         })
-        .collect();
-    let next = channels.last().filter(|_| is_more).map(|line| line.channel);
-    List { channels, next }
+    };
+    names.iter().zip(readers).filter_map(&mut line).collect()
 }
 
 fn class_name(class: Class) -> &'static str {
@@ -105,10 +106,10 @@ mod tests {
             newest: None,
         };
         let held = ["b", "d", "f"].map(info);
-        let readers = Readers::from([(name("a"), 1), (name("c"), 2), (name("d"), 3), (name("f"), 0), (name("x"), 0)]);
+        let read = [("a", 1), ("c", 2), ("d", 3), ("gone", 0)];
         let line = |channel, readers, events, class, ended| {
             let bytes = if events > 0 { 5 } else { 0 };
-            Line { channel, readers, events, bytes, class, ended }
+            (channel, readers, events, bytes, class, ended)
         };
         let all = [
             line("a", 1, 0, None, false),
@@ -117,20 +118,28 @@ mod tests {
             line("d", 3, 2, Some("history"), true),
             line("f", 0, 2, Some("history"), false),
         ];
-        let list = merged(&held, &readers, None, 10);
-        assert_eq!((&list.channels[..], list.next), (&all[..], None));
-        for limit in 1..5 {
-            let (mut seen, mut after) = (Vec::new(), None);
+        for limit in 1..8 {
+            let (mut seen, mut after) = (Vec::new(), None::<ChannelName>);
             loop {
-                // As the log would give it.
-                let first = held.iter().position(|info| after.is_none_or(|after| info.name.as_str() > after));
-                let page = &held[first.unwrap_or(held.len())..];
-                let list = merged(&page[..page.len().min(limit + 1)], &readers, after, limit);
-                assert!(list.channels.len() <= limit);
-                seen.extend(list.channels);
-                let Some(next) = list.next else { break };
-                after = Some(next);
+                // As the log and the shards would give it.
+                let behind = |name: &ChannelName| after.as_ref().is_none_or(|after| name > after);
+                let held: Vec<_> = held.iter().filter(|info| behind(&info.name)).take(limit + 1).cloned().collect();
+                let named = read.map(|(text, _)| name(text)).into_iter().filter(behind).take(limit + 1).collect();
+                let (names, is_more) = page(&held, named, limit);
+                let count =
+                    |name: &ChannelName| read.iter().find(|(text, _)| name.as_str() == *text).map_or(0, |read| read.1);
+                let readers: Vec<usize> = names.iter().map(count).collect();
+                assert!(names.len() <= limit);
+                seen.extend(lines(&held, &names, &readers).into_iter().map(|line| {
+                    (line.channel.to_owned(), line.readers, line.events, line.bytes, line.class, line.ended)
+                }));
+                if !is_more {
+                    break;
+                }
+                after = names.last().cloned();
             }
+            let seen: Vec<_> =
+                seen.iter().map(|(channel, a, b, c, d, e)| (channel.as_str(), *a, *b, *c, *d, *e)).collect();
             assert_eq!(seen, all, "{limit}");
         }
     }

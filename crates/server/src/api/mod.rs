@@ -13,8 +13,7 @@ mod tokens;
 
 use crate::limits::Asker;
 use crate::limits::transit::Load;
-use crate::listen::http1::Head;
-use crate::listen::{BodySource, Pace};
+use crate::listen::{BodySource, Head, Pace};
 use crate::node::Node;
 use crate::session::manage;
 use bytes::Bytes;

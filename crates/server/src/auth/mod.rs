@@ -31,7 +31,7 @@ pub(crate) use token::on_one_line;
 
 use crate::api::query::Query;
 use crate::audit::Audit;
-use crate::listen::http1::Head;
+use crate::listen::Head;
 use identity::{Kind, Signed};
 use jwks::Fetched;
 use keys::Key;

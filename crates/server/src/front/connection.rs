@@ -21,7 +21,7 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     if node.config.proxies.speaks_protocol(address) {
         let mut draining = node.draining.subscribe();
         let header = tokio::select! {
-            header = proxy::read(&mut socket, node.http1.head) => header,
+            header = proxy::read(&mut socket, node.serving.head) => header,
             _ = draining.wait_for(|draining| *draining) => return,
         };
         match header {
@@ -35,7 +35,7 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
             }
         }
     }
-    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
+    let settings = if refused.is_none() { node.serving.clone() } else { node.refusing.clone() };
     let stream = match secure {
         false => Stream::Plain(socket),
         true => {
@@ -85,7 +85,7 @@ async fn shake_hands(
     let config = node.tls.as_ref()?.config();
     let (gate, mut draining) = (shard.borrow().handshakes(), node.draining.subscribe());
     let shaken = tokio::select! {
-        shaken = tls::accept(socket, &read, config, &gate, node.http1.head, &node.figures.handshakes) => shaken,
+        shaken = tls::accept(socket, &read, config, &gate, node.serving.head, &node.figures.handshakes) => shaken,
         _ = draining.wait_for(|draining| *draining) => return None,
     };
     match shaken {

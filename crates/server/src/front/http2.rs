@@ -4,9 +4,8 @@ use super::connection::hand_over;
 use super::{Client, Front, Outcome};
 use crate::alarm::Alarm;
 use crate::crew::{Crew, Work};
-use crate::listen::Stream;
-use crate::listen::http1::{Head, Settings};
 use crate::listen::http2::{Asked, Exchange, Limits, Link, Meters, Promises, SharedLink};
+use crate::listen::{Head, Settings, Stream};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, LinkPlace, SharedShard};
 use bytes::Bytes;
@@ -40,7 +39,7 @@ pub(super) async fn serve(
     shard: &SharedShard,
     bell: &Arc<Notify>,
 ) {
-    let settings = if refused.is_none() { node.http1.clone() } else { node.refusing.clone() };
+    let settings = if refused.is_none() { node.serving.clone() } else { node.refusing.clone() };
     let limits = Limits { streams: node.config.limits.streams, head: settings.head_bytes as u32 };
     let place = LinkPlace::make(shard);
     let meters = Meters { load: node.limits.transit.stalled.load(), writes: node.figures.http2_writes.clone() };
@@ -69,6 +68,27 @@ pub(super) async fn serve(
     requests.run().await;
 }
 
+/// How far a connection is on its way to its end.
+///
+/// ```text
+///             the server drains          all is said, or time is up
+///   Serving ────────────────────► Parting ────────────────────────► Leaving { drains: true }
+///      │                             └─ idle, or beyond a limit ───────────────▲
+///      └─ idle, or beyond a limit ─────────────────────────────────► Leaving { drains: false }
+/// ```
+#[derive(Clone, Copy)]
+enum Phase {
+    Serving,
+    /// What is in progress is answered, and every stream that is held says its last words, until then at the latest, before
+    /// the client is told to go: some hang up on hearing that. What it asks from then on it asks elsewhere.
+    Parting(Instant),
+    /// The client was told to go.
+    Leaving {
+        /// Whether that is because the server drains: what is left then is the server's to answer, or the client's to take.
+        drains: bool,
+    },
+}
+
 /// Requests of one connection.
 struct Requests {
     link: SharedLink,
@@ -93,15 +113,18 @@ impl Requests {
     async fn run(&self) {
         let mut draining = self.node.draining.subscribe();
         let mut drained = pin!(draining.wait_for(|draining| *draining));
-        let mut leaving = false;
-        let mut parting: Option<Instant> = None;
+        let mut phase = Phase::Serving;
         let (mut idle_since, mut sent, mut busy) = (Instant::now(), 0, false);
         let mut alarm = Alarm::default();
         loop {
-            // A client that is told to go and does not answer is left once nothing of its is open.
-            let patience = if leaving { self.node.config.timeouts.close } else { self.settings.idle };
+            let (patience, look) = match phase {
+                Phase::Serving => (self.settings.idle, None),
+                Phase::Parting(_) => (self.settings.idle, Some(Instant::now() + LOOK)),
+                // A client that is told to go and does not answer is left once nothing of its is open.
+                Phase::Leaving { .. } => (self.node.config.timeouts.close, None),
+            };
             let idle = idle_since + patience;
-            let next = if parting.is_some() && !leaving { idle.min(Instant::now() + LOOK) } else { idle };
+            let next = look.map_or(idle, |look| idle.min(look));
             tokio::select! {
                 asked = poll_fn(|cx| self.link.borrow_mut().poll_accept(cx)) => match asked {
                     Some(Ok(asked)) => {
@@ -112,30 +135,38 @@ impl Requests {
                     Some(Err(error)) => return tracing::debug!(%error, "an HTTP/2 connection failed"),
                     None => return,
                 },
-                _ = &mut drained, if parting.is_none() && !leaving => parting = Some(Instant::now() + PARTING),
+                _ = &mut drained, if matches!(phase, Phase::Serving) => phase = Phase::Parting(Instant::now() + PARTING),
                 () = alarm.reach(Some(next)) => if idle <= Instant::now() {
                     idle_since = Instant::now();
                     let before = std::mem::replace(&mut sent, self.link.borrow().sent());
-                    // What is left in a drain is the server's to answer, or the client's to take.
-                    let is_left = leaving && parting.is_some() && sent == before && self.working.get() == 0;
+                    let is_still = sent == before && self.working.get() == 0;
                     // Its last stream may have ended just now: it is idle from here on.
                     let was_busy = std::mem::replace(&mut busy, self.link.borrow().has_streams());
-                    if is_left || !busy && (leaving || !was_busy) {
-                        if std::mem::replace(&mut leaving, true) {
-                            return;
-                        }
-                        self.link.borrow_mut().say_goodbye();
+                    match phase {
+                        Phase::Leaving { drains } if !busy || drains && is_still => return,
+                        Phase::Leaving { .. } => {}
+                        Phase::Serving | Phase::Parting(_) if busy || was_busy => {}
+                        Phase::Serving | Phase::Parting(_) => phase = self.leave(phase),
                     }
                 },
             }
-            // What is in progress is answered, and every stream that is held says its last words, before the client is told
-            // to go: some hang up on hearing that. What it asks from then on it asks elsewhere.
-            let parts = parting.is_some_and(|until| !self.link.borrow().has_streams() || until <= Instant::now());
-            if (self.refused.is_some() || parts) && !leaving {
-                (leaving, idle_since) = (true, Instant::now());
-                self.link.borrow_mut().say_goodbye();
+            let leaves = match phase {
+                Phase::Serving => self.refused.is_some(),
+                Phase::Parting(until) => {
+                    self.refused.is_some() || !self.link.borrow().has_streams() || until <= Instant::now()
+                }
+                Phase::Leaving { .. } => false,
+            };
+            if leaves {
+                (phase, idle_since) = (self.leave(phase), Instant::now());
             }
         }
+    }
+
+    /// Tells the client to go.
+    fn leave(&self, phase: Phase) -> Phase {
+        self.link.borrow_mut().say_goodbye();
+        Phase::Leaving { drains: !matches!(phase, Phase::Serving) }
     }
 
     /// Has a request answered.

@@ -2,9 +2,8 @@
 
 use super::{Front, Outcome, empty};
 use crate::api::problem::with_allow;
-use crate::listen::Peer;
-use crate::listen::http1::Head;
 use crate::listen::http2::Promise;
+use crate::listen::{Head, Peer};
 use crate::node::Node;
 use crate::origin;
 use crate::site::push::Due;

@@ -2,6 +2,7 @@
 //! that stalls has been sent of an event. Each has a limit of its own; this is the limit of them all together, so that
 //! many peers at once cannot make them add up.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use switchboard_wire::Code;
@@ -11,16 +12,22 @@ use switchboard_wire::code::Problem;
 /// else is on its way.
 pub(crate) const FREE: usize = 16 << 10;
 
-/// All that is on its way, and what patterns take for as long as they are read, which counts as what stalls. What comes has
+/// Bytes of names, which no other reader of a shard has, that a reader may bring whatever there is.
+const FEW: usize = 4 << 10;
+
+/// What is kept in step with something that changes often is so within so many bytes.
+const GRAIN: usize = 4 << 10;
+
+/// All that is on its way, and what names and patterns take for as long as they are read, which counts as what stalls. What comes has
 /// half of the room, and what goes and what stalls a quarter each, so that whoever takes up all of one leaves the others
 /// theirs.
 #[derive(Debug)]
 pub(crate) struct Transits {
     /// Bodies and messages that have arrived in part.
     pub(crate) arriving: Arc<Transit>,
-    /// Pages that have yet to be taken.
+    /// Pages and short files that have yet to be taken.
     pub(crate) leaving: Arc<Transit>,
-    /// What readers that stall have yet to take of an event, what sessions keep, and patterns.
+    /// What readers that stall have yet to take of an event, what sessions keep, names and patterns.
     pub(crate) stalled: Arc<Transit>,
 }
 
@@ -80,6 +87,19 @@ impl Transit {
         (bytes > FREE).then(|| self.load_of(bytes).map(Box::new)).transpose()
     }
 
+    /// Whether a reader may come that brings names of so many bytes, which are counted with those of all others.
+    pub(crate) fn allow_names(&self, bytes: usize) -> Result<(), Problem> {
+        if bytes <= FEW || self.taken.load(Ordering::Relaxed).saturating_add(bytes) <= self.limit {
+            return Ok(());
+        }
+        Err(self.full())
+    }
+
+    fn full(&self) -> Problem {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Code::Overloaded.because("as much is on its way, or kept for readers, as `memory.transit` allows")
+    }
+
     /// Something of this size.
     pub(crate) fn load_of(self: &Arc<Transit>, bytes: usize) -> Result<Load, Problem> {
         let mut load = self.load();
@@ -105,11 +125,18 @@ impl Load {
                 self.taken = wanted;
                 Ok(())
             }
-            Err(_) => {
-                self.transit.refused.fetch_add(1, Ordering::Relaxed);
-                Err(Code::Overloaded.because("as much is on its way as `memory.transit` allows"))
-            }
+            Err(_) => Err(self.transit.full()),
         }
+    }
+
+    /// It takes about so many bytes now, whether there is room or not.
+    pub(crate) fn follow(&mut self, bytes: usize) {
+        let wanted = bytes.saturating_sub(FREE);
+        if wanted.abs_diff(self.taken) < GRAIN && wanted > 0 {
+            return;
+        }
+        self.transit.taken.fetch_add(wanted, Ordering::Relaxed);
+        self.transit.taken.fetch_sub(mem::replace(&mut self.taken, wanted), Ordering::Relaxed);
     }
 }
 
@@ -145,6 +172,29 @@ mod tests {
         let large = transit.load_of(1 << 30).unwrap();
         assert!(transit.load_of(FREE + 1).is_err(), "one has room that needs more than all may");
         drop(large);
+        assert_eq!(taken(&transit), 0);
+    }
+
+    #[test]
+    fn what_is_followed_counts_within_a_grain_and_few_names_always_get_in() {
+        let transit = Transit::new(100_000);
+        let mut names = transit.load();
+        for (bytes, counted) in [
+            (FREE, 0),
+            (FREE + 50_000, 50_000),
+            (FREE + 50_000 + GRAIN - 1, 50_000),
+            (FREE + 50_000 + GRAIN, 50_000 + GRAIN),
+            (FREE + 120_000, 120_000),
+        ] {
+            names.follow(bytes);
+            assert_eq!(taken(&transit), counted);
+        }
+        transit.allow_names(FEW).unwrap();
+        assert_eq!(transit.allow_names(FEW + 1).unwrap_err().code, Code::Overloaded);
+        names.follow(FREE + 80_000);
+        transit.allow_names(20_000).unwrap();
+        assert!(transit.allow_names(20_001).is_err());
+        names.follow(0);
         assert_eq!(taken(&transit), 0);
     }
 }

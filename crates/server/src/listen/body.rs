@@ -1,6 +1,7 @@
 //! The body of an answer, whatever protocol it leaves by.
 
 use bytes::Bytes;
+use http::StatusCode;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,6 +35,11 @@ impl Body {
             Body::Pieces(pieces) => pieces.left,
         }
     }
+}
+
+/// Whether a response of this status has no body and says no length (RFC 9110 sections 8.6 and 15).
+pub(super) fn is_bare(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// Where pieces come from. Whoever asks for the next one only once the last is on its way makes the source wait with the

@@ -13,4 +13,10 @@ pub(crate) trait Peer: BodySource {
     /// Promises the answer to a request that was not made: a GET of this path, with these fields (RFC 9113 section 8.4).
     /// `None` where the peer takes no promises, or has many already.
     fn promise(&mut self, path: &str, fields: HeaderMap) -> Option<Promise>;
+
+    /// Waits until there is nobody any more to take an answer, where that shows while nothing is read or written: what has
+    /// no effect but its answer may then be left. A peer that has closed its side may take one.
+    fn left(&self) -> impl Future<Output = ()> + use<Self> {
+        std::future::pending()
+    }
 }

@@ -1,6 +1,7 @@
 //! The answer to a request: read from a connection, within a limit.
 
-use crate::listen::http1::{BodyDecoder, Decoded, Framing};
+use crate::listen::Framing;
+use crate::listen::http1::{BodyDecoder, Decoded};
 use bytes::{Buf as _, BytesMut};
 use switchboard_wire::code::Problem;
 use tokio::io::{AsyncRead, AsyncReadExt as _};

@@ -2,7 +2,7 @@
 
 use crate::application::{self, Application, Caller, Connecting, Event, Granted, Kind, Question, refusal};
 use crate::auth::{Identity, Welcome, on_one_line};
-use crate::listen::http1::Head;
+use crate::listen::Head;
 use crate::node::Node;
 use crate::shard::Turns;
 use std::collections::BTreeMap;

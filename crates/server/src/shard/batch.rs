@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use switchboard_store::{Entry, Item, What};
 use switchboard_wire::gzip::Sum;
-use switchboard_wire::{Form, Message};
+use switchboard_wire::{ChannelName, Form, Message};
 
 /// Several messages are put together up to this many bytes of data. Beyond, copying them costs more than it saves.
 const JOINED_MAX: usize = 64 << 10;
@@ -43,6 +43,12 @@ impl Batch {
         self.encoded.iter_mut().take(count).for_each(Vec::clear);
         self.joined.iter_mut().take(count).for_each(Vec::clear);
         self.items.clear();
+    }
+
+    /// The channel of an item, and its number in the log.
+    pub(super) fn place(&self, item: u16) -> (&ChannelName, u64) {
+        let item = &self.items[usize::from(item)];
+        (&item.channel, item.seq)
     }
 
     pub(super) fn seq(&self, item: u16) -> u64 {

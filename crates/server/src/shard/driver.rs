@@ -129,9 +129,12 @@ async fn run(
                 Command::Ping(answer) => {
                     let _ = answer.send(());
                 }
-                Command::CountReaders(listed, answer) => {
+                Command::Named(after, most, answer) => {
                     // Who asked may have gone.
-                    let _ = answer.send(shard.borrow_mut().count_readers(&listed));
+                    let _ = answer.send(shard.borrow().named(after.as_deref(), most));
+                }
+                Command::CountReaders(channels, answer) => {
+                    let _ = answer.send(shard.borrow().count_readers(&channels));
                 }
                 Command::Reconsider(answer) => {
                     let _ = answer.send(shard.borrow_mut().reconsider());

@@ -50,7 +50,8 @@ impl Shard {
                 }
             }
             // A pass that nobody is due anything of is not free either.
-            left = self.go_on(left).saturating_sub(1);
+            left = self.serve_pass(left).saturating_sub(1);
+            left = left.saturating_sub(self.match_on() / STEPS);
         }
         true
     }
@@ -61,7 +62,10 @@ impl Shard {
             if !self.readers.pass().is_on() && self.begin_pass().is_none() {
                 return;
             }
-            self.go_on(usize::MAX);
+            while self.readers.pass().is_on() {
+                self.serve_pass(usize::MAX);
+                self.match_on();
+            }
         }
     }
 
@@ -90,10 +94,9 @@ impl Shard {
         if self.batch.items.is_empty() {
             return false;
         }
-        let items = &self.batch.items;
-        let item = |i: u16| (&items[usize::from(i)].channel, items[usize::from(i)].seq);
+        let batch = &self.batch;
         // Nobody but this reader leaves before the pass goes on.
-        let aside = self.readers.begin_ahead(token, items.len(), upto, item);
+        let aside = self.readers.begin_ahead(token, batch.items.len(), upto, |i| batch.place(i));
         while let Some(due) = self.readers.next_due() {
             self.deliver_out_of_turn(due);
         }
@@ -103,7 +106,8 @@ impl Shard {
 
     /// Delivers what a reader is still due of the present pass.
     pub(super) fn deliver_due(&mut self, token: Token) {
-        for due in self.readers.take_due(token) {
+        let batch = &self.batch;
+        for due in self.readers.take_due(token, |i| batch.place(i)) {
             self.deliver_out_of_turn(due);
         }
     }
@@ -123,9 +127,8 @@ impl Shard {
             match self.node.log.take(self.readers.position(), BATCH, &mut self.batch.items) {
                 Taken::Upto(_) if self.batch.items.is_empty() => return None,
                 Taken::Upto(position) => {
-                    let items = &self.batch.items;
-                    let item = |i: u16| (&items[usize::from(i)].channel, items[usize::from(i)].seq);
-                    let begun = self.readers.begin(items.len(), position, item);
+                    let batch = &self.batch;
+                    let begun = self.readers.begin(batch.items.len(), position, |i| batch.place(i));
                     self.batch.items.truncate(begun.items);
                     if !self.links.is_empty() {
                         self.readers.arrange(|token| self.links.of(token));
@@ -138,8 +141,18 @@ impl Shard {
         }
     }
 
+    /// Goes on matching where that was cut, once all who are due something by it so far have it, and says what work it was.
+    fn match_on(&mut self) -> usize {
+        let batch = &self.batch;
+        let work = self.readers.go_on(|i| batch.place(i));
+        if work.is_some() && !self.links.is_empty() {
+            self.readers.arrange(|token| self.links.of(token));
+        }
+        work.unwrap_or(0)
+    }
+
     /// Serves readers of the pass, as long as there is something left of their share, and returns what is left.
-    fn go_on(&mut self, mut left: usize) -> usize {
+    fn serve_pass(&mut self, mut left: usize) -> usize {
         let (mut delivered, mut beyond) = (0, BEYOND);
         while left > 0 {
             let Some(due) = self.readers.next_due() else {

@@ -40,6 +40,7 @@ use crate::auth::Identity;
 use crate::crew::Crew;
 use crate::front;
 use crate::gate::Gate;
+use crate::limits::transit::Load;
 use crate::listen::Admission;
 use crate::listen::http2::Signals;
 use crate::node::Node;
@@ -54,13 +55,14 @@ use mio::Registry;
 use sessions::Sessions;
 use slab::Slab;
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use switchboard_hub::{Place, Readers, Token, Turn};
 use switchboard_store::Entry;
 use switchboard_wire::ChannelName;
+use switchboard_wire::code::Problem;
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::deflate::Inflaters;
 use tokio::sync::Notify;
@@ -84,6 +86,8 @@ pub(crate) struct Shard {
     crew: Rc<Crew<front::Job>>,
     slots: Slab<Slot>,
     readers: Readers,
+    /// What the names take that they read.
+    names: Load,
     /// Readers that are behind and whose sockets may take more.
     laggards: VecDeque<Token>,
     batch: Batch,
@@ -131,17 +135,19 @@ impl Shard {
         if node.occupancy.is_told() {
             readers.note_turns();
         }
+        let names = node.limits.transit.stalled.load();
         Shard {
             node,
             index,
             registry,
-            handshakes: Rc::new(Gate::new(bell.clone())),
-            pages: Rc::new(Gate::new(bell.clone())),
+            handshakes: Rc::default(),
+            pages: Rc::default(),
             signals: Signals::new(bell),
             links: Links::default(),
             crew: Rc::default(),
             slots: Slab::new(),
             readers,
+            names,
             laggards: VecDeque::new(),
             batch: Batch::default(),
             beats,
@@ -159,8 +165,6 @@ impl Shard {
 
     /// One round of everything there is to do. `true` if there is more.
     pub(crate) fn turn(&mut self, now: Instant) -> bool {
-        self.handshakes.open();
-        self.pages.open();
         self.links.begin_turn();
         self.take_signals();
         self.read_on();
@@ -175,8 +179,7 @@ impl Shard {
         self.close_overdue(now);
         self.links.end_turn();
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        let waited_at = self.handshakes.is_waited_at() || self.pages.is_waited_at();
-        let more = more_live || self.beats.are_on() || waited_at || self.hearing.is_waited_for();
+        let more = more_live || self.beats.are_on() || self.hearing.is_waited_for();
         more || !self.laggards.is_empty()
     }
 
@@ -359,13 +362,20 @@ impl Shard {
     /// Adds a reader; see [`Readers::add`].
     fn add_reader(&mut self, token: Token, selection: Arc<Selection>, place: Place) -> bool {
         let live = self.readers.add(token, selection, place);
+        self.names.follow(self.readers.names());
         self.tell_turns();
         live
     }
 
     fn remove_reader(&mut self, token: Token) {
         self.readers.remove(token);
+        self.names.follow(self.readers.names());
         self.tell_turns();
+    }
+
+    /// Whether there is room for the names that a reader would bring.
+    pub(crate) fn allow_names(&self, selection: &Selection) -> Result<(), Problem> {
+        self.node.limits.transit.stalled.allow_names(self.readers.cost_of_names(selection))
     }
 
     /// Tells which channels have got their first reader here, or lost their last.
@@ -389,11 +399,25 @@ impl Shard {
         }
     }
 
-    /// Readers of each of these channels, and of every channel selected by name that is not the system's own.
-    pub(crate) fn count_readers(&mut self, listed: &[ChannelName]) -> HashMap<ChannelName, usize> {
-        let selected = self.readers.channels().filter(|channel| !channel.is_reserved());
-        let named: Vec<ChannelName> = selected.chain(listed).cloned().collect();
-        named.into_iter().map(|channel| (channel.clone(), self.readers.count_of(&channel))).collect()
+    /// The channels that readers select by name and that are not the system's own: the first so many behind a name, sorted.
+    pub(crate) fn named(&self, after: Option<&str>, most: usize) -> Vec<ChannelName> {
+        let is_listed = |name: &&ChannelName| !name.is_reserved() && after.is_none_or(|after| name.as_str() > after);
+        let mut first = BinaryHeap::new();
+        for name in self.readers.channels().filter(is_listed) {
+            if first.len() < most {
+                first.push(name);
+            } else if let Some(mut last) = first.peek_mut()
+                && name < *last
+            {
+                *last = name;
+            }
+        }
+        first.into_sorted_vec().into_iter().cloned().collect()
+    }
+
+    /// How many readers each of these channels has.
+    pub(crate) fn count_readers(&self, channels: &[ChannelName]) -> Vec<usize> {
+        channels.iter().map(|channel| self.readers.count_of(channel)).collect()
     }
 
     /// What this shard's readers cost on the wire.

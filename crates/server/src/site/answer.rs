@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use switchboard_wire::Code;
@@ -91,6 +92,9 @@ impl Site {
                 Pieces::unread(body.left()).into()
             }
             StatusCode::OK | StatusCode::PARTIAL_CONTENT if body.left() <= WHOLE => {
+                let load = limits.transit.leaving.load_of(body.left() as usize)?;
+                // For as long as the peer takes to read it.
+                parts.extensions.insert(Arc::new(load));
                 collect(body).await.map_err(|error| problem(&error, asked.path))?.into()
             }
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {

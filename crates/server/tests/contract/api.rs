@@ -1,7 +1,8 @@
 //! "Fixed names and answers": health, metrics, the list of channels.
 
 use std::collections::BTreeSet;
-use switchboard_testkit::{Server, json, prometheus};
+use switchboard::Config;
+use switchboard_testkit::{Server, config, json, prometheus};
 
 #[test]
 fn healthz_and_readyz_answer() {
@@ -85,6 +86,15 @@ fn a_channel_that_is_only_read_is_listed_with_its_readers() {
     let _reader = server.sse("/channels/quiet");
     server.await_readers("quiet", 1);
     assert_eq!(server.channel("quiet").unwrap()["events"], 0);
+}
+
+/// Also where those who read it by a pattern are on other shards than the one who names it.
+#[test]
+fn readers_by_pattern_are_counted_wherever_they_are() {
+    let server = Server::start(Config { shards: Some(4), ..config() });
+    let _named = server.sse("/channels/quiet/one");
+    let _by_pattern: Vec<_> = (0..8).map(|_| server.sse("/channels?channel=quiet/*")).collect();
+    server.await_readers("quiet/one", 9);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Readers by pattern: what their patterns take is counted, refused where it is too much, and given back.
+//! What the patterns and names of readers take is counted, refused where it is too much, and given back.
 
 use crate::figure;
 use switchboard_testkit::{Conn, Server, config, eventually};
@@ -43,6 +43,46 @@ fn patterns_that_are_read_take_no_more_than_may_be_on_its_way() {
     server.get(&target(12)).expect(200);
     let mut stream = server.sse(&target(13));
     stream.notice("$closing");
+    drop(held);
+    eventually("who goes gives it back", || taken() == 0);
+    server.is_alive();
+}
+
+/// As many long names as a reader may read and a head has room for.
+fn names(reader: usize) -> String {
+    let names = (0..128).map(|n| format!("channel={reader}.{n:03}{}", "x".repeat(90)));
+    format!("/channels?{}", names.collect::<Vec<_>>().join("&"))
+}
+
+#[test]
+fn names_that_are_read_take_no_more_than_may_be_on_its_way() {
+    let mut config = config();
+    (config.transit, config.shards) = (4 * ROOM, Some(1));
+    let server = Server::start(config);
+    let taken = || figure(&server, "transit_bytes");
+    let ask = |reader: usize, wait: &str| {
+        let mut conn = server.connect();
+        // Every other one waits for a page.
+        let fields = if wait.is_empty() { &[("Accept", "application/x-ndjson")][..] } else { &[] };
+        conn.ask("GET", &format!("{}{wait}", names(reader)), fields, None);
+        conn
+    };
+    // Each is 128 times 240 bytes and a name of 95 or 96; the first 16 KiB of a shard count for nothing.
+    let each = 128 * (240 + 96);
+    let most = (ROOM + (16 << 10)) / (each - 128);
+    let mut held: Vec<Conn> = Vec::new();
+    for reader in 0..most {
+        held.push(ask(reader, ["", "&wait=30"][reader % 2]));
+        eventually("they are counted", || taken() + (20 << 10) > each * held.len() - 128 * held.len());
+        assert!(taken() <= each * held.len() && taken() <= ROOM);
+    }
+    for wait in ["", "&wait=30"] {
+        let refused = ask(most + 1, wait).response_to("GET").expect_problem(503, "overloaded");
+        assert!(refused.field("retry-after").is_some());
+    }
+    // Names that others have cost nothing more, and few are never too many.
+    server.lines(&names(0)).notice("$open");
+    server.lines("/channels?channel=a&channel=b").notice("$open");
     drop(held);
     eventually("who goes gives it back", || taken() == 0);
     server.is_alive();

@@ -1,9 +1,10 @@
 //! What a file is served as.
 
-use super::{Files, age, get};
+use super::{Files, age, get, numbered};
 use http::HeaderValue;
 use switchboard::site::CacheRule;
-use switchboard_testkit::Server;
+use switchboard_testkit::http2::setting;
+use switchboard_testkit::{Http2, Server, config, eventually};
 
 #[test]
 fn a_file_is_served_with_what_there_is_to_know_of_it() {
@@ -186,4 +187,25 @@ fn what_is_counted_is_shown() {
     }
     let none = Server::new();
     assert_eq!(none.connect().get("/a.css").expect(404).json()["code"], "not_found");
+}
+
+#[test]
+fn files_that_nobody_takes_take_no_more_than_may_be_on_its_way() {
+    let files = Files::new();
+    files.write("short.bin", numbered(60_000));
+    let mut config = config();
+    config.site = Some(files.settings());
+    config.transit = 1 << 20;
+    let server = Server::start(config);
+    let mut client = Http2::open_with(server.address(), &[(setting::INITIAL_WINDOW_SIZE, 0)]);
+    let streams = || (0..10).map(|n| 2 * n + 1);
+    streams().for_each(|stream| client.ask(stream, "GET", "/short.bin", &[], None));
+    let statuses: Vec<u16> = streams().map(|stream| client.head(stream).status).collect();
+    // A quarter of that is what may leave, and of each file 16 KiB do not count.
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), (1 << 18) / (60_000 - (16 << 10)));
+    assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 4);
+    client.cut();
+    let metrics = || server.connect().get("/metrics").expect(200).text();
+    eventually("they are let go", || metrics().contains("\nswitchboard_transit_bytes 0\n"));
+    server.connect().get("/short.bin").expect(200);
 }

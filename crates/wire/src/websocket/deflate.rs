@@ -117,7 +117,8 @@ impl Inflate {
         if !self.ended && self.inner.total_in() > 0 {
             self.push(&TAIL, limit, out)?;
             let length = out.len();
-            self.push(&END, limit, out)?;
+            // What this gives is not the message's, nor too much of it: a block was open.
+            self.push(&END, limit, out).map_err(|_| broken())?;
             if !self.ended || out.len() != length {
                 return Err(broken());
             }
@@ -243,6 +244,16 @@ mod tests {
         for (payload, name) in cases {
             assert_eq!(inflate(&[payload], 100).unwrap_err().code, Code::WsProtocol, "{name}");
         }
+    }
+
+    #[test]
+    fn a_message_that_ends_within_a_stored_block_is_broken_and_not_too_large() {
+        // Four bytes, a final block's end, and a stored block of 65,535 bytes, whose length what was left out completes.
+        let message = [0x7b, 0x7b, 0x7b, 0x7b, 0x00, 0x00, 0x00, 0xff, 0xff];
+        for limit in [6, 7, 11, 100] {
+            assert_eq!(inflate(&[&message], limit).unwrap_err().code, Code::WsProtocol, "at most {limit}");
+        }
+        assert_eq!(inflate(&[&message], 5).unwrap_err().code, Code::TooLarge);
     }
 
     #[test]

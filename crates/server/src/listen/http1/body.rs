@@ -1,6 +1,6 @@
 //! The request body as it is framed on the wire (RFC 9112 sections 6 and 7.1): which bytes are data.
 
-use super::head::Framing;
+use crate::listen::Framing;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 

@@ -2,13 +2,13 @@
 //! between a head and its answer.
 
 use super::body::{BodyDecoder, Decoded};
-use super::head::{self, Framing, Head};
+use super::head;
 use super::response::{self, Extent};
 use crate::alarm::Alarm;
-use crate::config::Config;
+use crate::listen::body::is_bare;
 use crate::listen::http2::{PREFACE, Promise};
 use crate::listen::pacing::Pacing;
-use crate::listen::{Body, BodyError, BodySource, Pace, Peer, Pieces};
+use crate::listen::{Body, BodyError, BodySource, Framing, Head, Pace, Peer, Pieces, Settings};
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use std::future::poll_fn;
@@ -37,26 +37,6 @@ const BULK: usize = 64 << 10;
 const TOGETHER: usize = 16 << 10;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// What holds for all connections of a listener.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Longest request head, in bytes.
-    pub head_bytes: usize,
-    /// To send a head, from its first byte.
-    pub head: Duration,
-    /// Between requests.
-    pub idle: Duration,
-    /// Without a byte of progress, reading a body or writing an answer.
-    pub body: Duration,
-}
-
-impl From<&Config> for Settings {
-    fn from(config: &Config) -> Settings {
-        let timeouts = &config.timeouts;
-        Settings { head_bytes: config.limits.head, head: timeouts.head, idle: timeouts.idle, body: timeouts.body }
-    }
-}
 
 /// What comes next on a connection.
 #[derive(Debug)]
@@ -361,7 +341,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (parts, body) = response.into_parts();
         let body = body.into();
         let close = response::says_close(&parts) || self.must_close().await?;
-        let extent = match response::is_bare(parts.status) {
+        let extent = match is_bare(parts.status) {
             true => Extent::Unsaid,
             false => Extent::Length(body.length()),
         };

@@ -3,9 +3,10 @@
 //! Strict wherever two parsers could disagree (RFC 9112): a request that could be read in two ways is refused, and the
 //! connection closed.
 
-use super::target;
+use crate::listen::head::{Framing, Head, all, host_of, length};
+use crate::listen::target;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use std::mem::MaybeUninit;
 use switchboard_wire::Code;
@@ -13,39 +14,6 @@ use switchboard_wire::code::Problem;
 
 /// Most header fields of one request.
 pub const FIELDS_MAX: usize = 100;
-
-/// A request head that keeps every rule.
-#[derive(Clone, Debug)]
-pub struct Head {
-    pub method: Method,
-    /// As written, percent-encoding and all: `/…`, or `*` with OPTIONS.
-    pub path: String,
-    /// What follows the first `?`, as written.
-    pub query: Option<String>,
-    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
-    pub version: Version,
-    pub headers: HeaderMap,
-    /// `host [ ":" port ]`: of the target's absolute form or `:authority`, else of `Host`. Missing in HTTP/1.0 alone.
-    pub host: Option<String>,
-    pub framing: Framing,
-    /// Whether it opens a WebSocket by HTTP/2 (RFC 8441). What HTTP/1.1 asks for in its fields is for others to see.
-    pub websocket: bool,
-    /// Whether the peer would send another request on this connection.
-    pub keep_alive: bool,
-    /// Whether the peer waits for `100 Continue` before it sends the body.
-    pub expect_continue: bool,
-    /// How long it is, in bytes.
-    pub length: usize,
-}
-
-/// How the body is delimited (RFC 9112 section 6.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Framing {
-    None,
-    /// `Content-Length`, in bytes.
-    Length(u64),
-    Chunked,
-}
 
 /// Reads one head from the front of `buf`: the head and the bytes it takes up, or `None` if it is not all there. A head
 /// of more than `max` bytes is refused (431), however much of it is the target. Empty lines in front are
@@ -138,37 +106,10 @@ fn collect(text: &[u8], fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Pr
     Ok(headers)
 }
 
-/// The values of all fields of one name. To look at each is quicker than to look one up, as long as there are few.
-fn all(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-    headers.iter().filter(move |(other, _)| **other == name).map(|(_, value)| value.as_bytes())
-}
-
 /// The comma-separated elements of all fields of one name, empty ones left out (RFC 9110 section 5.6.1).
 fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     let lists = all(headers, name).flat_map(|list| list.split(|b| *b == b','));
     lists.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
-}
-
-/// RFC 9112 section 3.2: HTTP/1.1 has exactly one `Host`, even where the target names the host.
-pub(in crate::listen) fn host_of(
-    headers: &HeaderMap,
-    version: Version,
-    authority: Option<&str>,
-) -> Result<Option<String>, Problem> {
-    let mut values = all(headers, HOST);
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(Code::BadRequest.because("the request has more than one Host"));
-    }
-    let named = match first {
-        Some(value) => match std::str::from_utf8(value) {
-            Ok(text) if target::is_host(text) => Some(text),
-            _ => return Err(Code::BadRequest.because("the Host is malformed")),
-        },
-        None if version == Version::HTTP_11 => return Err(Code::BadRequest.because("the request has no Host")),
-        None => None,
-    };
-    Ok(authority.or(named).map(str::to_owned))
 }
 
 /// RFC 9112 section 6.3, without its leniencies.
@@ -193,26 +134,6 @@ fn framing(headers: &HeaderMap, version: Version) -> Result<Framing, Problem> {
         }
         Some(_) => Err(Code::NotImplemented.because("the only transfer coding taken is `chunked`")),
     }
-}
-
-/// The one length that all `Content-Length` fields give.
-pub(in crate::listen) fn length(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let malformed = || Code::BadRequest.because("the Content-Length is malformed");
-    let mut agreed: Option<&[u8]> = None;
-    // Unlike in other lists an empty element is refused here: what is left out could be meant.
-    let lists = all(headers, CONTENT_LENGTH);
-    for element in lists.flat_map(|list| list.split(|b| *b == b',')).map(<[u8]>::trim_ascii) {
-        if element.is_empty() || !element.iter().all(u8::is_ascii_digit) {
-            return Err(malformed());
-        }
-        if agreed.is_some_and(|agreed| agreed != element) {
-            return Err(Code::BadRequest.because("the request has unlike lengths in Content-Length"));
-        }
-        agreed = Some(element);
-    }
-    let Some(agreed) = agreed else { return Ok(None) };
-    let text = std::str::from_utf8(agreed).map_err(|_| malformed())?;
-    text.parse().map(Some).map_err(|_| malformed())
 }
 
 /// RFC 9112 section 9.3.

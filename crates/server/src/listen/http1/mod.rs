@@ -7,8 +7,6 @@ pub mod body;
 pub mod connection;
 pub mod head;
 pub mod response;
-pub(super) mod target;
 
 pub use body::{BodyDecoder, Decoded};
-pub use connection::{Connection, Next, Settings};
-pub use head::{Framing, Head};
+pub use connection::{Connection, Next};

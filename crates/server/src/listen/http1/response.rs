@@ -64,11 +64,6 @@ pub(super) fn says_close(parts: &Parts) -> bool {
     parts.headers.iter().any(|(name, value)| *name == CONNECTION && is_close(value))
 }
 
-/// Whether a response of this status has no body and says no length (RFC 9110 sections 8.6 and 15).
-pub(crate) fn is_bare(status: StatusCode) -> bool {
-    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
-}
-
 fn is_close(value: &HeaderValue) -> bool {
     value.as_bytes().eq_ignore_ascii_case(b"close")
 }

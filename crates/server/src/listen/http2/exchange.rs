@@ -6,9 +6,9 @@ use super::outlet::Outlet;
 use super::promise::{Origin, Promise, Promises};
 use super::stream::HeldStream;
 use crate::alarm::Alarm;
-use crate::listen::http1::{Framing, Head, Settings, response};
+use crate::listen::body::is_bare;
 use crate::listen::pacing::Pacing;
-use crate::listen::{Body, BodyError, BodySource, Pace, Peer, date};
+use crate::listen::{Body, BodyError, BodySource, Framing, Head, Pace, Peer, Settings, date};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -81,10 +81,10 @@ impl Exchange {
     pub(crate) async fn respond(&mut self, response: Response<impl Into<Body>>) -> io::Result<(usize, usize)> {
         let (mut parts, body) = response.into_parts();
         let mut body = body.into();
-        if !response::is_bare(parts.status) {
+        if !is_bare(parts.status) {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length()));
         }
-        if self.headless || response::is_bare(parts.status) {
+        if self.headless || is_bare(parts.status) {
             body = Bytes::new().into();
         }
         let sizes = (dress(&mut parts), usize::try_from(body.length()).unwrap_or(usize::MAX));
@@ -176,6 +176,12 @@ impl Peer for Exchange {
     fn promise(&mut self, path: &str, fields: HeaderMap) -> Option<Promise> {
         let origin = self.origin.as_ref()?;
         self.promises.open(origin, path, fields, &self.settings, (&mut self.respond, &self.outlet))
+    }
+
+    /// With its connection. A stream alone that is reset counts until it is answered.
+    fn left(&self) -> impl Future<Output = ()> + use<> {
+        let outlet = self.outlet.clone();
+        async move { outlet.closed().await }
     }
 }
 

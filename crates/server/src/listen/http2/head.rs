@@ -1,8 +1,7 @@
 //! What a request's fields say, by the rules that HTTP/1.1's heads are read by.
 
-use crate::listen::http1::head::{host_of, length};
-use crate::listen::http1::target;
-use crate::listen::http1::{Framing, Head};
+use crate::listen::head::{Framing, Head, host_of, length};
+use crate::listen::target;
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::ext::Protocol;

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
+use tokio::sync::Notify;
 
 /// The connections of one thread that have something to send.
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ pub(crate) struct Outlet {
     /// Not all that was said is on its way: the client takes no more for now.
     full: AtomicBool,
     looks: Mutex<Looks>,
+    over: Notify,
 }
 
 /// How often the connection has looked at what its streams have said, and who waits for that.
@@ -73,7 +75,7 @@ impl Outlet {
     pub(super) fn new(outlets: Arc<Outlets>, number: u32, task: &Waker) -> Arc<Outlet> {
         let (task, full) = (Mutex::new(task.clone()), AtomicBool::new(false));
         let looks = Looks { begun: NonZeroU32::MIN, last: NonZeroU32::MIN, waiting: Vec::new(), closed: false };
-        Arc::new(Outlet { outlets, number, task, full, looks: Mutex::new(looks) })
+        Arc::new(Outlet { outlets, number, task, full, looks: Mutex::new(looks), over: Notify::new() })
     }
 
     /// Which of these connections it belongs to, if to any.
@@ -127,6 +129,15 @@ impl Outlet {
     pub(super) fn close(&self) {
         lock(&self.looks).closed = true;
         self.settle(false, self.look());
+        self.over.notify_waiters();
+    }
+
+    /// Waits until the connection is no more.
+    pub(super) async fn closed(&self) {
+        let over = self.over.notified();
+        if !lock(&self.looks).closed {
+            over.await;
+        }
     }
 
     /// Has this task woken from now on.

@@ -3,8 +3,8 @@
 use super::exchange::{broken, dress, write};
 use super::outlet::Outlet;
 use crate::alarm::Alarm;
-use crate::listen::Body;
-use crate::listen::http1::{Settings, response};
+use crate::listen::body::is_bare;
+use crate::listen::{Body, Settings};
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::{SendPushedResponse, SendResponse};
@@ -76,10 +76,12 @@ impl Promise {
     pub(crate) async fn keep(mut self, answer: Response<Body>) -> io::Result<()> {
         self.kept = true;
         let (mut parts, body) = answer.into_parts();
-        let body = if response::is_bare(parts.status) { Bytes::new().into() } else { body };
+        let body = if is_bare(parts.status) { Bytes::new().into() } else { body };
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length()));
         dress(&mut parts);
         let ends = body.length() == 0;
+        // See [`Exchange::respond`](super::Exchange::respond).
+        let _load = std::mem::take(&mut parts.extensions);
         let mut stream = self.respond.send_response(Response::from_parts(parts, ()), ends).map_err(broken)?;
         match ends {
             true => Ok(()),

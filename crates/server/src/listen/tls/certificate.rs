@@ -1,6 +1,6 @@
 //! A certificate and its key, read from files.
 
-use crate::config::plain;
+use crate::config::{Unfit, plain};
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,25 +9,29 @@ use rustls::{Error, InconsistentKeys};
 use std::path::Path;
 
 /// Reads a certificate with those that lead to its root, and its key. Why they are no good is said for people.
-pub(super) fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, String> {
-    let chain = read_chain(certificate)?;
-    let signing = any_supported_type(&read_key(key)?).map_err(|_| {
-        format!(
+pub(super) fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, Unfit> {
+    let chain = read_chain(certificate).map_err(Unfit::Certificate)?;
+    let read = read_key(key).map_err(Unfit::Key)?;
+    let signing = any_supported_type(&read).map_err(|_| {
+        Unfit::Key(format!(
             "the key in {} is of a kind that is not known here: RSA, ECDSA (P-256, P-384) and Ed25519 are",
             key.display()
-        )
+        ))
     })?;
     let certified = CertifiedKey::new(chain, signing);
     match certified.keys_match() {
         // Where that cannot be told, clients will.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-        Err(Error::InconsistentKeys(_)) => Err(format!(
+        Err(Error::InconsistentKeys(_)) => Err(Unfit::Key(format!(
             "the key in {} is not that of the first certificate in {}: the server's own comes first there, and its issuers \
              follow",
             key.display(),
             certificate.display()
-        )),
-        Err(error) => Err(format!("the first certificate in {} is damaged: {error}", certificate.display())),
+        ))),
+        Err(error) => {
+            let why = format!("the first certificate in {} is damaged: {error}", certificate.display());
+            Err(Unfit::Certificate(why))
+        }
     }
 }
 

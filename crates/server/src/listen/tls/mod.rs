@@ -19,6 +19,7 @@ pub(crate) use session::{RECORD_MAX, Session};
 pub(crate) use stream::Stream;
 pub(crate) use tunnel::Tunnel;
 
+use crate::config::Unfit;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
@@ -34,7 +35,7 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 const TICKETS: usize = 1;
 
 /// Says what is wrong with a certificate and its key, if anything is.
-pub(crate) fn check(certificate: &Path, key: &Path) -> Result<(), String> {
+pub(crate) fn check(certificate: &Path, key: &Path) -> Result<(), Unfit> {
     certificate::read(certificate, key).map(drop)
 }
 
@@ -111,7 +112,7 @@ fn stamp(certificate: &Path, key: &Path) -> Stamp {
 /// that nothing is kept here for those who may come back; the key of the tickets is another for each certificate, and
 /// changes by itself every six hours.
 pub(crate) fn configure(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
-    let certified = certificate::read(certificate, key)?;
+    let certified = certificate::read(certificate, key).map_err(|unfit| unfit.to_string())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;

@@ -21,6 +21,9 @@ const STEPS: usize = 1024;
 /// What part of a session's memory they may take besides.
 const PART: usize = 4;
 
+/// What a session keeps of a name besides its text.
+const NAME: usize = 48;
+
 /// A change of what a session reads, which comes about when its answer leaves.
 pub(super) enum Change {
     /// Read this too, from there on, and hear these notices of who comes and goes.
@@ -196,13 +199,13 @@ impl Conversation {
         self.joining.as_ref().map_or_else(|| self.selection(), |joining| &joining.after)
     }
 
-    /// Bytes that the patterns take that it reads, and is about to.
-    pub(super) fn patterns(&self) -> usize {
+    /// Bytes that it keeps for what it reads, and is about to.
+    pub(super) fn selections(&self) -> usize {
         let joining = self.joining().iter().map(|(_, change)| match change {
-            Change::Add { selection, notices, .. } => cost(selection) + cost(notices),
+            Change::Add { selection, notices, .. } => kept(selection) + kept(notices),
             Change::Remove { .. } | Change::Skip(_) => 0,
         });
-        cost(self.selection()) + joining.sum::<usize>()
+        kept(self.selection()) + joining.sum::<usize>()
     }
 
     pub(super) fn has_room(&self, memory: usize) -> Result<(), Problem> {
@@ -211,6 +214,12 @@ impl Conversation {
             false => Err(Code::Overloaded.because("too many changes have yet to be acknowledged")),
         }
     }
+}
+
+/// Bytes that a session keeps for what it selects, also while nobody is connected: patterns, and the texts of names. What names
+/// take besides is counted for all who read.
+pub(super) fn kept(selection: &Selection) -> usize {
+    cost(selection) + selection.channels.iter().map(|name| NAME + name.as_str().len()).sum::<usize>()
 }
 
 /// What one selects, and another.

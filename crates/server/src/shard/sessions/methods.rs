@@ -3,7 +3,7 @@
 use super::super::Shard;
 use super::Conversation;
 use super::application::Deed;
-use super::change::{Change, with};
+use super::change::{Change, kept, with};
 use crate::auth::Identity;
 use crate::node::Node;
 use crate::session::Outcome;
@@ -12,7 +12,7 @@ use crate::shard::turns::{Turns, at_once};
 use crate::transport::poll;
 use serde::Deserialize;
 use std::sync::Arc;
-use switchboard_hub::{Place, cost};
+use switchboard_hub::Place;
 use switchboard_store::Opened;
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
@@ -140,7 +140,8 @@ impl Shard {
             return Err(too_many(most));
         }
         conversation.has_room(self.node.config.session.memory)?;
-        if !self.has_room_for(conversation, cost(&selection) + cost(&notices)) {
+        self.allow_names(&selection)?;
+        if !self.has_room_for(conversation, kept(&selection) + kept(&notices)) {
             return Err(
                 Code::Overloaded.because("what sessions keep and patterns take is as much as `memory.transit` allows")
             );

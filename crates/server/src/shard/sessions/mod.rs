@@ -266,7 +266,7 @@ impl Shard {
     /// stall have yet to take.
     fn has_room_for(&self, conversation: &mut Conversation, more: usize) -> bool {
         let kept = conversation.session.memory() + conversation.script.cost() + conversation.line.bytes();
-        let kept = kept + conversation.patterns() + more;
+        let kept = kept + conversation.selections() + more;
         match &mut conversation.load {
             // What is little is not counted.
             None if kept <= FREE => true,

@@ -7,16 +7,16 @@ use switchboard_wire::code::Problem;
 
 /// A request target, split where its form splits it. Nothing is decoded.
 #[derive(PartialEq, Eq, Debug)]
-pub(in crate::listen) struct Target<'a> {
+pub(super) struct Target<'a> {
     /// `/…`, or `*` for the server as a whole.
-    pub(in crate::listen) path: &'a str,
-    pub(in crate::listen) query: Option<&'a str>,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
     /// The authority of the absolute form, which counts in place of `Host`.
-    pub(in crate::listen) authority: Option<&'a str>,
+    pub(super) authority: Option<&'a str>,
 }
 
 /// Reads a target in origin, absolute or asterisk form. The authority form belongs to CONNECT, which asks for a proxy.
-pub(in crate::listen) fn parse<'a>(method: &Method, text: &'a str) -> Result<Target<'a>, Problem> {
+pub(super) fn parse<'a>(method: &Method, text: &'a str) -> Result<Target<'a>, Problem> {
     if let Some(odd) = text.bytes().find(|b| !matches!(b, b'!'..=b'~') || *b == b'#') {
         let why = match odd {
             b'#' => "the request target holds a fragment: `#` is written `%23`",
@@ -62,7 +62,7 @@ fn split<'a>(text: &'a str, authority: Option<&'a str>) -> Target<'a> {
 
 /// Whether `text` is `host [ ":" port ]` with a host that is not empty: an http URI without one must be rejected
 /// (RFC 9110 section 4.2.1).
-pub(in crate::listen) fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let (host, port) = if let Some(literal) = text.strip_prefix('[') {
         let Some((address, rest)) = literal.split_once(']') else { return false };
         if address.parse::<Ipv6Addr>().is_err() {
