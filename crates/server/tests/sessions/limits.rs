@@ -178,9 +178,7 @@ fn what_a_session_is_about_to_read_counts_as_what_it_reads() {
     let server = Server::new();
     let mut talk = Talk::open(&server, Way::WebSocket);
     let names = |of: &str| -> Vec<String> { (0..100).map(|n| format!("{of}{n}")).collect() };
-    let call = |id: u64, method: &str, of: &str| {
-        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "channel": names(of) } })
-    };
+    let call = |id: u64, method: &str, of: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "channel": names(of) } });
     let mut told = call(0, "unsubscribe", "a");
     told.as_object_mut().unwrap().remove("id");
     let again = json!({ "jsonrpc": "2.0", "id": 1002, "method": "subscribe", "params": { "channel": "b0" } });
