@@ -3,7 +3,7 @@
 use super::http1::Ended;
 use super::{Client, Front, http2};
 use crate::listen::http1::Connection;
-use crate::listen::{Accepted, Stream, proxy, tls};
+use crate::listen::{Accepted, Socket, proxy, tls};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, SharedShard};
 use bytes::BytesMut;
@@ -36,18 +36,18 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
         }
     }
     let settings = if refused.is_none() { node.serving.clone() } else { node.refusing.clone() };
-    let stream = match secure {
-        false => Stream::Plain(socket),
+    let socket = match secure {
+        false => Socket::Plain(socket),
         true => {
             let read = std::mem::take(&mut leftover);
             // Not part of every connection's task.
             match Box::pin(shake_hands(socket, read, client.address, &node, &shard)).await {
-                Some(stream) => Stream::Tls(stream),
+                Some(socket) => Socket::Tls(socket),
                 None => return,
             }
         }
     };
-    let connection = Connection::with_leftover(stream, settings, leftover);
+    let connection = Connection::with_leftover(socket, settings, leftover);
     let front = Front {
         connection,
         node: node.clone(),
@@ -60,16 +60,16 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
     match front.run().await {
         Ended::Done => {}
         Ended::Held(answer, connection) => {
-            let (stream, received) = connection.into_parts();
+            let (socket, received) = connection.into_parts();
             let mut received = Vec::from(received);
-            let Ok(carrier) = Carrier::of(stream, &mut received) else { return };
+            let Ok(carrier) = Carrier::of(socket, &mut received) else { return };
             let adopted = Adopted { carrier, received, answer: *answer, admission: Some(admission) };
             hand_over(adopted, &node, &shard);
             bell.notify_one();
         }
         Ended::Http2(connection, client) => {
-            let (stream, received) = connection.into_parts();
-            Box::pin(http2::serve(stream, received, client, refused, &node, &shard, &bell)).await;
+            let (socket, received) = connection.into_parts();
+            Box::pin(http2::serve(socket, received, client, refused, &node, &shard, &bell)).await;
         }
     }
 }
@@ -81,7 +81,7 @@ async fn shake_hands(
     address: IpAddr,
     node: &Node,
     shard: &SharedShard,
-) -> Option<tls::Stream> {
+) -> Option<tls::Socket> {
     let config = node.tls.as_ref()?.config();
     let (gate, mut draining) = (shard.borrow().handshakes(), node.draining.subscribe());
     let shaken = tokio::select! {
@@ -89,10 +89,10 @@ async fn shake_hands(
         _ = draining.wait_for(|draining| *draining) => return None,
     };
     match shaken {
-        Ok(stream) => {
-            let protocol = stream.session().protocol().map(String::from_utf8_lossy);
+        Ok(socket) => {
+            let protocol = socket.session().protocol().map(String::from_utf8_lossy);
             tracing::debug!(%address, ?protocol, "TLS is agreed on");
-            Some(stream)
+            Some(socket)
         }
         Err(why) => {
             tracing::debug!(%address, ?why, "a TLS handshake failed");

@@ -2,7 +2,7 @@
 
 use super::{Client, Front, Outcome};
 use crate::listen::http1::{Connection, Next};
-use crate::listen::{Body, Stream};
+use crate::listen::{Body, Socket};
 use crate::shard::Answer;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response};
@@ -13,12 +13,12 @@ pub(super) enum Ended {
     /// It is to be dropped.
     Done,
     /// It becomes a stream.
-    Held(Box<Answer>, Connection<Stream>),
+    Held(Box<Answer>, Connection<Socket>),
     /// Its client speaks HTTP/2.
-    Http2(Connection<Stream>, Client),
+    Http2(Connection<Socket>, Client),
 }
 
-impl Front<Connection<Stream>> {
+impl Front<Connection<Socket>> {
     /// Answers requests until one is to be held open, or there are no more.
     pub(super) async fn run(mut self) -> Ended {
         let mut draining = self.node.draining.subscribe();

@@ -5,7 +5,7 @@ use super::{Client, Front, Outcome};
 use crate::alarm::Alarm;
 use crate::crew::{Crew, Work};
 use crate::listen::http2::{Asked, Exchange, Limits, Link, Meters, Promises, SharedLink};
-use crate::listen::{Head, Settings, Stream};
+use crate::listen::{Head, Settings, Socket};
 use crate::node::Node;
 use crate::shard::{Adopted, Carrier, LinkPlace, SharedShard};
 use bytes::Bytes;
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Serves a connection until both sides are done with it. Its streams that are held stay with their shards meanwhile.
 /// `arrived` was read from it before.
 pub(super) async fn serve(
-    io: Stream,
+    io: Socket,
     arrived: Bytes,
     client: Client,
     refused: Option<Code>,
