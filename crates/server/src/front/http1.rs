@@ -21,7 +21,7 @@ pub(super) enum Ended {
 impl Front<Connection<Socket>> {
     /// Answers requests until one is to be held open, or there are no more.
     pub(super) async fn run(mut self) -> Ended {
-        let mut draining = self.node.draining.subscribe();
+        let mut draining = self.desk.node.draining.subscribe();
         let mut is_first = true;
         // One wait for all requests.
         let mut drained = pin!(draining.wait_for(|draining| *draining));
@@ -47,7 +47,7 @@ impl Front<Connection<Socket>> {
                     }
                 }
             };
-            if self.refused.is_some() || self.node.is_draining() {
+            if self.refusal().is_some() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let goes_on = self.connection.respond(response).await.unwrap_or(false);
