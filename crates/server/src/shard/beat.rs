@@ -1,6 +1,7 @@
 //! Heartbeats: that a stream lives, where its cursor is, and whether its peer is still there.
 
 use super::batch::Framing;
+use super::held::HEARD;
 use super::{Shard, Slot};
 use crate::transport::Transport;
 use std::time::{Duration, Instant};
@@ -133,7 +134,7 @@ impl Shard {
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         let active = std::mem::take(&mut held.sink.active);
         // What was not read yet was said all the same.
-        let heard = std::mem::take(&mut held.heard) || held.unread;
+        let heard = held.pings == HEARD || held.unread;
         if held.closing || held.sink.is_blocked() {
             return;
         }

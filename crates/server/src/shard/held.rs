@@ -42,20 +42,23 @@ pub(crate) struct Answer {
     pub(crate) guest: Option<Guest>,
 }
 
+/// In the place of a number of pings.
+pub(crate) const HEARD: u8 = u8::MAX;
+
 /// A subscriber's connection. While idle it owns nothing on the heap.
 pub(crate) struct Held {
     pub(crate) sink: Sink,
-    /// A WebSocket's message reader, while a message or frame has only partly arrived.
+    /// What a WebSocket's peer has sent, while it has only partly arrived or was not taken in.
     pub(crate) inbox: Option<Box<Inbox>>,
     pub(crate) serial: u32,
     pub(crate) transport: Transport,
     /// In the queue of those that may take more.
     pub(crate) queued: bool,
-    /// In the queue of those that have more to read.
+    /// In the queue of those that have more to read, or to take in.
     pub(crate) unread: bool,
-    /// Something was heard since the last heartbeat.
-    pub(crate) heard: bool,
-    /// Pings that were sent in a row, with nothing heard since.
+    /// What a WebSocket's peer said last took long, or it has yet to say something.
+    pub(crate) slow: bool,
+    /// Pings that were sent in a row, with nothing heard since; [`HEARD`] where something was since the last heartbeat.
     pub(crate) pings: u8,
     /// Reading stopped, because the peer does not read its answers.
     pub(crate) paused: bool,
@@ -82,10 +85,13 @@ pub(super) struct Took {
     pub(super) way: Way,
 }
 
-/// What has arrived of a message that is not whole.
+/// What has arrived.
 pub(crate) struct Inbox {
+    /// Of a message that is not whole.
     pub(crate) reader: Reader,
-    /// What that takes.
+    /// What was read behind that, and is yet to be taken in.
+    pub(crate) rest: Vec<u8>,
+    /// What all that takes.
     pub(crate) load: Load,
 }
 
@@ -105,8 +111,8 @@ impl Held {
             transport,
             queued: false,
             unread: false,
-            heard: true,
-            pings: 0,
+            slow: transport.is_websocket(),
+            pings: HEARD,
             paused: false,
             closing: false,
             complete: true,

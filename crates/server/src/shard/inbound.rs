@@ -1,6 +1,6 @@
 //! What peers say, and that they went away.
 
-use super::held::Inbox;
+use super::held::{HEARD, Inbox};
 use super::sink::CONTROL_LIMIT;
 use super::{SCRATCH, Shard, Slot};
 use crate::limits::transit::Load;
@@ -8,6 +8,7 @@ use crate::listen::tls::RECORD_MAX;
 use crate::traffic::Way;
 use crate::transport::Transport;
 use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::mem;
@@ -36,19 +37,28 @@ const _: () = assert!(BETWEEN + RECORD_MAX <= SCRATCH);
 /// Messages of one peer that are taken in before it is asked whether what they published outruns a shard.
 const ASK_AFTER: usize = 256;
 
-/// What is taken in in one turn.
+/// What one peer's words take of the thread's time from which on they have taken long: others are heard before it speaks again.
+const LONG: Duration = Duration::from_micros(500);
+
+/// Who is to be heard, and what is taken in in one turn.
 #[derive(Default)]
 pub(super) struct Hearing {
     /// When the turn's time for it is over.
     until: Option<Instant>,
     /// Messages taken in in this turn.
     heard: usize,
-    /// What was read and is yet to be taken in, with the token and the serial of whose it is. While there is any, nothing more
-    /// is read.
-    rests: VecDeque<(Token, u32, Vec<u8>)>,
+    /// Connections with more to read, or to take in, than one turn took.
+    quick: VecDeque<Token>,
+    /// Those of them whose last words took long, and who have yet to say anything.
+    slow: VecDeque<Token>,
 }
 
 impl Hearing {
+    fn begin_turn(&mut self) {
+        self.heard = 0;
+        self.until = Some(Instant::now() + TIME_PER_TURN);
+    }
+
     /// Whether this turn has taken in what a turn may.
     fn is_over(&self) -> bool {
         self.heard >= MESSAGES_PER_TURN || self.is_late()
@@ -58,47 +68,62 @@ impl Hearing {
         self.until.is_some_and(|until| until <= Instant::now())
     }
 
-    /// Whether something waits that was read.
-    pub(super) fn has_rests(&self) -> bool {
-        !self.rests.is_empty()
+    /// Whether somebody is yet to be heard.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.quick.is_empty() || !self.slow.is_empty()
     }
 }
 
 impl Shard {
-    /// Goes on with what was read, and reads on from the sockets that have more.
+    /// Goes on with what was read, and reads on from the sockets that have more. Whoever took long comes after the others, one at
+    /// least in each turn: so those whose words take little do not wait for all that such peers say.
     pub(super) fn read_on(&mut self) {
-        self.hearing.heard = 0;
-        self.hearing.until = Some(Instant::now() + TIME_PER_TURN);
-        while let Some((token, serial, mut rest)) = self.hearing.rests.pop_front() {
-            if matches!(self.slots.get(token as usize), Some(Slot::Held(held)) if held.serial == serial) {
-                self.hear(token, &mut rest);
-            }
-            if self.hearing.is_over() {
-                return;
-            }
+        if !self.hearing.is_waited_for() {
+            return;
         }
-        for _ in 0..self.unread.len().min(SOCKETS_PER_TURN) {
+        self.hearing.begin_turn();
+        let mut scratch = mem::take(&mut self.scratch);
+        for _ in 0..self.hearing.quick.len().min(SOCKETS_PER_TURN) {
             if self.hearing.is_over() {
-                return;
-            }
-            let Some(token) = self.unread.pop_front() else { return };
-            let mut scratch = mem::take(&mut self.scratch);
-            self.read_one(token, &mut scratch);
-            self.scratch = scratch;
-        }
-    }
-
-    /// Reads until the socket is empty, which an edge-triggered one must be, or has had its share of the turn.
-    fn read_one(&mut self, token: Token, scratch: &mut [u8]) {
-        for _ in 0..READS_PER_SOCKET {
-            let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-            held.unread = false;
-            // What raw form says is published, and that waits like any other publisher.
-            if self.hearing.is_over() || (held.transport.publishes() && self.node.is_outrun()) {
                 break;
             }
+            if let Some(token) = self.hearing.quick.pop_front() {
+                self.hear_one(token, &mut scratch, false);
+            }
+        }
+        for nth in 0..self.hearing.slow.len().min(SOCKETS_PER_TURN) {
+            if nth > 0 && self.hearing.is_over() {
+                break;
+            }
+            if let Some(token) = self.hearing.slow.pop_front() {
+                self.hear_one(token, &mut scratch, nth == 0);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Takes in what was read before, and reads until the socket is empty, which an edge-triggered one must be, or has had its
+    /// share of the turn. It is heard once also where the turn is over, if `at_least_once`.
+    fn hear_one(&mut self, token: Token, scratch: &mut [u8], at_least_once: bool) {
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) {
+            held.unread = false;
+        }
+        for nth in 0..READS_PER_SOCKET {
+            let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
             if held.paused {
                 return;
+            }
+            let is_over = self.hearing.is_over() && !(at_least_once && nth == 0);
+            // What raw form says is published, and that waits like any other publisher.
+            if is_over || (held.transport.publishes() && self.node.is_outrun()) {
+                break;
+            }
+            if let Some(inbox) = &mut held.inbox
+                && !inbox.rest.is_empty()
+            {
+                let mut rest = mem::take(&mut inbox.rest);
+                self.hear(token, &mut rest);
+                continue;
             }
             let most = if held.inbox.is_some() { scratch.len() } else { BETWEEN };
             match held.sink.read(scratch, most) {
@@ -115,16 +140,31 @@ impl Shard {
     /// Puts a connection in the queue of those that have more to read.
     pub(super) fn read_later(&mut self, token: Token) {
         if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
-            && !std::mem::replace(&mut held.unread, true)
+            && !mem::replace(&mut held.unread, true)
         {
-            self.unread.push_back(token);
+            let queue = if held.slow { &mut self.hearing.slow } else { &mut self.hearing.quick };
+            queue.push_back(token);
         }
     }
 
-    /// Takes in what a peer sent. Only a WebSocket has anything to say; what else arrives is a sign of life.
+    /// Takes in what a peer sent with its request.
+    pub(super) fn hear_first(&mut self, token: Token, received: &mut [u8]) {
+        self.hear(token, received);
+        if let Some(Slot::Held(held)) = self.slots.get(token as usize)
+            && held.inbox.as_ref().is_some_and(|inbox| !inbox.rest.is_empty())
+        {
+            self.read_later(token);
+        }
+    }
+
+    /// Takes in what a peer sent, until that has taken long; then the rest of it is kept. Only a WebSocket has anything to say;
+    /// what else arrives is a sign of life.
     pub(super) fn hear(&mut self, token: Token, mut received: &mut [u8]) {
+        let begun = thread_time();
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-        held.heard |= !received.is_empty();
+        if !received.is_empty() {
+            held.pings = HEARD;
+        }
         // Whoever was failed is not listened to any more.
         if !held.transport.is_websocket() || held.hang_up {
             return;
@@ -139,7 +179,7 @@ impl Shard {
         let (mut reader, load) = unfinished.map_or_else(|| (fresh(), None), |inbox| (inbox.reader, Some(inbox.load)));
         // A session's message may be a batch that publishes much.
         let ask_after = if held.transport.is_session() { 1 } else { ASK_AFTER };
-        let (publishes, serial) = (held.transport.publishes(), held.serial);
+        let publishes = held.transport.publishes();
         for count in 1.. {
             if publishes && count % ask_after == 0 && self.node.is_outrun() {
                 // The ring is short beside what one read may bring: nobody is to fall behind for that.
@@ -152,23 +192,25 @@ impl Shard {
             }
             self.hearing.heard += 1;
             if !received.is_empty() && self.hearing.is_late() {
-                self.hearing.rests.push_back((token, serial, received.to_vec()));
                 break;
             }
         }
         self.answer_pings(token);
-        if !reader.is_idle() {
-            self.keep(token, reader, load);
+        if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) {
+            held.slow = thread_time().saturating_sub(begun) >= LONG;
+        }
+        if !reader.is_idle() || !received.is_empty() {
+            self.keep(token, reader, received.to_vec(), load);
         }
     }
 
-    /// Keeps the reader of a message that has arrived in part, if there is room for what it holds.
-    fn keep(&mut self, token: Token, reader: Reader, load: Option<Load>) {
+    /// Keeps the reader of a message that has arrived in part, and what was read and not taken in, if there is room for that.
+    fn keep(&mut self, token: Token, reader: Reader, rest: Vec<u8>, load: Option<Load>) {
         let mut load = load.unwrap_or_else(|| self.node.limits.transit.arriving.load());
         let inflater = if reader.is_inflating() { INFLATER } else { 0 };
-        let full = load.resize(reader.held() + inflater).err();
+        let full = load.resize(reader.held() + inflater + rest.len()).err();
         if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) {
-            held.inbox = Some(Box::new(Inbox { reader, load }));
+            held.inbox = Some(Box::new(Inbox { reader, rest, load }));
         }
         if let Some(problem) = full {
             self.fail(token, &problem);
@@ -276,4 +318,9 @@ impl Shard {
             self.say_farewell(token, Bytes::from(words).into());
         }
     }
+}
+
+/// How long this thread has had a CPU: however many others want one, it says what something has cost.
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }

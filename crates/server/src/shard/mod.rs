@@ -90,8 +90,6 @@ pub(crate) struct Shard {
     names: Load,
     /// Readers that are behind and whose sockets may take more.
     laggards: VecDeque<Token>,
-    /// Sockets with more to read than one turn took.
-    unread: VecDeque<Token>,
     batch: Batch,
     beats: Beats,
     closings: Closings,
@@ -151,7 +149,6 @@ impl Shard {
             readers,
             names,
             laggards: VecDeque::new(),
-            unread: VecDeque::new(),
             batch: Batch::default(),
             beats,
             closings: Closings::default(),
@@ -182,8 +179,8 @@ impl Shard {
         self.close_overdue(now);
         self.links.end_turn();
         self.node.figures.shard(self.index).behind(self.readers.behind_count());
-        let more = more_live || self.beats.are_on() || self.hearing.has_rests();
-        more || !self.laggards.is_empty() || !self.unread.is_empty()
+        let more = more_live || self.beats.are_on() || self.hearing.is_waited_for();
+        more || !self.laggards.is_empty()
     }
 
     /// When the shard wants a turn though nothing happened.
@@ -250,7 +247,7 @@ impl Shard {
                     // At once, so that what is ephemeral and comes now finds the reader live.
                     self.catch_up(token);
                 }
-                self.hear(token, &mut received);
+                self.hear_first(token, &mut received);
             }
         }
         Ok(())

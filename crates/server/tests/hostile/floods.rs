@@ -188,6 +188,35 @@ fn messages_that_inflate_to_much_hold_up_nobody() {
     }
 }
 
+/// All that they say lies there before anybody else says anything.
+#[test]
+fn whoever_calls_for_much_is_heard_behind_those_who_do_not() {
+    const PEERS: usize = 20;
+    const MESSAGES: usize = 40;
+    let server = one_shard(|_| ());
+    let fields = [("Sec-WebSocket-Protocol", "switchboard.v1"), ("Sec-WebSocket-Extensions", "permessage-deflate")];
+    let mut calm = server.handshake("/session", &fields).unwrap();
+    let mut ask = |id: usize| {
+        let ping = json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }).to_string();
+        calm.conn.send(websocket::frame(true, 1, ping.as_bytes()));
+        while calm.json()["id"] != id {}
+    };
+    ask(0);
+    let peers: Vec<_> = (0..PEERS).map(|_| server.handshake("/session", &fields).unwrap()).collect();
+    let publish = r#"{"jsonrpc":"2.0","method":"publish","params":{"channel":"taken","data":"in"}}"#;
+    let long = format!("{}{publish}", " ".repeat(300_000));
+    let flood = websocket::frame_with(0xc1, &websocket::deflate(long.as_bytes())).repeat(MESSAGES);
+    for peer in &peers {
+        let mut socket = peer.conn.socket();
+        socket.write_all(&flood).unwrap();
+    }
+    let taken_in = || figure(&server, "appended_total");
+    eventually("the first are taken in", || taken_in() > 0);
+    (1..=3).for_each(&mut ask);
+    let before = taken_in();
+    assert!(before < PEERS * MESSAGES / 2, "{before} of theirs were taken in before three of another's");
+}
+
 #[test]
 fn names_that_are_only_read_leave_nothing_behind() {
     let server = one_shard(|_| ());

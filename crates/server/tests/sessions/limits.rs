@@ -171,3 +171,29 @@ fn a_list_of_more_names_than_a_session_may_have_is_refused_for_its_length() {
     talk.call("subscribe", &json!({ "channel": names(128) })).unwrap();
     talk.call("unsubscribe", &json!({ "channel": names(128) })).unwrap();
 }
+
+/// What is given up meanwhile may yet come with its answer.
+#[test]
+fn what_a_session_is_about_to_read_counts_as_what_it_reads() {
+    let server = Server::new();
+    let mut talk = Talk::open(&server, Way::WebSocket);
+    let names = |of: &str| -> Vec<String> { (0..100).map(|n| format!("{of}{n}")).collect() };
+    let call = |id: u64, method: &str, of: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "channel": names(of) } });
+    let mut told = call(0, "unsubscribe", "a");
+    told.as_object_mut().unwrap().remove("id");
+    let again = json!({ "jsonrpc": "2.0", "id": 1002, "method": "subscribe", "params": { "channel": "b0" } });
+    talk.send(&json!([call(1000, "subscribe", "a"), told, call(1001, "subscribe", "b"), again]));
+    let mut said = Vec::new();
+    while !said.iter().any(|one: &Value| one["id"] == 1002) {
+        match talk.websocket().json() {
+            Value::Array(several) => said.extend(several),
+            one => said.push(one),
+        }
+    }
+    let answers = said.iter().filter(|one| one.get("method").is_none());
+    let refused: Vec<bool> = answers.map(|answer| answer.get("error").is_some()).collect();
+    assert_eq!(refused, [false, true, false], "{said:?}");
+    // Once it has left, the next may bring others.
+    talk.call("unsubscribe", &json!({ "channel": names("a") })).unwrap();
+    talk.call("subscribe", &json!({ "channel": names("b") })).unwrap();
+}

@@ -39,6 +39,14 @@ pub(super) enum Change {
     Skip(u64),
 }
 
+/// Changes that come with answers that have yet to leave.
+pub(super) struct Joining {
+    /// Each with the ticket of its call.
+    changes: Vec<(u64, Change)>,
+    /// What is read once all of them have come about: kept, so that many calls at once do not look through each other's.
+    after: Arc<Selection>,
+}
+
 impl Change {
     /// What is read after it.
     fn applied_to(&self, before: &Arc<Selection>) -> Arc<Selection> {
@@ -83,8 +91,14 @@ impl Shard {
     /// Brings a change about: with the answer to its call, or where there is none at once.
     pub(super) fn change_with(&mut self, conversation: &mut Conversation, ticket: Option<u64>, change: Change) {
         match ticket {
-            Some(ticket) => conversation.joining.push((ticket, change)),
-            None => self.change(conversation, conversation.session.last_control() + 1, change),
+            Some(ticket) => conversation.join(ticket, change),
+            None => {
+                // What is given up counts until all of those have left, one of which may yet bring it.
+                if let (Some(joining), Change::Add { .. }) = (&mut conversation.joining, &change) {
+                    joining.after = change.applied_to(&joining.after);
+                }
+                self.change(conversation, conversation.session.last_control() + 1, change);
+            }
         }
     }
 
@@ -158,16 +172,36 @@ impl Shard {
 }
 
 impl Conversation {
+    fn join(&mut self, ticket: u64, change: Change) {
+        let after = change.applied_to(self.wanted());
+        let mut joining =
+            self.joining.take().unwrap_or_else(|| Box::new(Joining { changes: Vec::new(), after: after.clone() }));
+        joining.changes.push((ticket, change));
+        joining.after = after;
+        self.joining = Some(joining);
+    }
+
+    /// The change that comes with the answer to a call, which leaves now.
+    pub(super) fn joined(&mut self, ticket: u64) -> Option<Change> {
+        let joining = self.joining.as_mut()?;
+        let at = joining.changes.iter().position(|(of, _)| *of == ticket)?;
+        let (_, change) = joining.changes.remove(at);
+        self.joining.take_if(|joining| joining.changes.is_empty());
+        Some(change)
+    }
+
+    fn joining(&self) -> &[(u64, Change)] {
+        self.joining.as_ref().map_or(&[], |joining| &joining.changes)
+    }
+
     /// What it reads once the changes that come with answers yet to leave have come about.
-    pub(super) fn wanted(&self) -> Selection {
-        let changes = self.joining.iter().map(|(_, change)| change);
-        let wanted = changes.fold(self.selection().clone(), |selection, change| change.applied_to(&selection));
-        Arc::unwrap_or_clone(wanted)
+    pub(super) fn wanted(&self) -> &Arc<Selection> {
+        self.joining.as_ref().map_or_else(|| self.selection(), |joining| &joining.after)
     }
 
     /// Bytes that it keeps for what it reads, and is about to.
     pub(super) fn selections(&self) -> usize {
-        let joining = self.joining.iter().map(|(_, change)| match change {
+        let joining = self.joining().iter().map(|(_, change)| match change {
             Change::Add { selection, notices, .. } => kept(selection) + kept(notices),
             Change::Remove { .. } | Change::Skip(_) => 0,
         });
@@ -175,7 +209,7 @@ impl Conversation {
     }
 
     pub(super) fn has_room(&self, memory: usize) -> Result<(), Problem> {
-        match self.script.len() + self.joining.len() < STEPS && self.script.cost() <= memory / PART {
+        match self.script.len() + self.joining().len() < STEPS && self.script.cost() <= memory / PART {
             true => Ok(()),
             false => Err(Code::Overloaded.because("too many changes have yet to be acknowledged")),
         }

@@ -136,7 +136,7 @@ impl Shard {
             true => self.watching(conversation, &selection)?,
             false => Selection::default(),
         };
-        if with(&apart(&conversation.wanted()).0, &selection).len() > most {
+        if with(&apart(conversation.wanted()).0, &selection).len() > most {
             return Err(too_many(most));
         }
         conversation.has_room(self.node.config.session.memory)?;

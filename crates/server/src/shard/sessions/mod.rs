@@ -28,7 +28,7 @@ use crate::limits::bucket::Allowance;
 use crate::limits::transit::{FREE, Load};
 use crate::session::{Id, Key, Location, Opened, Opener, Outcome, Reply, opening};
 use application::Line;
-use change::Change;
+use change::Joining;
 use link::Link;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -147,7 +147,7 @@ struct Conversation {
     /// Our calls, by their numbers.
     calls: BTreeMap<u64, Reply<Outcome>>,
     /// Changes of what is read that come with answers that have yet to leave.
-    joining: Vec<(u64, Change)>,
+    joining: Option<Box<Joining>>,
     /// What the application is asked about, one after the other.
     line: Line,
     /// What it keeps takes so much of what may be on its way.
@@ -205,7 +205,7 @@ impl Shard {
             left_at: None,
             held: BTreeMap::new(),
             calls: BTreeMap::new(),
-            joining: Vec::new(),
+            joining: None,
             line: Line::default(),
             load: None,
             closed: false,
@@ -292,11 +292,7 @@ impl Shard {
             Happening::Answered { call, outcome } => conversation.reply(call, Ok(outcome)),
             Happening::Failed { call, problem } => conversation.reply(call, Err(problem)),
             Happening::Left { ticket, control } => {
-                if let Some(at) = conversation.joining.iter().position(|(of, _)| *of == ticket) {
-                    let (_, change) = conversation.joining.remove(at);
-                    if conversation.joining.is_empty() {
-                        conversation.joining = Vec::new();
-                    }
+                if let Some(change) = conversation.joined(ticket) {
                     let control = self.number_of(conversation, control, &change);
                     self.change(conversation, control, change);
                 }
