@@ -279,7 +279,8 @@ fn twin_of_error(id: String, error: &RawValue) -> Option<Said> {
         these.next().is_none().then_some(first)
     };
     let is_text = members.iter().all(|(name, _)| name.is_some());
-    let code = one("code")??.get().parse::<i64>().ok()?;
+    // The reader of JSON takes -0 for a fraction, as only a fraction has that.
+    let code = Some(one("code")??.get()).filter(|code| *code != "-0")?.parse::<i64>().ok()?;
     let (message, data) = (text(one("message")??)?, one("data")?.map(|data| data.get().to_owned()));
     is_text.then_some(Said::Error(id, code, message, data))
 }
