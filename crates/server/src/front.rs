@@ -1,13 +1,15 @@
 //! Lets requests in, and has them answered. [`connection`] is what stands in front of HTTP; [`http1`] answers requests one
-//! after the other until one of them turns the connection into a stream, [`http2`] side by side.
+//! after the other until one of them turns the connection into a stream, [`http2`] side by side. [`desk`] is where that is.
 
 mod connection;
+mod desk;
 mod http1;
 mod http2;
 mod session;
 mod site;
 
 pub(crate) use connection::serve;
+pub(crate) use desk::Desk;
 pub(crate) use http2::Job;
 
 use crate::api;
@@ -20,11 +22,10 @@ use crate::limits::bucket::Allowance;
 use crate::limits::{AddressSeat, Asker, Seats};
 use crate::listen::{Body, Framing, Head, Peer};
 use crate::metrics;
-use crate::node::Node;
 use crate::origin;
 use crate::reading::{How, PageWanted, Reading, is_event_stream};
 use crate::session::{PATH, shown};
-use crate::shard::{Answer, Guest, SharedShard};
+use crate::shard::{Answer, Guest};
 use crate::traffic::Way;
 use crate::transport::{poll, sse};
 use bytes::Bytes;
@@ -32,7 +33,6 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use site::Promised;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use switchboard_hub::cost;
 use switchboard_wire::code::Problem;
@@ -58,15 +58,14 @@ struct Client {
     secure: bool,
     /// Its place among those of the address, where that is counted by connections and the request has the whole of one.
     seat: Option<AddressSeat>,
+    /// The limit that its connection is beyond.
+    refused: Option<Code>,
 }
 
 /// Answers requests, whatever protocol they arrive by: `C` is the other end of one.
 struct Front<C> {
     connection: C,
-    node: Arc<Node>,
-    shard: SharedShard,
-    /// The limit that the connection is beyond.
-    refused: Option<Code>,
+    desk: Desk,
     client: Client,
     /// Set while a read is answered at once: how it reads, and the events it is given.
     reading: Option<(Way, usize)>,
@@ -75,16 +74,20 @@ struct Front<C> {
 }
 
 impl<C: Peer> Front<C> {
+    fn new(connection: C, desk: Desk, client: Client) -> Front<C> {
+        Front { connection, desk, client, reading: None, promised: Vec::new() }
+    }
+
     /// Answers a request, with all that the log and the client are told of it.
     async fn handle(&mut self, mut head: Head) -> Outcome {
-        if let Some(host) = self.node.config.proxies.host(self.client.address, &head)
-            && !self.node.auth.settings().is_open()
+        if let Some(host) = self.desk.node.config.proxies.host(self.client.address, &head)
+            && !self.desk.node.auth.settings().is_open()
         {
             // The server's own pages are those of the host that browsers know. In open mode, the one that is asked for
             // keeps strangers out.
             head.host = Some(host);
         }
-        self.node.figures.requests.fetch_add(1, Ordering::Relaxed);
+        self.desk.node.figures.requests.fetch_add(1, Ordering::Relaxed);
         match self.answer(&head).await {
             Outcome::Respond(response) => {
                 self.audit(&head, &response);
@@ -115,13 +118,13 @@ impl<C: Peer> Front<C> {
     }
 
     async fn route(&mut self, head: &Head) -> Result<Outcome, Problem> {
-        self.node.pages().check(head)?;
+        self.desk.node.pages().check(head)?;
         let left = self.connection.left();
         if self.is_file(head) {
             return while_there(left, self.file(head)).await;
         }
         let query = Query::parse(head.query.as_deref())?;
-        let refused = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining));
+        let refused = self.refusal();
         if head.path == "/healthz" {
             return get_only(head, || text(PLAIN, "ok\n".into())).map(Outcome::Respond);
         }
@@ -160,17 +163,17 @@ impl<C: Peer> Front<C> {
         }
         Ok(Outcome::Respond(match &*head.path {
             "/metrics" => {
-                if self.node.auth.settings().metrics {
+                if self.desk.node.auth.settings().metrics {
                     let asked = self.identify(head, &query).await?;
-                    self.node.auth.allow_managing(&asked.identity)?;
+                    self.desk.node.auth.allow_managing(&asked.identity)?;
                 }
                 get_only(head, || {
-                    let (content_type, body) = metrics::text(&self.node, &head.headers);
+                    let (content_type, body) = metrics::text(&self.desk.node, &head.headers);
                     text(content_type, body)
                 })?
             }
             "/readyz" => {
-                self.node.check().await?;
+                self.desk.node.check().await?;
                 get_only(head, || text(PLAIN, "ready\n".into()))?
             }
             path if console::serves(path) => get_only(head, || console::respond(path))?,
@@ -179,50 +182,56 @@ impl<C: Peer> Front<C> {
                 let asked = self.identify(head, &query).await?;
                 let (address, proxied) = self.origin(head);
                 // A publish may take long, as a stream of events does.
-                let _seat = proxied.map(|address| self.node.limits.connection(address)).transpose()?;
-                let allowance = self.node.limits.publisher(&asked.identity, Some(address));
+                let _seat = proxied.map(|address| self.desk.node.limits.connection(address)).transpose()?;
+                let allowance = self.desk.node.limits.publisher(&asked.identity, Some(address));
                 let asker = Asker { identity: asked.identity, allowance };
-                let turns = self.shard.borrow().turns();
-                api::answer(&self.node, &*turns, head, &asker, &query, &mut self.connection).await?
+                let turns = self.desk.shard.borrow().turns();
+                api::answer(&self.desk.node, &*turns, head, &asker, &query, &mut self.connection).await?
             }
         }))
     }
 
+    /// Why nothing is answered, if nothing is.
+    fn refusal(&self) -> Option<Code> {
+        self.client.refused.or_else(|| self.desk.node.is_draining().then_some(Code::Draining))
+    }
+
     /// Who asks. A cookie is sent along whatever page asks, so that it counts for pages that are listed alone.
     async fn identify(&self, head: &Head, query: &Query) -> Result<Asked, Problem> {
-        let asked = self.node.auth.identify(head, query, self.node.now()).await?;
+        let asked = self.desk.node.auth.identify(head, query, self.desk.node.now()).await?;
         if asked.way == Some(auth::Way::Cookie) {
-            self.node.pages().check_cookie(head)?;
+            self.desk.node.pages().check_cookie(head)?;
         }
         Ok(asked)
     }
 
     async fn read(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
+        let node = &self.desk.node;
         let channel = match head.path.strip_prefix("/channels/") {
             Some(name) => Some(query::channel(name)?),
             None => None,
         };
-        let reading = Reading::of(head, query, channel, &self.node.config)?;
+        let reading = Reading::of(head, query, channel, &node.config)?;
         let identity = self.identify(head, query).await?.identity;
-        self.node.auth.allow_reading(&identity, &reading.selection)?;
+        node.auth.allow_reading(&identity, &reading.selection)?;
         let waits = match &reading.how {
             How::Page(PageWanted { wait, .. }) => wait.is_some_and(|wait| !wait.is_zero()),
             How::Hold { .. } => true,
         };
         let (address, proxied) = self.origin(head);
-        let mut seats = if waits { self.node.limits.stream(&identity, proxied)? } else { Seats::default() };
+        let mut seats = if waits { node.limits.stream(&identity, proxied)? } else { Seats::default() };
         if waits {
-            self.shard.borrow().allow_names(&reading.selection)?;
-            seats.patterns = self.node.limits.transit.stalled.load_if_large(cost(&reading.selection))?;
+            self.desk.shard.borrow().allow_names(&reading.selection)?;
+            seats.patterns = node.limits.transit.stalled.load_if_large(cost(&reading.selection))?;
         }
         let way = reading.how.way();
-        self.shard.borrow().traffic().asked(way, head.length);
+        self.desk.shard.borrow().traffic().asked(way, head.length);
         self.reading = Some((way, 0));
         match &reading.how {
             How::Page(wanted) => {
                 let gone = self.connection.gone();
                 let page =
-                    poll::answer(&self.node, &self.shard, &head.headers, &identity, &reading, wanted, gone).await?;
+                    poll::answer(node, &self.desk.shard, &head.headers, &identity, &reading, wanted, gone).await?;
                 let Some((response, events)) = page else { return Ok(Outcome::Gone) };
                 if head.method != Method::HEAD {
                     self.reading = Some((way, events));
@@ -234,13 +243,12 @@ impl<C: Peer> Front<C> {
                 Err(Code::BadRequest.because("a request that is answered by a stream has no body"))
             }
             How::Hold { transport, accepted } => {
-                let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
-                let turns = self.shard.borrow().turns();
-                let held =
-                    hold::open(&self.node, &turns, head, &identity, &reading, (*transport, accepted.as_ref()), dress);
+                let dress = |headers: &mut HeaderMap| node.pages().allow(head, headers);
+                let turns = self.desk.shard.borrow().turns();
+                let held = hold::open(node, &turns, head, &identity, &reading, (*transport, accepted.as_ref()), dress);
                 Ok(match held.await {
                     Hold::Answer(mut answer) => {
-                        let allowance = self.node.limits.publisher(&identity, Some(address));
+                        let allowance = node.limits.publisher(&identity, Some(address));
                         self.seat(&mut answer, seats, allowance, address);
                         Outcome::Hold(answer)
                     }
@@ -258,7 +266,7 @@ impl<C: Peer> Front<C> {
     /// Where a request is from; and, where it came through a proxy, that again. Of whom the proxy says nothing, they
     /// count as the proxy.
     fn origin(&self, head: &Head) -> (IpAddr, Option<IpAddr>) {
-        let (proxies, peer) = (&self.node.config.proxies, self.client.address);
+        let (proxies, peer) = (&self.desk.node.config.proxies, self.client.address);
         let address = proxies.origin(peer, head).unwrap_or(peer);
         (address, proxies.are(peer).then_some(address))
     }
@@ -269,7 +277,7 @@ impl<C: Peer> Front<C> {
         if answer.guest.is_none() && seats.is_empty() && !allowance.is_limited() {
             return;
         }
-        let anyone = || Guest::new(Identity::default(), self.node.auth.name_connection());
+        let anyone = || Guest::new(Identity::default(), self.desk.node.auth.name_connection());
         let guest = answer.guest.get_or_insert_with(anyone);
         (guest.seats, guest.allowance, guest.address) = (seats, allowance, address);
     }
@@ -278,19 +286,19 @@ impl<C: Peer> Front<C> {
     fn count_read(&mut self, sizes: (usize, usize)) {
         let Some((way, events)) = self.reading.take() else { return };
         let (head, body) = sizes;
-        let shard = self.shard.borrow();
+        let shard = self.desk.shard.borrow();
         shard.traffic().answered(way, head, body);
         shard.traffic().sent(way, events, 0);
     }
 
     fn problem(&self, problem: &Problem) -> Response<Bytes> {
-        self.node.figures.problems.fetch_add(1, Ordering::Relaxed);
+        self.desk.node.figures.problems.fetch_add(1, Ordering::Relaxed);
         api::problem::respond(problem)
     }
 
     /// Says, once, that there seems to be a proxy in front that nobody named: all who come through it count as one.
     fn notice_proxy(&self, head: &Head) {
-        let (node, peer) = (&self.node, self.client.address);
+        let (node, peer) = (&self.desk.node, self.client.address);
         if !node.limits.count_addresses() || node.unnamed_proxy.load(Ordering::Relaxed) {
             return;
         }
@@ -307,7 +315,9 @@ impl<C: Peer> Front<C> {
 
     /// A line for a request that is refused for who makes it, or for a limit, without anything that was shown.
     fn audit(&self, head: &Head, response: &Response<Bytes>) {
-        let Some(code) = response.extensions().get::<Code>().filter(|code| self.node.denies(**code)) else { return };
+        let Some(code) = response.extensions().get::<Code>().filter(|code| self.desk.node.denies(**code)) else {
+            return;
+        };
         let (code, peer) = (code.row().name, self.origin(head).0.to_string());
         let (status, origin) =
             (response.status().as_u16(), head.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()));
@@ -316,7 +326,7 @@ impl<C: Peer> Front<C> {
 
     fn refuse_event_stream(&self, code: Code, converses: bool) -> Response<Bytes> {
         let form = if converses { Form::SseSession } else { Form::SseRaw { gzip: false } };
-        let mut response = Response::new(sse::refusal(code, self.node.config.retry, form));
+        let mut response = Response::new(sse::refusal(code, self.desk.node.config.retry, form));
         response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         hold::stream_fields(HeaderValue::from_static("text/event-stream"), headers);
@@ -326,7 +336,7 @@ impl<C: Peer> Front<C> {
 
     /// Adds what is due to a browser.
     fn dress(&self, head: &Head, mut response: Response<Bytes>) -> Response<Bytes> {
-        self.node.pages().allow(head, response.headers_mut());
+        self.desk.node.pages().allow(head, response.headers_mut());
         response
     }
 }

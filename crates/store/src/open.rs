@@ -266,6 +266,7 @@ impl Log {
             if wanted && filter.selected(self, place.channel).is_some() {
                 return ControlFlow::Break(Search::Found(place.seq));
             }
+            steps += filter.take_work();
             if steps >= Log::STEP {
                 return ControlFlow::Break(Search::Paused(place.seq));
             }

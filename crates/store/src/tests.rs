@@ -6,7 +6,7 @@ use crate::log::Log;
 use crate::read::Filter;
 use crate::ring::{Item, Ring, Taken, Trash, What};
 use crate::steps::at_once;
-use crate::{Append, Budget, Class, Cursor, Key, Memory, Pause, Policy, Read, Retention, StreamKey};
+use crate::{Append, Budget, Class, Cursor, Key, Memory, Pause, Policy, Read, Retention, Since, StreamKey};
 use switchboard_wire::event::Draft;
 use switchboard_wire::name::Selection;
 use switchboard_wire::{ChannelName, Epoch, Form, Kind};
@@ -201,6 +201,27 @@ fn a_long_look_rests_after_each_step_of_so_many_places() {
     let piece = at_once(log.read_in_steps(0, &selection, Cursor::at(0), log.head(), budget, &rests));
     assert_eq!(piece.found.iter().filter(|found| matches!(found.what, Read::Event(_))).count(), 2);
     assert!(rests.0.get() >= STEPS, "{} rests in {STEPS} steps", rests.0.get());
+}
+
+#[test]
+fn a_long_look_rests_sooner_where_patterns_make_much_work() {
+    const CHANNELS: usize = 100;
+    let default = Class::History(Retention { events: 10, age: 1000, bytes: 1 << 30 });
+    let log = Memory::new(Epoch::new(1), Policy { default, ..Policy::default() });
+    for number in 0..CHANNELS {
+        log.append(0, &[item(&format!("{}{number}", "a/".repeat(30)), 1)]).unwrap();
+    }
+    let mut selection = Selection::default();
+    for number in 0..10 {
+        selection.add(&format!("**/a/*/a/**/{number}/b")).unwrap();
+    }
+    let (rests, budget) = (Rests::default(), Budget { items: 10, bytes: 1 << 20 });
+    at_once(log.read_in_steps(0, &selection, Cursor::at(0), log.head(), budget, &rests));
+    let each = selection.patterns.len() * 7 * 31;
+    assert!(rests.0.get() >= CHANNELS * each.min(Log::STEP) / Log::STEP - 1, "{} rests", rests.0.get());
+    rests.0.set(0);
+    at_once(log.open_in_steps(0, &selection, Since::Earliest, false, &rests));
+    assert!(rests.0.get() >= CHANNELS * each.min(Log::STEP) / Log::STEP - 1, "{} rests", rests.0.get());
 }
 
 #[test]

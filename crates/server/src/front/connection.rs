@@ -1,22 +1,20 @@
 //! What stands in front of HTTP on a connection: the PROXY protocol, and which version of HTTP its client speaks.
 
 use super::http1::Ended;
-use super::{Client, Front, http2};
+use super::{Client, Desk, Front, http2};
 use crate::listen::http1::Connection;
-use crate::listen::{Accepted, Stream, proxy, tls};
-use crate::node::Node;
-use crate::shard::{Adopted, Carrier, SharedShard};
+use crate::listen::{Accepted, Socket, proxy, tls};
+use crate::shard::{Adopted, Carrier};
 use bytes::BytesMut;
 use std::net::IpAddr;
-use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 /// Serves a connection until it closes or becomes a stream.
-pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShard, bell: Arc<Notify>) {
-    let Accepted { socket, secure, admission, address, seat, mut refused } = accepted;
+pub(crate) async fn serve(accepted: Accepted, desk: Desk) {
+    let Accepted { socket, secure, admission, address, seat, refused } = accepted;
     let Ok(mut socket) = TcpStream::from_std(socket) else { return };
-    let mut client = Client { address, secure, seat };
+    let mut client = Client { address, secure, seat, refused };
+    let node = &desk.node;
     let mut leftover = BytesMut::new();
     if node.config.proxies.speaks_protocol(address) {
         let mut draining = node.draining.subscribe();
@@ -28,60 +26,45 @@ pub(crate) async fn serve(accepted: Accepted, node: Arc<Node>, shard: SharedShar
             Ok((said, behind)) => (client.address, leftover) = (said.unwrap_or(address), behind),
             Err(error) => return tracing::warn!(%address, %error, "no PROXY header from a proxy"),
         }
-        if refused.is_none() && !node.config.proxies.are(client.address) {
+        if client.refused.is_none() && !node.config.proxies.are(client.address) {
             match node.limits.connection(client.address) {
                 Ok(seat) => client.seat = seat,
-                Err(problem) => refused = Some(problem.code),
+                Err(problem) => client.refused = Some(problem.code),
             }
         }
     }
-    let settings = if refused.is_none() { node.serving.clone() } else { node.refusing.clone() };
-    let stream = match secure {
-        false => Stream::Plain(socket),
+    let settings = desk.settings(client.refused);
+    let socket = match secure {
+        false => Socket::Plain(socket),
         true => {
             let read = std::mem::take(&mut leftover);
             // Not part of every connection's task.
-            match Box::pin(shake_hands(socket, read, client.address, &node, &shard)).await {
-                Some(stream) => Stream::Tls(stream),
+            match Box::pin(shake_hands(socket, read, client.address, &desk)).await {
+                Some(socket) => Socket::Tls(socket),
                 None => return,
             }
         }
     };
-    let connection = Connection::with_leftover(stream, settings, leftover);
-    let front = Front {
-        connection,
-        node: node.clone(),
-        shard: shard.clone(),
-        refused,
-        client,
-        reading: None,
-        promised: Vec::new(),
-    };
-    match front.run().await {
+    let connection = Connection::with_leftover(socket, settings, leftover);
+    match Front::new(connection, desk.clone(), client).run().await {
         Ended::Done => {}
         Ended::Held(answer, connection) => {
-            let (stream, received) = connection.into_parts();
+            let (socket, received) = connection.into_parts();
             let mut received = Vec::from(received);
-            let Ok(carrier) = Carrier::of(stream, &mut received) else { return };
+            let Ok(carrier) = Carrier::of(socket, &mut received) else { return };
             let adopted = Adopted { carrier, received, answer: *answer, admission: Some(admission) };
-            hand_over(adopted, &node, &shard);
-            bell.notify_one();
+            desk.hand_over(adopted);
         }
         Ended::Http2(connection, client) => {
-            let (stream, received) = connection.into_parts();
-            Box::pin(http2::serve(stream, received, client, refused, &node, &shard, &bell)).await;
+            let (socket, received) = connection.into_parts();
+            Box::pin(http2::serve(socket, received, client, &desk)).await;
         }
     }
 }
 
 /// Agrees on TLS, if that comes to anything before the server stops.
-async fn shake_hands(
-    socket: TcpStream,
-    read: BytesMut,
-    address: IpAddr,
-    node: &Node,
-    shard: &SharedShard,
-) -> Option<tls::Stream> {
+async fn shake_hands(socket: TcpStream, read: BytesMut, address: IpAddr, desk: &Desk) -> Option<tls::Socket> {
+    let Desk { node, shard, .. } = desk;
     let config = node.tls.as_ref()?.config();
     let (gate, mut draining) = (shard.borrow().handshakes(), node.draining.subscribe());
     let shaken = tokio::select! {
@@ -89,22 +72,14 @@ async fn shake_hands(
         _ = draining.wait_for(|draining| *draining) => return None,
     };
     match shaken {
-        Ok(stream) => {
-            let protocol = stream.session().protocol().map(String::from_utf8_lossy);
+        Ok(socket) => {
+            let protocol = socket.session().protocol().map(String::from_utf8_lossy);
             tracing::debug!(%address, ?protocol, "TLS is agreed on");
-            Some(stream)
+            Some(socket)
         }
         Err(why) => {
             tracing::debug!(%address, ?why, "a TLS handshake failed");
             None
         }
-    }
-}
-
-/// Lets a shard hold a stream: this one, or for a session's the one where the session is.
-pub(super) fn hand_over(adopted: Adopted, node: &Node, shard: &SharedShard) {
-    match adopted.answer.take.map(|take| usize::from(take.id.shard)) {
-        Some(home) if home != shard.borrow().index() => node.hand_over(home, adopted),
-        _ => shard.borrow_mut().take_over(adopted),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Client, Front, Outcome};
 use crate::listen::http1::{Connection, Next};
-use crate::listen::{Body, Stream};
+use crate::listen::{Body, Socket};
 use crate::shard::Answer;
 use http::header::CONNECTION;
 use http::{HeaderValue, Response};
@@ -13,15 +13,15 @@ pub(super) enum Ended {
     /// It is to be dropped.
     Done,
     /// It becomes a stream.
-    Held(Box<Answer>, Connection<Stream>),
+    Held(Box<Answer>, Connection<Socket>),
     /// Its client speaks HTTP/2.
-    Http2(Connection<Stream>, Client),
+    Http2(Connection<Socket>, Client),
 }
 
-impl Front<Connection<Stream>> {
+impl Front<Connection<Socket>> {
     /// Answers requests until one is to be held open, or there are no more.
     pub(super) async fn run(mut self) -> Ended {
-        let mut draining = self.node.draining.subscribe();
+        let mut draining = self.desk.node.draining.subscribe();
         let mut is_first = true;
         // One wait for all requests.
         let mut drained = pin!(draining.wait_for(|draining| *draining));
@@ -47,7 +47,7 @@ impl Front<Connection<Stream>> {
                     }
                 }
             };
-            if self.refused.is_some() || self.node.is_draining() {
+            if self.refusal().is_some() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let goes_on = self.connection.respond(response).await.unwrap_or(false);

@@ -1,26 +1,21 @@
 //! The requests of an HTTP/2 connection, side by side.
 
-use super::connection::hand_over;
-use super::{Client, Front, Outcome};
+use super::{Client, Desk, Front, Outcome};
 use crate::alarm::Alarm;
 use crate::crew::{Crew, Work};
 use crate::listen::http2::{Asked, Exchange, Limits, Link, Meters, Promises, SharedLink};
-use crate::listen::{Head, Settings, Stream};
-use crate::node::Node;
-use crate::shard::{Adopted, Carrier, LinkPlace, SharedShard};
+use crate::listen::{Head, Settings, Socket};
+use crate::shard::{Adopted, Carrier, LinkPlace};
 use bytes::Bytes;
 use h2::Reason;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 /// How long a connection's streams have for their last words in a drain before the client is told to go.
@@ -30,16 +25,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Serves a connection until both sides are done with it. Its streams that are held stay with their shards meanwhile.
 /// `arrived` was read from it before.
-pub(super) async fn serve(
-    io: Stream,
-    arrived: Bytes,
-    client: Client,
-    refused: Option<Code>,
-    node: &Arc<Node>,
-    shard: &SharedShard,
-    bell: &Arc<Notify>,
-) {
-    let settings = if refused.is_none() { node.serving.clone() } else { node.refusing.clone() };
+pub(super) async fn serve(io: Socket, arrived: Bytes, client: Client, desk: &Desk) {
+    let Desk { node, shard, .. } = desk;
+    let settings = desk.settings(client.refused);
     let limits = Limits { streams: node.config.limits.streams, head: settings.head_bytes as u32 };
     let place = LinkPlace::make(shard);
     let meters = Meters { load: node.limits.transit.stalled.load(), writes: node.figures.http2_writes.clone() };
@@ -51,20 +39,14 @@ pub(super) async fn serve(
     let requests = Requests {
         link,
         crew: shard.borrow().crew(),
-        node: node.clone(),
-        shard: shard.clone(),
-        bell: bell.clone(),
+        desk: desk.clone(),
         settings,
-        address: client.address,
-        secure: client.secure,
-        refused,
+        client,
         running: Rc::default(),
         working: Rc::default(),
         promises: Promises::default(),
         is_first: Cell::new(true),
     };
-    // The place of an address is the connection's, however many streams it has.
-    let _seat = client.seat;
     requests.run().await;
 }
 
@@ -93,13 +75,10 @@ enum Phase {
 struct Requests {
     link: SharedLink,
     crew: Rc<Crew<Job>>,
-    node: Arc<Node>,
-    shard: SharedShard,
-    bell: Arc<Notify>,
+    desk: Desk,
     settings: Arc<Settings>,
-    address: IpAddr,
-    secure: bool,
-    refused: Option<Code>,
+    /// It keeps the place among those of its address, however many streams it has.
+    client: Client,
     /// Requests whose answers are not done.
     running: Count,
     /// Those of them whose answers are not known yet.
@@ -111,7 +90,7 @@ struct Requests {
 impl Requests {
     /// Takes requests until the client closes, has been idle for too long or was told to go.
     async fn run(&self) {
-        let mut draining = self.node.draining.subscribe();
+        let mut draining = self.desk.node.draining.subscribe();
         let mut drained = pin!(draining.wait_for(|draining| *draining));
         let mut phase = Phase::Serving;
         let (mut idle_since, mut sent, mut busy) = (Instant::now(), 0, false);
@@ -121,7 +100,7 @@ impl Requests {
                 Phase::Serving => (self.settings.idle, None),
                 Phase::Parting(_) => (self.settings.idle, Some(Instant::now() + LOOK)),
                 // A client that is told to go and does not answer is left once nothing of its is open.
-                Phase::Leaving { .. } => (self.node.config.timeouts.close, None),
+                Phase::Leaving { .. } => (self.desk.node.config.timeouts.close, None),
             };
             let idle = idle_since + patience;
             let next = look.map_or(idle, |look| idle.min(look));
@@ -151,9 +130,9 @@ impl Requests {
                 },
             }
             let leaves = match phase {
-                Phase::Serving => self.refused.is_some(),
+                Phase::Serving => self.client.refused.is_some(),
                 Phase::Parting(until) => {
-                    self.refused.is_some() || !self.link.borrow().has_streams() || until <= Instant::now()
+                    self.client.refused.is_some() || !self.link.borrow().has_streams() || until <= Instant::now()
                 }
                 Phase::Leaving { .. } => false,
             };
@@ -171,7 +150,7 @@ impl Requests {
 
     /// Has a request answered.
     fn answer(&self, (request, mut respond): Asked) {
-        if self.running.get() >= self.node.config.limits.streams {
+        if self.running.get() >= self.desk.node.config.limits.streams {
             // A client that resets what it asks for makes room for more streams, not for more work.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
@@ -179,20 +158,12 @@ impl Requests {
         let outlet = self.link.borrow().outlet().clone();
         let asked = (request, respond);
         let (head, exchange) = Exchange::new(asked, outlet, self.settings.clone(), self.promises.clone());
-        let front = Front {
-            connection: exchange,
-            node: self.node.clone(),
-            shard: self.shard.clone(),
-            refused: self.refused,
-            client: Client { address: self.address, secure: self.secure, seat: None },
-            reading: None,
-            promised: Vec::new(),
-        };
+        let Client { address, secure, refused, .. } = self.client;
+        let front = Front::new(exchange, self.desk.clone(), Client { address, secure, seat: None, refused });
         if let (Ok(head), true) = (&head, self.is_first.take()) {
             front.notice_proxy(head);
         }
-        let job = Job { front, head, works, runs, bell: self.bell.clone() };
-        self.crew.hand(job);
+        self.crew.hand(Job { front, head, works, runs });
     }
 }
 
@@ -202,20 +173,19 @@ pub(crate) struct Job {
     head: Result<Head, Problem>,
     works: Counted,
     runs: Counted,
-    bell: Arc<Notify>,
 }
 
 impl Work for Job {
     async fn done(self) {
-        let Job { front, head, works, runs, bell } = self;
-        front.answer_one(head, works, &bell).await;
+        let Job { front, head, works, runs } = self;
+        front.answer_one(head, works).await;
         drop(runs);
     }
 }
 
 impl Front<Exchange> {
     /// Answers the request, or lets a shard hold its answer open.
-    async fn answer_one(mut self, head: Result<Head, Problem>, works: Counted, bell: &Notify) {
+    async fn answer_one(mut self, head: Result<Head, Problem>, works: Counted) {
         let outcome = match head {
             Ok(head) => self.handle(head).await,
             Err(problem) => Outcome::Respond(self.problem(&problem)),
@@ -232,7 +202,7 @@ impl Front<Exchange> {
                     return tracing::debug!(%error, "a file was not taken");
                 }
                 for promised in self.promised {
-                    let node = self.node.clone();
+                    let node = self.desk.node.clone();
                     tokio::task::spawn_local(async move { promised.keep(&node).await });
                 }
             }
@@ -242,8 +212,7 @@ impl Front<Exchange> {
                 let Ok(stream) = self.connection.hold(*parts, hears) else { return };
                 let carrier = Carrier::Stream(Box::new(stream));
                 let adopted = Adopted { carrier, received: Vec::new(), answer: *answer, admission: None };
-                hand_over(adopted, &self.node, &self.shard);
-                bell.notify_one();
+                self.desk.hand_over(adopted);
             }
         }
     }

@@ -39,7 +39,7 @@ impl<C: Peer> Front<C> {
             (Some(location), &Method::POST) => self.way_up(head, location).await.map(Outcome::Respond),
             (Some(location), &Method::DELETE) => {
                 let ask = |reply| Ask::End { code: Code::SessionEnded, closed: true, reply };
-                self.node.ask_session(location.id, Some(location.key), ask).await?;
+                self.desk.node.ask_session(location.id, Some(location.key), ask).await?;
                 Ok(Outcome::Respond(empty(StatusCode::NO_CONTENT)))
             }
             (location, method) => {
@@ -55,7 +55,8 @@ impl<C: Peer> Front<C> {
 
     /// `GET /session`: a WebSocket that opens a session, and is both its ways.
     async fn converse(&mut self, head: &Head, query: &Query) -> Result<Outcome, Problem> {
-        let conversing = Conversing::of(head, query, &self.node.config)?;
+        let node = &self.desk.node;
+        let conversing = Conversing::of(head, query, &node.config)?;
         let Conversing::Held { over, accepted: Some(accepted) } = &conversing else {
             let why =
                 "this opens a session over a WebSocket; else open one with `POST /session`, and read at its `Location`";
@@ -64,8 +65,8 @@ impl<C: Peer> Front<C> {
         let identity = self.identify(head, query).await?.identity;
         let location = self.begin(head, identity).await?.location;
         let take = Take { id: location.id, known: None, attempt: None };
-        let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
-        let answer = hold::open_session(&self.node, head, take, *over, Some(accepted), dress);
+        let dress = |headers: &mut HeaderMap| node.pages().allow(head, headers);
+        let answer = hold::open_session(node, head, take, *over, Some(accepted), dress);
         Ok(self.held(head, answer))
     }
 
@@ -78,19 +79,20 @@ impl<C: Peer> Front<C> {
 
     /// Opens a session on this shard, if the application lets it.
     async fn begin(&self, head: &Head, identity: Identity) -> Result<Opened, Problem> {
+        let node = &self.desk.node;
         let address = self.origin(head).0;
-        let location = self.shard.borrow_mut().name_session()?;
+        let location = self.desk.shard.borrow_mut().name_session()?;
         let name = location.id.to_string();
-        let admitted = opening::admit(&self.node, head, name.clone(), identity, address).await?;
+        let admitted = opening::admit(node, head, name.clone(), identity, address).await?;
         let Admitted { identity, subscriptions, asked } = admitted;
-        let turns = self.shard.borrow().turns();
-        let subscriptions = opening::find(&self.node, &turns, subscriptions).await;
-        let opened = self.node.limits.session(&identity, address).and_then(|seats| {
-            let allowance = self.node.limits.publisher(&identity, Some(address));
+        let turns = self.desk.shard.borrow().turns();
+        let subscriptions = opening::find(node, &turns, subscriptions).await;
+        let opened = node.limits.session(&identity, address).and_then(|seats| {
+            let allowance = node.limits.publisher(&identity, Some(address));
             let opener = Opener { identity: identity.clone(), allowance, seats, address, subscriptions };
-            self.shard.borrow_mut().open_session(location, opener)
+            self.desk.shard.borrow_mut().open_session(location, opener)
         });
-        if let (Err(problem), true, Some(application)) = (&opened, asked, self.node.application.get()) {
+        if let (Err(problem), true, Some(application)) = (&opened, asked, node.application.get()) {
             // It has said yes, and is not to wait for a session that never comes.
             let caller = || opening::caller(&name, &identity, address);
             opening::farewell(&**application, caller, problem.code.row().name);
@@ -100,12 +102,13 @@ impl<C: Peer> Front<C> {
 
     /// `POST /session`: the session's way down is another request. A body is its first message up.
     async fn open_session(&mut self, head: &Head, query: &Query) -> Result<Response<Bytes>, Problem> {
+        let node = &self.desk.node;
         let identity = self.identify(head, query).await?.identity;
-        let (body, _load) = collect(&self.node, &mut self.connection, self.node.config.limits.message).await?;
+        let (body, _load) = collect(node, &mut self.connection, node.config.limits.message).await?;
         let Opened { location, place } = self.begin(head, identity).await?;
         if !body.is_empty() {
             let up = |reply| Ask::Up { seq: None, ack: None, body, reply };
-            self.node.ask_session(location.id, Some(location.key), up).await?;
+            node.ask_session(location.id, Some(location.key), up).await?;
         }
         let path = location.secret();
         let mut response = json(
@@ -114,7 +117,7 @@ impl<C: Peer> Front<C> {
                 "id": location.id.to_string(),
                 "location": path,
                 "place": place,
-                "linger": self.node.config.session.linger.as_millis() as u64,
+                "linger": node.config.session.linger.as_millis() as u64,
             }),
         );
         if let Ok(path) = HeaderValue::try_from(path) {
@@ -125,21 +128,22 @@ impl<C: Peer> Front<C> {
 
     /// `GET` of a location: takes the session up.
     async fn way_down(&mut self, head: &Head, query: &Query, location: Location) -> Result<Outcome, Problem> {
-        let conversing = Conversing::of(head, query, &self.node.config)?;
+        let node = &self.desk.node;
+        let conversing = Conversing::of(head, query, &node.config)?;
         if head.framing != Framing::None && head.framing != Framing::Length(0) {
             return Err(Code::BadRequest.because("a request that is answered by a stream has no body"));
         }
         let since = text(&head.headers, "last-event-id").or_else(|| query.last("since").map(str::to_owned));
-        let known = since.and_then(|since| read_place(&since, &self.node.log));
+        let known = since.and_then(|since| read_place(&since, &node.log));
         let attempt = query.number("attempt", 0..=u64::MAX)?;
         let take = Take { id: location.id, known, attempt };
         match conversing {
             Conversing::Page(wait) => self.page(location, take, wait).await,
             Conversing::Held { over, accepted } => {
                 let check = |reply| Ask::Check { attempt, reply };
-                self.node.ask_session(location.id, Some(location.key), check).await?;
-                let dress = |headers: &mut HeaderMap| self.node.pages().allow(head, headers);
-                let answer = hold::open_session(&self.node, head, take, over, accepted.as_ref(), dress);
+                node.ask_session(location.id, Some(location.key), check).await?;
+                let dress = |headers: &mut HeaderMap| node.pages().allow(head, headers);
+                let answer = hold::open_session(node, head, take, over, accepted.as_ref(), dress);
                 Ok(self.held(head, answer))
             }
         }
@@ -147,12 +151,13 @@ impl<C: Peer> Front<C> {
 
     /// Answers with what there is to say, once there is something or the wait is over.
     async fn page(&mut self, location: Location, take: Take, wait: Option<Duration>) -> Result<Outcome, Problem> {
-        let name = self.node.auth.name_connection();
+        let node = &self.desk.node;
+        let name = node.auth.name_connection();
         let (reply, mut replied) = oneshot::channel();
         let poll = Ask::Poll { take, waits: wait.map(|_| name), reply };
-        self.node.tell_session(location.id, Some(location.key), poll);
+        node.tell_session(location.id, Some(location.key), poll);
         let over = |gone| {
-            self.node.tell_session(location.id, Some(location.key), Ask::Unpoll { name });
+            node.tell_session(location.id, Some(location.key), Ask::Unpoll { name });
             gone
         };
         let way = if wait.is_some() { Way::LongPoll } else { Way::Poll };
@@ -171,7 +176,7 @@ impl<C: Peer> Front<C> {
     ) -> Result<Outcome, Problem> {
         let page = page.unwrap_or_else(|_| Err(session::not_found()))?;
         self.reading = Some((way, page.events));
-        let load = self.node.limits.transit.leaving.load_of(page.messages.iter().map(Bytes::len).sum())?;
+        let load = self.desk.node.limits.transit.leaving.load_of(page.messages.iter().map(Bytes::len).sum())?;
         let mut response = Response::new(Bytes::from(page.to_json()));
         response.extensions_mut().insert(Arc::new(load));
         let headers = response.headers_mut();
@@ -183,15 +188,16 @@ impl<C: Peer> Front<C> {
 
     /// `POST` of a location: a message up.
     async fn way_up(&mut self, head: &Head, location: Location) -> Result<Response<Bytes>, Problem> {
+        let node = &self.desk.node;
         let seq = number(&head.headers, "session-seq", 1)?;
         let ack = number(&head.headers, "session-ack", 0)?;
-        let (body, _load) = collect(&self.node, &mut self.connection, self.node.config.limits.message).await?;
-        self.node.pace().await;
+        let (body, _load) = collect(node, &mut self.connection, node.config.limits.message).await?;
+        node.pace().await;
         let up = |reply| Ask::Up { seq, ack, body, reply };
-        match self.node.ask_session(location.id, Some(location.key), up).await? {
+        match node.ask_session(location.id, Some(location.key), up).await? {
             None => Ok(empty(StatusCode::ACCEPTED)),
             Some(expected) => {
-                self.node.figures.problems.fetch_add(1, Ordering::Relaxed);
+                node.figures.problems.fetch_add(1, Ordering::Relaxed);
                 Ok(problem::extended(&Code::OutOfOrder.into(), &format!(",\"expected\":{expected}")))
             }
         }

@@ -46,16 +46,16 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 impl<C: Peer> Front<C> {
     /// Whether a request is the site's to answer.
     pub(super) fn is_file(&self, head: &Head) -> bool {
-        let site = self.node.site.as_ref();
+        let site = self.desk.node.site.as_ref();
         site.is_some_and(|site| site.serves(&head.path)) && !origin::is_preflight(head)
     }
 
     /// The answer to a request for a file, and before it what the client will need with it.
     pub(super) async fn file(&mut self, head: &Head) -> Result<Outcome, Problem> {
-        if let Some(code) = self.refused.or_else(|| self.node.is_draining().then_some(Code::Draining)) {
+        if let Some(code) = self.refusal() {
             return Err(code.into());
         }
-        let node = self.node.clone();
+        let node = self.desk.node.clone();
         let Some(site) = &node.site else { return Err(Code::NotFound.into()) };
         match head.method {
             Method::GET | Method::HEAD => {}
@@ -110,7 +110,7 @@ impl<C: Peer> Front<C> {
             (Hints::Browsers, Version::HTTP_11) => {
                 let proxied = [VIA, FORWARDED, FORWARDED_FOR].iter().any(|name| head.headers.contains_key(name));
                 let opens = head.headers.get(FETCH_MODE).is_some_and(|mode| mode == "navigate");
-                opens && !proxied && !self.node.config.proxies.are(self.client.address)
+                opens && !proxied && !self.desk.node.config.proxies.are(self.client.address)
             }
             (Hints::Browsers | Hints::All, _) => true,
         }

@@ -1,6 +1,6 @@
 //! What takes a subscriber's bytes to its peer.
 
-use crate::listen::Stream;
+use crate::listen::Socket;
 use crate::listen::http2::{HeldStream, Outlets, Signals};
 use crate::listen::tls::Tunnel;
 use bytes::{Bytes, BytesMut};
@@ -28,11 +28,11 @@ pub(crate) enum Carrier {
 
 impl Carrier {
     /// A connection that requests were read from. What was read from it and not asked for is appended to `received`.
-    pub(crate) fn of(stream: Stream, received: &mut Vec<u8>) -> io::Result<Carrier> {
-        Ok(match stream {
-            Stream::Plain(socket) => Carrier::plain(socket.into_std()?),
-            Stream::Tls(stream) => {
-                let (socket, tunnel, plain) = stream.into_parts();
+    pub(crate) fn of(socket: Socket, received: &mut Vec<u8>) -> io::Result<Carrier> {
+        Ok(match socket {
+            Socket::Plain(socket) => Carrier::plain(socket.into_std()?),
+            Socket::Tls(socket) => {
+                let (socket, tunnel, plain) = socket.into_parts();
                 received.extend_from_slice(&plain);
                 Carrier::Tls(TcpStream::from_std(socket.into_std()?), tunnel)
             }

@@ -3,7 +3,7 @@
 use super::{Shard, SharedShard};
 use crate::alarm::Alarm;
 use crate::crew::{Crew, Work};
-use crate::front;
+use crate::front::{self, Desk};
 use crate::listen::Accepted;
 use crate::node::{Command, Node};
 use mio::{Events, Poll};
@@ -60,19 +60,17 @@ struct Requests {
     crew: Rc<Crew<Newcomer>>,
 }
 
-/// A connection that is to be served, and by whom.
+/// A connection that is to be served, and where.
 struct Newcomer {
     accepted: Accepted,
-    node: Arc<Node>,
-    shard: SharedShard,
-    bell: Arc<Notify>,
+    desk: Desk,
     requests: Rc<Requests>,
 }
 
 impl Work for Newcomer {
     async fn done(self) {
-        let Newcomer { accepted, node, shard, bell, requests } = self;
-        front::serve(accepted, node, shard, bell).await;
+        let Newcomer { accepted, desk, requests } = self;
+        front::serve(accepted, desk).await;
         requests.count.set(requests.count.get() - 1);
         requests.done.notify_one();
     }
@@ -121,9 +119,9 @@ async fn run(
             }
             Some(command) = commands.recv() => match command {
                 Command::Serve(accepted) => {
-                    let (node, shard, bell, requests) = (node.clone(), shard.clone(), bell.clone(), requests.clone());
+                    let desk = Desk::new(node.clone(), shard.clone(), bell.clone());
                     requests.count.set(requests.count.get() + 1);
-                    requests.crew.clone().hand(Newcomer { accepted, node, shard, bell, requests });
+                    requests.crew.clone().hand(Newcomer { accepted, desk, requests: requests.clone() });
                 }
                 // Who asked may have gone.
                 Command::Ping(answer) => answer.send(()).unwrap_or_default(),

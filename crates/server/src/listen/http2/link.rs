@@ -7,7 +7,7 @@
 use super::outlet::{Outlet, Outlets};
 use super::wire::{End, Meters, Wire};
 use super::{Limits, handshake};
-use crate::listen::Stream;
+use crate::listen::Socket;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
@@ -30,8 +30,8 @@ pub(crate) type Asked = (Request<RecvStream>, SendResponse<Bytes>);
 
 /// A connection that speaks HTTP/2.
 pub(crate) struct Link {
-    connection: Connection<End<Stream>, Bytes>,
-    wire: Rc<RefCell<Wire<Stream>>>,
+    connection: Connection<End<Socket>, Bytes>,
+    wire: Rc<RefCell<Wire<Socket>>>,
     outlet: Arc<Outlet>,
     /// The outlet as whom streams wake.
     nudge: Waker,
@@ -46,7 +46,7 @@ pub(crate) struct Link {
 impl Link {
     /// Exchanges the prefaces. `arrived` was read from the connection before, and `number` is what its shard calls it.
     pub(crate) async fn open(
-        io: Stream,
+        io: Socket,
         arrived: Bytes,
         limits: Limits,
         meters: Meters,
@@ -125,7 +125,7 @@ impl Link {
 
     fn look<T>(
         &mut self,
-        mut poll: impl FnMut(&mut Connection<End<Stream>, Bytes>, &mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut Connection<End<Socket>, Bytes>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let waiting = self.outlet.look();
         self.wire.borrow_mut().full = false;

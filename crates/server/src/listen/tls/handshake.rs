@@ -1,7 +1,7 @@
 //! The handshake: from a socket to a TLS connection, or to a plain word why there is none.
 
 use super::session::Session;
-use super::stream::Stream;
+use super::socket::Socket;
 use crate::gate::Gate;
 use crate::metrics::Handshakes;
 use rustls::{Error, ServerConfig};
@@ -75,7 +75,7 @@ pub(crate) async fn accept(
     gate: &Gate,
     within: Duration,
     figures: &Handshakes,
-) -> Result<Stream, Failure> {
+) -> Result<Socket, Failure> {
     let shaken = attempt(socket, read, config, gate, within, figures).await;
     match &shaken {
         Ok(_) => drop(figures.done.fetch_add(1, Ordering::Relaxed)),
@@ -91,7 +91,7 @@ async fn attempt(
     gate: &Gate,
     within: Duration,
     figures: &Handshakes,
-) -> Result<Stream, Failure> {
+) -> Result<Socket, Failure> {
     let deadline = Instant::now() + within;
     let first = match read.first() {
         Some(first) => *first,
@@ -107,11 +107,11 @@ async fn attempt(
         return Err(Failure::Plain);
     }
     let session = Session::new(config).map_err(|error| Failure::of(&error))?;
-    let mut stream = Stream::new(socket, session);
-    match timeout_at(deadline, shake(&mut stream, read, gate, figures)).await {
-        Ok(Ok(())) => Ok(stream),
+    let mut socket = Socket::new(socket, session);
+    match timeout_at(deadline, shake(&mut socket, read, gate, figures)).await {
+        Ok(Ok(())) => Ok(socket),
         Ok(Err(error)) => {
-            let (socket, ..) = stream.into_parts();
+            let (socket, ..) = socket.into_parts();
             part_with(socket).await;
             Err(Failure::of(&error))
         }
@@ -127,23 +127,23 @@ async fn peek(socket: &TcpStream) -> io::Result<u8> {
     }
 }
 
-async fn shake(stream: &mut Stream, read: &[u8], gate: &Gate, figures: &Handshakes) -> io::Result<()> {
+async fn shake(socket: &mut Socket, read: &[u8], gate: &Gate, figures: &Handshakes) -> io::Result<()> {
     let mut read = Some(read).filter(|read| !read.is_empty());
-    while !stream.session().is_open() {
+    while !socket.session().is_open() {
         let read = read.take();
         if read.is_none() {
-            stream.readable().await?;
+            socket.readable().await?;
         }
         let pass = gate.pass().await;
         let step = match read {
-            Some(read) => stream.take_in_read(read),
-            None => stream.try_step(),
+            Some(read) => socket.take_in_read(read),
+            None => socket.try_step(),
         };
         figures.took(pass.end());
         match step {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
-            Ok(()) => stream.flush().await?,
+            Ok(()) => socket.flush().await?,
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! - [`session`]: a connection as bytes, without a socket: the handshake is the library's, and what follows it is [`records`],
 //!   sealed and opened with [`keys`]; [`tunnel`]: over a socket, in buffers that a thread shares;
-//! - [`handshake`], of which a gate admits so much a turn; [`stream`]: while requests are read;
+//! - [`handshake`], of which a gate admits so much a turn; [`socket`]: while requests are read;
 //! - [`certificate`]: what is shown to clients.
 
 mod certificate;
@@ -11,12 +11,12 @@ mod handshake;
 mod keys;
 mod records;
 mod session;
-mod stream;
+mod socket;
 mod tunnel;
 
 pub(crate) use handshake::{Failure, accept};
 pub(crate) use session::{RECORD_MAX, Session};
-pub(crate) use stream::Stream;
+pub(crate) use socket::Socket;
 pub(crate) use tunnel::Tunnel;
 
 use crate::config::Unfit;

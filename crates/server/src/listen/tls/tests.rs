@@ -1,7 +1,7 @@
 //! A session with a client of the same library at its other end, and no socket between them.
 
 use super::session::{PLAIN_MAX, RECORD_MAX, Session};
-use super::stream::Stream;
+use super::socket::Socket;
 use super::tunnel::Tunnel;
 use proptest::prelude::*;
 use rustls::pki_types::ServerName;
@@ -198,7 +198,7 @@ fn left_after(version: usize, records: usize) -> u32 {
         let (socket, _) = listener.accept().await.unwrap();
         client.write_all(&sealed).await.unwrap();
         while socket.peek(&mut vec![0; sealed.len()]).await.unwrap() < sealed.len() {}
-        let mut stream = Stream::new(socket, pair.server);
+        let mut stream = Socket::new(socket, pair.server);
         // So that it has the whole of a turn.
         tokio::task::yield_now().await;
         poll_fn(move |cx| {

@@ -13,7 +13,7 @@ use tokio::task::coop::poll_proceed;
 const RECORDS: u32 = 64;
 
 /// A socket with TLS over it.
-pub(crate) struct Stream {
+pub(crate) struct Socket {
     socket: TcpStream,
     tunnel: Box<Tunnel>,
     /// What came out of a record and was not asked for yet.
@@ -42,9 +42,9 @@ impl Write for Now<'_> {
     }
 }
 
-impl Stream {
-    pub(super) fn new(socket: TcpStream, session: Session) -> Stream {
-        Stream { socket, tunnel: Box::new(Tunnel::new(session)), plain: Vec::new(), opened: 0, said_end: false }
+impl Socket {
+    pub(super) fn new(socket: TcpStream, session: Session) -> Socket {
+        Socket { socket, tunnel: Box::new(Tunnel::new(session)), plain: Vec::new(), opened: 0, said_end: false }
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -104,7 +104,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // What the session says for itself waits for nobody who writes.
@@ -135,7 +135,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
