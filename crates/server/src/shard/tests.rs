@@ -333,3 +333,16 @@ fn a_flood_of_pings_has_nobody_served_out_of_turn() {
     assert_eq!(hall.sent_to_crowd(), 0);
     hall.settle(&["a"]);
 }
+
+/// One message may ask for many such pages.
+#[test]
+fn what_history_finds_by_pattern_is_looked_for_in_its_turn() {
+    let mut hall = Hall::new();
+    let (token, mut peer) = hall.session();
+    hall.publish("a/b", &["x"]);
+    hall.call(token, 1, "history", json!({ "channel": "a/b" }));
+    assert_eq!(told(&mut peer, 1), [1]);
+    assert!(hall.shard.errands().is_empty());
+    hall.call(token, 2, "history", json!({ "channel": "a/*" }));
+    assert_eq!(hall.shard.errands().len(), 1);
+}

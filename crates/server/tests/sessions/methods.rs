@@ -97,4 +97,6 @@ fn history_is_a_page() {
     assert_eq!(page["events"].as_array().unwrap().len(), 2);
     let rest = talk.call("history", &json!({ "channel": "a", "since": page["position"] })).unwrap();
     assert_eq!(rest["events"].as_array().unwrap().len(), 3);
+    let all = talk.call("history", &json!({ "channel": "*" })).unwrap();
+    assert_eq!(all["events"].as_array().unwrap().len(), 5);
 }

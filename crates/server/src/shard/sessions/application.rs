@@ -25,7 +25,7 @@ use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
-use switchboard_store::Opened;
+use switchboard_store::{Opened, Pause as _};
 use switchboard_wire::Code;
 use switchboard_wire::code::Problem;
 use switchboard_wire::event::{Draft, Kind};
@@ -78,6 +78,7 @@ impl Errand {
             }
             What::History { ticket, page } => {
                 let turns = shard.borrow().turns();
+                turns.pause().await;
                 let outcome = page.find(&node, &turns).await;
                 shard.borrow_mut().with(session, |_, conversation| conversation.session.answer(ticket, outcome));
             }
