@@ -103,9 +103,8 @@ async fn run(
             return Ok(());
         }
         let deadline = [shard.borrow().deadline(), give_up].into_iter().flatten().min();
+        // What a turn did may be news to the next one, such as what was published in it: all else has its turn all the same.
         if more {
-            // What a turn did may be news to the next one, such as what was published in it. All else on this thread has its
-            // turn all the same.
             tokio::task::yield_now().await;
         }
         tokio::select! {
@@ -124,9 +123,8 @@ async fn run(
                     requests.count.set(requests.count.get() + 1);
                     requests.crew.clone().hand(Newcomer { accepted, desk, requests: requests.clone() });
                 }
-                Command::Ping(answer) => {
-                    let _ = answer.send(());
-                }
+                // Who asked may have gone.
+                Command::Ping(answer) => answer.send(()).unwrap_or_default(),
                 Command::Named(after, most, answer) => {
                     // Who asked may have gone.
                     let _ = answer.send(shard.borrow().named(after.as_deref(), most));

@@ -147,8 +147,11 @@ impl Shard {
         }
     }
 
-    /// Takes in what a peer sent with its request.
+    /// Takes in what a peer sent with its request, if it sent anything.
     pub(super) fn hear_first(&mut self, token: Token, received: &mut [u8]) {
+        if received.is_empty() {
+            return;
+        }
         self.hear(token, received);
         if let Some(Slot::Held(held)) = self.slots.get(token as usize)
             && held.inbox.as_ref().is_some_and(|inbox| !inbox.rest.is_empty())
@@ -162,9 +165,7 @@ impl Shard {
     pub(super) fn hear(&mut self, token: Token, mut received: &mut [u8]) {
         let begun = thread_time();
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
-        if !received.is_empty() {
-            held.pings = HEARD;
-        }
+        held.pings = HEARD;
         // Whoever was failed is not listened to any more.
         if !held.transport.is_websocket() || held.hang_up {
             return;
