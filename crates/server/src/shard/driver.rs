@@ -123,35 +123,30 @@ async fn run(
                     requests.count.set(requests.count.get() + 1);
                     requests.crew.clone().hand(Newcomer { accepted, desk, requests: requests.clone() });
                 }
-                // Who asked may have gone.
-                Command::Ping(answer) => answer.send(()).unwrap_or_default(),
-                Command::Named(after, most, answer) => {
-                    // Who asked may have gone.
-                    let _ = answer.send(shard.borrow().named(after.as_deref(), most));
-                }
-                Command::CountReaders(channels, answer) => {
-                    let _ = answer.send(shard.borrow().count_readers(&channels));
-                }
-                Command::Reconsider(answer) => {
-                    let _ = answer.send(shard.borrow_mut().reconsider());
-                }
-                Command::Adopt(adopted) => shard.borrow_mut().take_over(*adopted),
-                Command::Session(id, key, ask) => shard.borrow_mut().ask(id, key, ask),
-                Command::Sessions(user, answer) => {
-                    let _ = answer.send(shard.borrow().list_sessions(user.as_deref()));
-                }
-                Command::End(connection, answer) => {
-                    let _ = answer.send(shard.borrow_mut().end(connection));
-                }
-                Command::Renew(connection, identity, answer) => {
-                    let _ = answer.send(shard.borrow_mut().renew(connection, identity));
-                }
+                question => answer(&mut shard.borrow_mut(), question),
             },
             () = bell.notified() => {}
             () = requests.done.notified(), if give_up.is_some() => {}
             () = ready(()), if more => {}
             () = alarm.reach(deadline.map(Into::into)), if !more => {}
         }
+    }
+}
+
+/// Does what other threads ask of a shard, and tells them. Who asked may have gone.
+fn answer(shard: &mut Shard, question: Command) {
+    match question {
+        // It takes more than a shard.
+        Command::Serve(_) => {}
+        Command::Ping(answer) => answer.send(()).unwrap_or_default(),
+        Command::Named(after, most, answer) => drop(answer.send(shard.named(after.as_deref(), most))),
+        Command::CountReaders(channels, answer) => drop(answer.send(shard.count_readers(&channels))),
+        Command::Reconsider(answer) => drop(answer.send(shard.reconsider())),
+        Command::Adopt(adopted) => shard.take_over(*adopted),
+        Command::Session(id, key, ask) => shard.ask(id, key, ask),
+        Command::Sessions(user, answer) => drop(answer.send(shard.list_sessions(user.as_deref()))),
+        Command::End(connection, answer) => drop(answer.send(shard.end(connection))),
+        Command::Renew(connection, identity, answer) => drop(answer.send(shard.renew(connection, identity))),
     }
 }
 

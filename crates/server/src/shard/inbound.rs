@@ -183,8 +183,8 @@ impl Shard {
         let publishes = held.transport.publishes();
         for count in 1.. {
             if publishes && count % ask_after == 0 && self.node.is_outrun() {
-                // The ring is short beside what one read may bring: nobody is to fall behind for that.
-                self.deliver_all();
+                // The ring is short beside what one read may bring: it waits, so that nobody falls behind for that.
+                break;
             }
             match reader.read(&mut received, &mut self.inflaters) {
                 Ok(Some(incoming)) => self.on_incoming(token, incoming),

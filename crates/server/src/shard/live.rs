@@ -23,8 +23,8 @@ const WRITE: usize = 4;
 const BEYOND: usize = 256;
 /// Steps of matching channels with patterns that are as much as 1 of a share.
 const STEPS: usize = 64;
-/// Passes that are made at once where publishers would outrun the shard or all connections are told to go, and batches for one
-/// reader whose words must not be overtaken.
+/// Passes that are made at once where all connections are told to go, and batches for one reader whose words must not be
+/// overtaken.
 const PASSES_AT_ONCE: usize = 16;
 
 /// What a reader took of what it is due.
