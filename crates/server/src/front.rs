@@ -248,6 +248,8 @@ impl<C: Peer> Front<C> {
                 let held = hold::open(node, &turns, head, &identity, &reading, (*transport, accepted.as_ref()), dress);
                 Ok(match held.await {
                     Hold::Answer(mut answer) => {
+                        // Others may have come while the log was looked at.
+                        self.desk.shard.borrow().allow_names(&reading.selection)?;
                         let allowance = node.limits.publisher(&identity, Some(address));
                         self.seat(&mut answer, seats, allowance, address);
                         Outcome::Hold(answer)

@@ -114,6 +114,8 @@ pub(crate) async fn answer(
         tokio::pin!(gone);
         while page.says_nothing() {
             drop(pass.take());
+            // Others may have come while the log was read.
+            shard.borrow().allow_names(&reading.selection)?;
             let place = Place { cursor: page.cursor.seq, floor: page.cursor.floor };
             let mut waiter = Waiter::new(shard, reading.selection.clone(), place, identity);
             let events = tokio::select! {

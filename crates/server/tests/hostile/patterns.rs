@@ -87,3 +87,30 @@ fn names_that_are_read_take_no_more_than_may_be_on_its_way() {
     eventually("who goes gives it back", || taken() == 0);
     server.is_alive();
 }
+
+#[test]
+fn names_of_readers_that_come_at_once_take_no_more() {
+    let mut config = config();
+    (config.transit, config.shards) = (4 * ROOM, Some(1));
+    let server = Server::start(config);
+    server
+        .post("/channels/big", &[("Content-Type", "application/x-ndjson")], "{\"data\":1}\n".repeat(1_000))
+        .expect(201);
+    let page = server.page("/channels/big?since=earliest&limit=1");
+    let since = page["position"].as_str().unwrap();
+    let most = (ROOM + (16 << 10)) / (127 * (240 + 95)) + 1;
+    // All are let in before any of them has looked along the log, which they take turns at, and is counted.
+    let asked = |reader: usize| {
+        let mut conn = server.connect();
+        let names = names(reader);
+        let (_, but_one) = names.split_once('&').unwrap();
+        conn.ask("GET", &format!("/channels?{but_one}&channel=z/*&wait=30&since={since}"), &[], None);
+        conn
+    };
+    let held: Vec<Conn> = (0..4 * most).map(asked).collect();
+    let waiting = || figure(&server, "readers_poll");
+    eventually("each waits or is refused", || waiting() + figure(&server, "refused_transit_total") == held.len());
+    assert!(figure(&server, "transit_bytes") <= ROOM && waiting() <= most, "{} of {most}", waiting());
+    drop(held);
+    eventually("who goes gives it back", || figure(&server, "transit_bytes") == 0);
+}
