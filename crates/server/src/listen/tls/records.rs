@@ -150,6 +150,11 @@ impl Records {
             self.earned = (earned % EARNS) as u8;
             return Ok((Heard::Data(content), true));
         }
+        if let (ContentType::Alert, &[_, alert]) = (kind, content)
+            && AlertDescription::from(alert) == AlertDescription::CloseNotify
+        {
+            return Ok((Heard::End, true));
+        }
         let Some(spare) = self.spare.checked_sub(1) else {
             return Err(Fault::told(AlertDescription::UnexpectedMessage, "too many records that bring nothing"));
         };
@@ -159,7 +164,6 @@ impl Records {
             (ContentType::Alert, &[level, alert], layout) => {
                 // In TLS 1.3 the level means nothing (RFC 8446 section 6).
                 match (AlertDescription::from(alert), layout) {
-                    (AlertDescription::CloseNotify, _) => Ok((Heard::End, true)),
                     (AlertDescription::UserCanceled, Layout::Tls13) => Ok((Heard::Nothing, true)),
                     (_, Layout::Tls12) if level == 1 => Ok((Heard::Nothing, true)),
                     _ => Err(Fault::silent("the peer gave it up, with an alert")),
