@@ -108,6 +108,18 @@ impl Node {
             *self = Node { rest, ..*below };
         }
     }
+
+    /// Where patterns begin that are no earlier than a text with the same first segment.
+    fn beginning<'a>(&self, from: &'a str) -> Beginning<'a> {
+        let rest = cut(from).1;
+        let shared = shared(&self.rest, rest);
+        match (self.rest[shared..].strip_prefix('/'), rest[shared..].strip_prefix('/')) {
+            (_, None) => Beginning::Here,
+            (None, Some(below)) => Beginning::Below(below),
+            (Some(own), Some(from)) if cut(own).0 > cut(from).0 => Beginning::Here,
+            (Some(_), Some(_)) => Beginning::Behind,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -332,19 +344,6 @@ enum Beginning<'a> {
     Below(&'a str),
     /// Behind all that it stands for.
     Behind,
-}
-
-impl Node {
-    fn beginning<'a>(&self, from: &'a str) -> Beginning<'a> {
-        let rest = cut(from).1;
-        let shared = shared(&self.rest, rest);
-        match (self.rest[shared..].strip_prefix('/'), rest[shared..].strip_prefix('/')) {
-            (_, None) => Beginning::Here,
-            (None, Some(below)) => Beginning::Below(below),
-            (Some(own), Some(from)) if cut(own).0 > cut(from).0 => Beginning::Here,
-            (Some(_), Some(_)) => Beginning::Behind,
-        }
-    }
 }
 
 impl Places {

@@ -101,9 +101,9 @@ fn agrees_in_pieces(patterns: &[String], name: &str, steps: usize, changes: &[us
     (0..).zip(stay).for_each(|(token, pattern)| trie.add(pattern, token));
     let mut there = vec![false; come.len()];
     let (mut found, mut rest) = (Vec::new(), None);
+    let longest = patterns.iter().map(|pattern| pattern.as_str().split('/').count()).sum::<usize>();
     for turn in 0.. {
         let before = found.len();
-        let longest = patterns.iter().map(|pattern| pattern.as_str().split('/').count()).sum::<usize>();
         let matched = trie.match_some(&name, rest.as_ref(), steps, |token| found.push(token as usize));
         prop_assert!(matched.work <= steps + 2 * 128 + found.len() - before, "{} steps", matched.work);
         prop_assert!(turn <= longest, "it comes further each time");

@@ -185,13 +185,13 @@ impl Node {
         }
     }
 
-    /// The channels that readers select by name: the first so many behind a name, on all shards, sorted.
-    pub(crate) async fn named(&self, after: Option<&str>, most: usize) -> Vec<ChannelName> {
+    /// The channels that readers select by name: of each shard, the first so many behind a name.
+    pub(crate) async fn named(&self, after: Option<&str>, most: usize) -> BTreeSet<ChannelName> {
         let mut all = BTreeSet::new();
         for named in self.ask_shards(|answer| Command::Named(after.map(str::to_owned), most, answer)) {
             all.extend(named.await.unwrap_or_default());
         }
-        all.into_iter().take(most).collect()
+        all
     }
 
     /// How many readers each of these channels has, on all shards.

@@ -50,9 +50,9 @@ pub(super) async fn list(node: &Node, query: &Query) -> Result<Response<Bytes>, 
 }
 
 /// The first `limit` names of what is held and what is read, and whether there are more. Of each there is one more than
-/// that, if there is one.
-fn page(held: &[ChannelInfo], named: Vec<ChannelName>, limit: usize) -> (Vec<ChannelName>, bool) {
-    let mut all: BTreeSet<ChannelName> = named.into_iter().collect();
+/// that, if there is one, and of what is read there may be more.
+fn page(held: &[ChannelInfo], named: BTreeSet<ChannelName>, limit: usize) -> (Vec<ChannelName>, bool) {
+    let mut all = named;
     all.extend(held.iter().map(|info| info.name.clone()));
     let is_more = all.len() > limit;
     (all.into_iter().take(limit).collect(), is_more)

@@ -163,13 +163,13 @@ impl Shard {
     /// Takes in what a peer sent, until that has taken long; then the rest of it is kept. Only a WebSocket has anything to say;
     /// what else arrives is a sign of life.
     pub(super) fn hear(&mut self, token: Token, mut received: &mut [u8]) {
-        let begun = thread_time();
         let Some(Slot::Held(held)) = self.slots.get_mut(token as usize) else { return };
         held.pings = HEARD;
         // Whoever was failed is not listened to any more.
         if !held.transport.is_websocket() || held.hang_up {
             return;
         }
+        let begun = thread_time();
         let deflated = held.transport.deflated();
         self.node.figures.shard(self.index).traffic.asked(Way::WebSocket, received.len());
         let limits = &self.node.config.limits;
