@@ -1,6 +1,7 @@
 """Requests that could be read in two ways, sent through real proxies: each answer belongs to its request, and the server
 reads just those requests that the proxy passed on."""
 
+import contextlib
 import json
 import re
 import unittest
@@ -42,11 +43,13 @@ class Proxies(unittest.TestCase):
         self.assertEqual(last.answer()[0], 201)
         last.close()
         until("the last is told of", lambda: "/channels/other-999999" in server.paths())
-        until("by the proxy too", lambda: any("other-999999" in target for _, target, _ in proxy.forwarded()))
         read = names(server.paths())
+        # A proxy logs a request once it is over, which may be after its answer.
+        passed_on = lambda: names(target for _, target, _ in proxy.forwarded())
+        with contextlib.suppress(AssertionError):
+            until("the proxy tells of all that was read", lambda: not read - passed_on())
+        self.assertFalse(read - passed_on(), "the server read what nobody passed on")
         forwarded = list(proxy.forwarded())
-        everything = names(target for _, target, _ in forwarded)
-        self.assertFalse(read - everything, "the server read what nobody passed on")
         clear = names(target for _, target, status in forwarded if status not in UNREAD)
         self.assertFalse(clear - read, "the server did not read what was passed on, and answered")
         print(f"{type(proxy).__name__}: {len(forwarded)} requests passed on, {followed} behind another on one connection")

@@ -130,11 +130,14 @@ export async function nginx(test, server, changes = []) {
   return Object.assign(await nginxWith(test, sites, { stage: staged }), { authority, hasSocketsOverH2: false });
 }
 
-/** Debian's haproxy.cfg without what only a service has, and with its log on standard output. */
+/**
+ * Debian's haproxy.cfg without what only a service has, and with its log on standard output, by one thread: of what two log at
+ * once, it drops one.
+ */
 async function haproxyStock() {
   const stock = await readFile("/etc/haproxy/haproxy.cfg", "utf8");
   const apart = /^\s*(log \/dev\/log.*|chroot .*|stats .*|user .*|group .*|daemon)\n/gm;
-  return replaced(stock, [[apart, ""], [/^global\n/gm, "global\n\tlog stdout format raw local0\n"]]);
+  return replaced(stock, [[apart, ""], [/^global\n/gm, "global\n\tlog stdout format raw local0\n\tnbthread 1\n"]]);
 }
 
 /** HAProxy with the file of `docs/proxies` of this name. */
