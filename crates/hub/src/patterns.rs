@@ -1,17 +1,16 @@
 //! Which readers' patterns select a channel, without trying each pattern.
 //!
 //! The patterns form a trie of segments, in which segments without a branch between them are one node: a pattern adds two
-//! nodes at most, however long it is. A channel goes through the trie once. What is moved along is a *set of places* in
-//! its name, as bits: those that a pattern may have come to with the segments so far. So a match looks at each segment
-//! of the trie once at most, whatever wildcards there are and however long the name is; and what no pattern of its kind
-//! begins with is not looked at.
+//! nodes at most, however long it is. A channel goes through the trie once, as the [`Places`] in its name that a pattern may
+//! have come to with the segments so far. So a match looks at each segment of the trie once at most, whatever wildcards
+//! there are and however long the name is; and what no pattern of its kind begins with is not looked at.
 
 use crate::Token;
 use std::collections::BTreeMap;
 use std::mem;
 use std::ops::ControlFlow;
-use switchboard_wire::limits::NAME_MAX;
 use switchboard_wire::name::{Segment, Selection};
+use switchboard_wire::places::Places;
 use switchboard_wire::{ChannelName, Pattern};
 
 /// What a pattern takes besides its text, which is kept twice: by its reader and here. A node for its end, another where it
@@ -170,7 +169,7 @@ impl Patterns {
         if !below.contains_key(first) && (channel.is_reserved() || !any()) {
             return Matched::default();
         }
-        let (start, from) = (Places { start: true, after: 0 }, from.map(|from| &*from.0));
+        let (start, from) = (Places::START, from.map(|from| &*from.0));
         if !channel.is_reserved() {
             let mut search = Search::of(name, enough, each);
             let _ = search.below(&self.root, start, from);
@@ -200,17 +199,6 @@ pub(crate) struct Matched {
 
 /// `Break` where a match was cut.
 type Flow = ControlFlow<()>;
-
-/// Places in a name, each of which is a number of segments that patterns have come past. A place is behind the segment
-/// whose bit it has; no segment is behind the one at the start.
-#[derive(Clone, Copy)]
-struct Places {
-    start: bool,
-    after: u128,
-}
-
-/// A name has a segment for every two bytes at most, and a bit for each.
-const _: () = assert!(NAME_MAX.div_ceil(2) <= 128);
 
 /// A channel on its way through the trie, whose patterns it comes by in the order of their segments.
 struct Search<'a, F> {
@@ -249,22 +237,14 @@ impl<'a, F: FnMut(Token)> Search<'a, F> {
     /// Where those at these places come to with a segment of a pattern.
     fn step(&mut self, from: Places, segment: &str) -> Places {
         self.work += 1;
-        let next = from.after << 1 | u128::from(from.start);
-        let at = match Segment::of(segment) {
-            Segment::Any => return self.anywhere(from),
-            Segment::One => self.all,
+        match Segment::of(segment) {
+            Segment::Any => from.anywhere(self.all),
+            Segment::One => from.step(self.all),
             Segment::Literal(text) => {
                 let found = self.segments.binary_search_by(|(other, _)| (*other).cmp(text));
-                found.map_or(0, |found| self.segments[found].1)
+                from.step(found.map_or(0, |found| self.segments[found].1))
             }
-        };
-        Places { start: false, after: next & at }
-    }
-
-    /// Those at the first of these places and behind it.
-    fn anywhere(&self, from: Places) -> Places {
-        let behind = from.after | from.after.wrapping_neg();
-        Places { start: from.start, after: if from.start { self.all } else { behind & self.all } }
+        }
     }
 
     /// Takes the segments of a node, the first of which led to these places, and goes on below it. `from` is where to begin,
@@ -289,8 +269,7 @@ impl<'a, F: FnMut(Token)> Search<'a, F> {
 
     /// Calls for those whose patterns end at a node, and goes on with those that go on, from a text on.
     fn below(&mut self, node: &Node, places: Places, from: Option<&str>) -> Flow {
-        let ends = if self.last == 0 { places.start } else { places.after & self.last != 0 };
-        if ends && from.is_none() {
+        if places.end_at(self.last) && from.is_none() {
             self.work += node.readers.len();
             node.readers.iter().for_each(|reader| (self.each)(*reader));
         }
@@ -344,12 +323,6 @@ enum Beginning<'a> {
     Below(&'a str),
     /// Behind all that it stands for.
     Behind,
-}
-
-impl Places {
-    fn are_none(self) -> bool {
-        !self.start && self.after == 0
-    }
 }
 
 #[cfg(test)]

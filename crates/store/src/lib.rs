@@ -7,6 +7,7 @@
 
 mod channel;
 mod entry;
+mod filter;
 mod index;
 mod keys;
 mod log;

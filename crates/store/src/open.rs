@@ -1,9 +1,10 @@
 //! Opening: from what a client says of where it was, to a cursor.
 
+use crate::filter::Filter;
 use crate::index::Kind;
 use crate::log::Log;
 use crate::memory::Memory;
-use crate::read::{Budget, Cursor, Filter, Read};
+use crate::read::{Budget, Cursor, Read};
 use crate::steps::Pause;
 use std::ops::ControlFlow;
 use switchboard_wire::limits::POSITION_MAX;

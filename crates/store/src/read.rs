@@ -6,15 +6,15 @@
 
 use crate::channel::Record;
 use crate::entry::Entry;
+use crate::filter::Filter;
 use crate::index::{Kind, Place};
 use crate::log::Log;
-use crate::records::{Id, kept_as};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use switchboard_wire::name::{Segment, Selection};
-use switchboard_wire::{ChannelName, Gap, Pattern, Position, Reason};
+use switchboard_wire::name::Selection;
+use switchboard_wire::{ChannelName, Gap, Position, Reason};
 
 /// Where a reader is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -427,70 +427,5 @@ impl<'a> Lane<'a> {
             None if self.entry().is_some() => self.event += 1,
             None => self.ended = None,
         }
-    }
-}
-
-/// Whether a reader is told what a record tells. One that several channels share tells of a loss that may be of another
-/// than the reader selects: it is then said in excess.
-fn selects(selection: &Selection, record: &Record) -> bool {
-    if !record.is_shared() {
-        return selection.selects(&record.name);
-    }
-    let shared = record.name.as_str();
-    let by_name = selection.channels.iter().any(|channel| kept_as(channel) == shared);
-    let begins = |pattern: &Pattern| pattern.segments().next() == Some(Segment::Literal(shared));
-    by_name || selection.patterns.iter().any(begins)
-}
-
-/// Remembers which records a selection selects: matching a pattern again at each event would cost more than all else.
-#[derive(Debug)]
-pub(crate) struct Filter<'a> {
-    selection: &'a Selection,
-    /// Patterns without `**`, which are done with at the first segment that does not fit.
-    plain: usize,
-    /// Segments of the others, each of which may be compared with each of a name.
-    deep: usize,
-    /// What matching has been since it was last asked for, in places of the log looked at.
-    work: usize,
-    /// Two bits a record: whether it is known if it is selected, and if so, whether it is.
-    known: Vec<u64>,
-    /// Records the log had dropped by then: each makes a number mean another record.
-    dropped: u64,
-}
-
-impl<'a> Filter<'a> {
-    pub(crate) fn new(selection: &'a Selection) -> Filter<'a> {
-        let deep =
-            selection.patterns.iter().filter(|pattern| pattern.segments().any(|segment| segment == Segment::Any));
-        let (deep, segments) = deep.fold((0, 0), |(count, sum), pattern| (count + 1, sum + pattern.segments().count()));
-        let plain = selection.patterns.len() - deep;
-        Filter { selection, plain, deep: segments, work: 0, known: Vec::new(), dropped: 0 }
-    }
-
-    /// Makes ready for a log that may have changed.
-    pub(crate) fn renew(&mut self, log: &Log) {
-        if self.dropped != log.dropped() {
-            self.dropped = log.dropped();
-            self.known.clear();
-        }
-        self.known.resize(log.records.places().div_ceil(32), 0);
-    }
-
-    /// The record, if it is selected.
-    pub(crate) fn selected<'b>(&mut self, log: &'b Log, id: Id) -> Option<&'b Record> {
-        let (word, shift) = (id as usize / 32, id % 32 * 2);
-        let bits = self.known.get_mut(word)?;
-        if *bits >> shift & 1 == 0 {
-            let record = log.records.get(id)?;
-            self.work += 2 * self.plain + self.deep * record.name.segments().count();
-            let selected = selects(self.selection, record);
-            *bits |= (1 | u64::from(selected) << 1) << shift;
-        }
-        if *bits >> shift & 2 == 0 { None } else { log.records.get(id) }
-    }
-
-    /// What it was to match records since this was last asked for: so many places could have been looked at meanwhile.
-    pub(crate) fn take_work(&mut self) -> usize {
-        std::mem::take(&mut self.work)
     }
 }

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod name;
 pub mod ndjson;
 pub mod notice;
+pub mod places;
 pub mod position;
 pub mod presence;
 pub mod proxy;
