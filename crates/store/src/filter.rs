@@ -4,7 +4,6 @@
 use crate::channel::Record;
 use crate::log::Log;
 use crate::records::{Id, kept_as};
-use std::collections::HashMap;
 use switchboard_wire::limits::{NAME_MAX, SELECTION_MAX};
 use switchboard_wire::name::{Segment, Selection};
 use switchboard_wire::places::Places;
@@ -69,7 +68,7 @@ impl<'a> Filter<'a> {
         }
         let patterns = self.patterns.get_or_insert_with(|| {
             let patterns = Patterns::new(&self.selection.patterns);
-            self.work += LOOK_UP * patterns.segments.len();
+            self.work += patterns.look_up * patterns.segments.len();
             patterns
         });
         let (selected, work) = patterns.select(&record.name);
@@ -86,16 +85,17 @@ fn selects_shared(selection: &Selection, shared: &str) -> bool {
     by_name || selection.patterns.iter().any(begins)
 }
 
-/// How many places could be looked at while a text is looked up, and how many segments of patterns could be taken while a place
-/// is looked at.
-const LOOK_UP: usize = 3;
+/// How many segments of patterns could be taken while a place of the log is looked at.
 const STEPS: usize = 4;
 
 /// Patterns made ready for many names: each literal among their segments has a number. So the segments of a name are looked
 /// up once, however many patterns there are, and a pattern is a walk along numbers.
 #[derive(Debug)]
 struct Patterns<'a> {
-    numbers: HashMap<&'a str, u16>,
+    /// The literals in order. Most readers have one or two.
+    literals: Vec<&'a str>,
+    /// How many places of the log could be looked at while a text is looked up among them.
+    look_up: usize,
     /// The segments of one pattern after the other, and where each pattern ends.
     segments: Vec<u16>,
     ends: Vec<usize>,
@@ -105,29 +105,34 @@ struct Patterns<'a> {
     found: Vec<u16>,
 }
 
-/// Numbers of the wildcards. Literals have those that follow.
+/// Numbers of the wildcards, and of the first literal.
 const ANY: u16 = 0;
 const ONE: u16 = 1;
+const FIRST: u16 = 2;
 
-const _: () = assert!(SELECTION_MAX * NAME_MAX.div_ceil(2) + 2 <= u16::MAX as usize);
+const _: () = assert!(SELECTION_MAX * NAME_MAX.div_ceil(2) + FIRST as usize <= u16::MAX as usize);
 
 impl<'a> Patterns<'a> {
     fn new(patterns: &'a [Pattern]) -> Patterns<'a> {
-        let mut numbers = HashMap::new();
-        let (mut segments, mut ends) = (Vec::new(), Vec::with_capacity(patterns.len()));
-        for pattern in patterns {
-            segments.extend(pattern.segments().map(|segment| match segment {
-                Segment::Any => ANY,
-                Segment::One => ONE,
-                Segment::Literal(text) => {
-                    let next = 2 + numbers.len() as u16;
-                    *numbers.entry(text).or_insert(next)
-                }
-            }));
-            ends.push(segments.len());
-        }
-        let at = vec![0; 2 + numbers.len()];
-        Patterns { numbers, segments, ends, at, found: Vec::new() }
+        let all = || patterns.iter().flat_map(Pattern::segments);
+        let literal = |segment| if let Segment::Literal(text) = segment { Some(text) } else { None };
+        let mut literals: Vec<_> = all().filter_map(literal).collect();
+        literals.sort_unstable();
+        literals.dedup();
+        let number = |segment| match segment {
+            Segment::Any => ANY,
+            Segment::One => ONE,
+            Segment::Literal(text) => FIRST + literals.partition_point(|other| *other < text) as u16,
+        };
+        let segments = all().map(number).collect();
+        let mut end = 0;
+        let ends = patterns.iter().map(|pattern| {
+            end += pattern.segments().count();
+            end
+        });
+        let bits = usize::BITS - literals.len().leading_zeros();
+        let (ends, at) = (ends.collect(), vec![0; usize::from(FIRST) + literals.len()]);
+        Patterns { literals, look_up: bits.div_ceil(2) as usize, segments, ends, at, found: Vec::new() }
     }
 
     /// Whether one of them selects a name, which is none of the system's own; and what it was to find out, in places of the log.
@@ -135,9 +140,10 @@ impl<'a> Patterns<'a> {
         let mut last = 0;
         for (place, text) in name.segments().enumerate() {
             last = 1 << place;
-            if let Some(number) = self.numbers.get(text) {
-                self.at[usize::from(*number)] |= last;
-                self.found.push(*number);
+            if let Ok(found) = self.literals.binary_search(&text) {
+                let number = FIRST + found as u16;
+                self.at[usize::from(number)] |= last;
+                self.found.push(number);
             }
         }
         let all = last | (last - 1);
@@ -161,7 +167,7 @@ impl<'a> Patterns<'a> {
         for number in self.found.drain(..) {
             self.at[usize::from(number)] = 0;
         }
-        (is_selected, LOOK_UP * (1 + last.trailing_zeros() as usize) + steps / STEPS)
+        (is_selected, self.look_up * (1 + last.trailing_zeros() as usize) + steps / STEPS)
     }
 }
 
