@@ -68,10 +68,22 @@ pub(crate) struct ShardHandle {
     pub(crate) bell: Arc<Notify>,
 }
 
-/// What other threads ask of a shard. Its queue is bounded by the connections and requests the server admits.
+impl ShardHandle {
+    /// Asks something of the shard. One that has stopped drops the question, and with it the answer.
+    pub(crate) fn ask(&self, question: Question) {
+        let _ = self.commands.send(Command::Ask(question));
+    }
+}
+
+/// What other threads send to a shard. Its queue is bounded by the connections and requests the server admits.
 pub(crate) enum Command {
-    /// Serve this connection.
+    /// A connection to serve.
     Serve(crate::listen::Accepted),
+    Ask(Question),
+}
+
+/// What other threads ask of a shard.
+pub(crate) enum Question {
     /// Answer.
     Ping(oneshot::Sender<()>),
     /// Tell which channels readers select by name: the first so many behind a name.
@@ -170,7 +182,7 @@ impl Node {
     pub(crate) async fn check(&self) -> Result<(), Problem> {
         // The log answers from under its lock, a shard from its own thread.
         self.log.stats();
-        let answers = self.ask_shards(Command::Ping);
+        let answers = self.ask_shards(Question::Ping);
         let all = async {
             for answer in answers {
                 if answer.await.is_err() {
@@ -188,7 +200,7 @@ impl Node {
     /// The channels that readers select by name: of each shard, the first so many behind a name.
     pub(crate) async fn named(&self, after: Option<&str>, most: usize) -> BTreeSet<ChannelName> {
         let mut all = BTreeSet::new();
-        for named in self.ask_shards(|answer| Command::Named(after.map(str::to_owned), most, answer)) {
+        for named in self.ask_shards(|answer| Question::Named(after.map(str::to_owned), most, answer)) {
             all.extend(named.await.unwrap_or_default());
         }
         all
@@ -200,7 +212,7 @@ impl Node {
         for some in channels.chunks(COUNTED) {
             let some: Arc<[ChannelName]> = some.into();
             let mut sums = vec![0; some.len()];
-            for counted in self.ask_shards(|answer| Command::CountReaders(some.clone(), answer)) {
+            for counted in self.ask_shards(|answer| Question::CountReaders(some.clone(), answer)) {
                 let counted = counted.await.unwrap_or_default();
                 sums.iter_mut().zip(counted).for_each(|(sum, readers)| *sum += readers);
             }
@@ -212,14 +224,14 @@ impl Node {
     /// Looks at every stream again, on all shards. Returns how many of them ended.
     pub(crate) async fn reconsider(&self) -> usize {
         let mut ended = 0;
-        for answer in self.ask_shards(Command::Reconsider) {
+        for answer in self.ask_shards(Question::Reconsider) {
             ended += answer.await.unwrap_or_default();
         }
         ended
     }
 
     /// The first answer of a shard that has one.
-    pub(crate) async fn find<T>(&self, question: impl Fn(oneshot::Sender<Option<T>>) -> Command) -> Option<T> {
+    pub(crate) async fn find<T>(&self, question: impl Fn(oneshot::Sender<Option<T>>) -> Question) -> Option<T> {
         for answer in self.ask_shards(question) {
             if let Ok(Some(found)) = answer.await {
                 return Some(found);
@@ -243,33 +255,31 @@ impl Node {
     /// Asks something of a session whose answer comes by itself, or does not matter.
     pub(crate) fn tell_session(&self, id: session::Id, key: Option<session::Key>, ask: Ask) {
         if let Some(shard) = self.shards().get(usize::from(id.shard)) {
-            // A shard that has stopped drops the question, and with it the answer.
-            let _ = shard.commands.send(Command::Session(id, key, ask));
+            shard.ask(Question::Session(id, key, ask));
         }
     }
 
     /// Hands a connection to the shard that has its session.
     pub(crate) fn hand_over(&self, shard: usize, adopted: crate::shard::Adopted) {
         if let Some(shard) = self.shards().get(shard) {
-            // A shard that has stopped drops it, and with it the connection.
-            let _ = shard.commands.send(Command::Adopt(Box::new(adopted)));
+            // With the question, a shard that has stopped drops the connection.
+            shard.ask(Question::Adopt(Box::new(adopted)));
         }
     }
 
     /// The sessions of a user, or all, on all shards.
     pub(crate) async fn sessions(&self, user: Option<&str>) -> Vec<session::Listed> {
         let mut all = Vec::new();
-        for listed in self.ask_shards(|answer| Command::Sessions(user.map(str::to_owned), answer)) {
+        for listed in self.ask_shards(|answer| Question::Sessions(user.map(str::to_owned), answer)) {
             all.extend(listed.await.unwrap_or_default());
         }
         all
     }
 
-    fn ask_shards<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<oneshot::Receiver<T>> {
+    fn ask_shards<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Question) -> Vec<oneshot::Receiver<T>> {
         let ask = |shard: &ShardHandle| {
             let (answer, answered) = oneshot::channel();
-            // A shard that has stopped drops the question, and with it the answer.
-            let _ = shard.commands.send(question(answer));
+            shard.ask(question(answer));
             answered
         };
         self.shards().iter().map(ask).collect()

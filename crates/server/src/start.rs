@@ -4,7 +4,7 @@ use crate::auth::{self, Settings};
 use crate::config::{self, Config, Socket};
 use crate::listen::tls::Tls;
 use crate::listen::{self, Listener, UnixSocket};
-use crate::node::{Command, Node, ShardHandle};
+use crate::node::{Node, Question, ShardHandle};
 use crate::publisher::Publisher;
 use crate::shard::driver;
 use crate::site::{Refused, Site};
@@ -275,7 +275,7 @@ impl Running {
         self.node.auth.replace(auth);
         for shard in self.node.shards() {
             // Nobody waits for how many streams that ends.
-            let _ = shard.commands.send(Command::Reconsider(oneshot::channel().0));
+            shard.ask(Question::Reconsider(oneshot::channel().0));
         }
         Ok(())
     }

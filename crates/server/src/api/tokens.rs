@@ -5,7 +5,7 @@
 use super::{collect, json};
 use crate::auth::{Identity, Revocation};
 use crate::listen::BodySource;
-use crate::node::{Command, Node};
+use crate::node::{Node, Question};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub(super) async fn renew(
         return Err(Code::Unauthorized.because("the new token comes with the request, as tokens do"));
     }
     let name = named(&connection)?;
-    let renewed = node.find(|answer| Command::Renew(name, identity.clone(), answer)).await;
+    let renewed = node.find(|answer| Question::Renew(name, identity.clone(), answer)).await;
     renewed.ok_or_else(|| Code::NotFound.because("no connection has this name"))??;
     Ok(json(StatusCode::OK, &Renewed { connection: &connection, expires: identity.expires() }))
 }
@@ -74,7 +74,7 @@ pub(super) async fn revoke(
         }
         Wanted { user: None, token: None, connection: Some(connection) } => {
             let name = named(&connection)?;
-            let held = node.find(|answer| Command::End(name, answer)).await;
+            let held = node.find(|answer| Question::End(name, answer)).await;
             let held = held.ok_or_else(|| Code::NotFound.because("no connection has this name"))?;
             ended += 1;
             if let Some(signed) = held.signed() {

@@ -5,7 +5,7 @@ use crate::alarm::Alarm;
 use crate::crew::{Crew, Work};
 use crate::front::{self, Desk};
 use crate::listen::Accepted;
-use crate::node::{Command, Node};
+use crate::node::{Command, Node, Question};
 use mio::{Events, Poll};
 use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, ready};
@@ -123,7 +123,7 @@ async fn run(
                     requests.count.set(requests.count.get() + 1);
                     requests.crew.clone().hand(Newcomer { accepted, desk, requests: requests.clone() });
                 }
-                question => answer(&mut shard.borrow_mut(), question),
+                Command::Ask(question) => answer(&mut shard.borrow_mut(), question),
             },
             () = bell.notified() => {}
             () = requests.done.notified(), if give_up.is_some() => {}
@@ -134,19 +134,17 @@ async fn run(
 }
 
 /// Does what other threads ask of a shard, and tells them. Who asked may have gone.
-fn answer(shard: &mut Shard, question: Command) {
+fn answer(shard: &mut Shard, question: Question) {
     match question {
-        // It takes more than a shard.
-        Command::Serve(_) => {}
-        Command::Ping(answer) => answer.send(()).unwrap_or_default(),
-        Command::Named(after, most, answer) => drop(answer.send(shard.named(after.as_deref(), most))),
-        Command::CountReaders(channels, answer) => drop(answer.send(shard.count_readers(&channels))),
-        Command::Reconsider(answer) => drop(answer.send(shard.reconsider())),
-        Command::Adopt(adopted) => shard.take_over(*adopted),
-        Command::Session(id, key, ask) => shard.ask(id, key, ask),
-        Command::Sessions(user, answer) => drop(answer.send(shard.list_sessions(user.as_deref()))),
-        Command::End(connection, answer) => drop(answer.send(shard.end(connection))),
-        Command::Renew(connection, identity, answer) => drop(answer.send(shard.renew(connection, identity))),
+        Question::Ping(answer) => answer.send(()).unwrap_or_default(),
+        Question::Named(after, most, answer) => drop(answer.send(shard.named(after.as_deref(), most))),
+        Question::CountReaders(channels, answer) => drop(answer.send(shard.count_readers(&channels))),
+        Question::Reconsider(answer) => drop(answer.send(shard.reconsider())),
+        Question::Adopt(adopted) => shard.take_over(*adopted),
+        Question::Session(id, key, ask) => shard.ask(id, key, ask),
+        Question::Sessions(user, answer) => drop(answer.send(shard.list_sessions(user.as_deref()))),
+        Question::End(connection, answer) => drop(answer.send(shard.end(connection))),
+        Question::Renew(connection, identity, answer) => drop(answer.send(shard.renew(connection, identity))),
     }
 }
 
