@@ -13,10 +13,13 @@ use switchboard_wire::{ChannelName, Pattern};
 #[derive(Debug)]
 pub(crate) struct Filter<'a> {
     selection: &'a Selection,
-    /// Made when first a name is to be matched.
-    patterns: Option<Patterns<'a>>,
-    /// What matching has been since it was last asked for, in places of the log looked at.
+    /// What it is to match a name with the patterns as they are, and to make them ready.
+    plain: Effort,
+    /// Made once names have been matched for as long as it takes: whoever reads a little does without.
+    ready: Option<Patterns<'a>>,
+    /// What matching has been since it was last asked for, and before patterns were made ready, in places of the log looked at.
     work: usize,
+    matched: usize,
     /// Two bits a record: whether it is known if it is selected, and if so, whether it is.
     known: Vec<u64>,
     /// Records the log had dropped by then: each makes a number mean another record.
@@ -25,7 +28,8 @@ pub(crate) struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     pub(crate) fn new(selection: &'a Selection) -> Filter<'a> {
-        Filter { selection, patterns: None, work: 0, known: Vec::new(), dropped: 0 }
+        let plain = Effort::of(&selection.patterns);
+        Filter { selection, plain, ready: None, work: 0, matched: 0, known: Vec::new(), dropped: 0 }
     }
 
     /// Makes ready for a log that may have changed.
@@ -57,24 +61,63 @@ impl<'a> Filter<'a> {
     }
 
     fn selects(&mut self, record: &Record) -> bool {
+        let (name, patterns) = (&record.name, &self.selection.patterns);
         if record.is_shared() {
-            return selects_shared(self.selection, record.name.as_str());
+            return selects_shared(self.selection, name.as_str());
         }
-        if self.selection.channels.contains(&record.name) {
+        self.work += self.selection.channels.len() / STEPS;
+        if self.selection.channels.contains(name) {
             return true;
         }
-        if self.selection.patterns.is_empty() {
-            return false;
+        if self.ready.is_none() && self.matched > self.plain.ready {
+            self.work += self.plain.ready;
+            self.ready = Some(Patterns::new(patterns));
         }
-        let patterns = self.patterns.get_or_insert_with(|| {
-            let patterns = Patterns::new(&self.selection.patterns);
-            self.work += patterns.look_up * patterns.segments.len();
-            patterns
-        });
-        let (selected, work) = patterns.select(&record.name);
+        let (selected, work) = match &mut self.ready {
+            Some(ready) => ready.select(name),
+            None => (patterns.iter().any(|pattern| pattern.matches(name)), self.plain.matching(name)),
+        };
         self.work += work;
+        self.matched += work;
         selected
     }
+}
+
+/// What patterns cost as they are, in places of the log that could be looked at meanwhile.
+#[derive(Debug)]
+struct Effort {
+    /// Patterns without `**`, which are done with at the first segment that does not fit.
+    plain: usize,
+    /// Segments of the others, each of which may be compared with each of a name.
+    deep: usize,
+    /// To make all of them ready.
+    ready: usize,
+}
+
+impl Effort {
+    fn of(patterns: &[Pattern]) -> Effort {
+        let (mut effort, mut segments) = (Effort { plain: 0, deep: 0, ready: 0 }, 0);
+        for pattern in patterns {
+            let count = pattern.segments().count();
+            segments += count;
+            match pattern.segments().any(|segment| segment == Segment::Any) {
+                true => effort.deep += count,
+                false => effort.plain += 1,
+            }
+        }
+        // Literals are put in order, and then each is looked for among them.
+        effort.ready = 2 * segments * bits(segments);
+        effort
+    }
+
+    fn matching(&self, name: &ChannelName) -> usize {
+        2 * self.plain + if self.deep == 0 { 0 } else { self.deep * name.segments().count() }
+    }
+}
+
+/// How many bits a number has, which is how many texts are compared with one that is looked for among so many.
+fn bits(number: usize) -> usize {
+    (usize::BITS - number.leading_zeros()) as usize
 }
 
 /// Whether a reader is told what a record tells that several channels share. It may tell of a loss of another than the reader
@@ -85,7 +128,7 @@ fn selects_shared(selection: &Selection, shared: &str) -> bool {
     by_name || selection.patterns.iter().any(begins)
 }
 
-/// How many segments of patterns could be taken while a place of the log is looked at.
+/// How many segments of patterns could be taken, or names compared, while a place of the log is looked at.
 const STEPS: usize = 4;
 
 /// Patterns made ready for many names: each literal among their segments has a number. So the segments of a name are looked
@@ -130,9 +173,9 @@ impl<'a> Patterns<'a> {
             end += pattern.segments().count();
             end
         });
-        let bits = usize::BITS - literals.len().leading_zeros();
+        let look_up = bits(literals.len()).div_ceil(2);
         let (ends, at) = (ends.collect(), vec![0; usize::from(FIRST) + literals.len()]);
-        Patterns { literals, look_up: bits.div_ceil(2) as usize, segments, ends, at, found: Vec::new() }
+        Patterns { literals, look_up, segments, ends, at, found: Vec::new() }
     }
 
     /// Whether one of them selects a name, which is none of the system's own; and what it was to find out, in places of the log.

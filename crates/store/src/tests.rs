@@ -217,12 +217,32 @@ fn a_long_look_rests_sooner_where_patterns_make_much_work() {
     }
     let (rests, budget) = (Rests::default(), Budget { items: 10, bytes: 1 << 20 });
     at_once(log.read_in_steps(0, &selection, Cursor::at(0), log.head(), budget, &rests));
-    // To look a segment of a name up takes as long as to look at a place, or longer.
+    // To look a segment of a name up takes as long as to look at a place, or longer; to match it as it is, longer by far.
     let each = 31;
     assert!(rests.0.get() + 1 >= CHANNELS * each.min(Log::STEP) / Log::STEP, "{} rests", rests.0.get());
     rests.0.set(0);
     at_once(log.open_in_steps(0, &selection, Since::Earliest, false, &rests));
     assert!(rests.0.get() + 1 >= CHANNELS * each.min(Log::STEP) / Log::STEP, "{} rests", rests.0.get());
+}
+
+/// Who is behind begins anew at each step: what its patterns take then is not to be all of it.
+#[test]
+fn however_long_its_pattern_a_reader_that_is_behind_comes_far_at_each_step() {
+    const EVENTS: usize = 1000;
+    let default = Class::History(Retention { events: EVENTS, age: 1000, bytes: 1 << 30 });
+    let log = Memory::new(Epoch::new(1), Policy { default, ..Policy::default() });
+    for number in 0..EVENTS {
+        log.append(0, &[item(&format!("{}/a", number % 2), 1)]).unwrap();
+    }
+    let mut selection = Selection::default();
+    selection.add(&format!("none/{}*", "a/".repeat(120))).unwrap();
+    let (mut cursor, mut steps) = (Cursor::at(0), 0);
+    let budget = Budget { items: 10, bytes: 1 << 20 };
+    while cursor.seq < log.head() {
+        cursor = log.read_some(0, &selection, cursor, log.head(), budget).cursor;
+        steps += 1;
+    }
+    assert!(steps <= 2 * EVENTS / Log::STEP + 1, "{steps} steps past {EVENTS} events");
 }
 
 #[test]
