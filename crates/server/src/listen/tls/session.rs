@@ -109,6 +109,11 @@ impl Session {
         outcome
     }
 
+    /// How many records were opened since this was last asked: see [`Records::take_opened`].
+    pub(crate) fn take_opened(&mut self) -> u32 {
+        if let State::Open(records) = &mut self.state { records.take_opened() } else { 0 }
+    }
+
     /// Goes on with the keys that were agreed on, and without all that was only of use for that.
     fn open(&mut self) -> io::Result<()> {
         let State::Begun(connection, _) = mem::replace(&mut self.state, State::Failed) else { return Ok(()) };

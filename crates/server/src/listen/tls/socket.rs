@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::poll_proceed;
 
-/// Records that are opened for what a task may otherwise read once: a read may bring a thousand, of a byte each.
+/// Records that are opened for what a task may otherwise read once: a read may bring a thousand, of a byte each, and between
+/// them the keys may change.
 const RECORDS: u32 = 64;
 
 /// A socket with TLS over it.
@@ -77,12 +78,11 @@ impl Socket {
 
     /// Reads once from the socket. `false` at the clean end of what the peer sends.
     fn try_read(&mut self) -> io::Result<bool> {
-        let (plain, opened) = (&mut self.plain, &mut self.opened);
-        let mut take = |bytes: &[u8]| {
-            plain.extend_from_slice(bytes);
-            *opened += 1;
-        };
-        self.tunnel.read(&mut Now(&self.socket), RECORD_MAX, &mut take)
+        let plain = &mut self.plain;
+        let mut take = |bytes: &[u8]| plain.extend_from_slice(bytes);
+        let read = self.tunnel.read(&mut Now(&self.socket), RECORD_MAX, &mut take);
+        self.opened += self.tunnel.take_opened();
+        read
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {

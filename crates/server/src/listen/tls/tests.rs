@@ -181,12 +181,16 @@ fn a_long_record_takes_a_read_or_two_also_where_little_is_asked_for() {
     }
 }
 
-/// What is left of a turn of a task, in reads, after it has read so many records of a byte.
-fn left_after(version: usize, records: usize) -> u32 {
+/// What is left of a turn of a task, in reads, after it has read so many records of a byte, behind each of which the keys may
+/// change.
+fn left_after(version: usize, records: usize, change: bool) -> u32 {
     let mut pair = Pair::shaken(version);
     let mut sealed = Vec::new();
     for _ in 0..records {
         pair.client.writer().write_all(b"a").unwrap();
+        if change {
+            pair.client.refresh_traffic_keys().unwrap();
+        }
         while pair.client.wants_write() {
             pair.client.write_tls(&mut sealed).unwrap();
         }
@@ -223,10 +227,18 @@ fn left_after(version: usize, records: usize) -> u32 {
 #[test]
 fn sixty_four_records_count_for_a_read() {
     for version in 0..2 {
-        let left = left_after(version, 1);
+        let left = left_after(version, 1, false);
         assert!(left > 100, "a read is a read: {left}");
-        assert_eq!(left_after(version, 512), left - 512 / 64);
+        assert_eq!(left_after(version, 512, false), left - 512 / 64);
     }
+}
+
+#[test]
+fn keys_that_change_count_for_sixteen_records() {
+    let version = VERSIONS.iter().position(|version| version.version == rustls::ProtocolVersion::TLSv1_3).unwrap();
+    let left = left_after(version, 1, false);
+    // A record of data and one that says so come with each.
+    assert_eq!(left_after(version, 32, true), left - 32 * (16 + 2) / 64);
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl Tunnel {
         &self.session
     }
 
+    /// How many records were opened since this was last asked, as far as that matters to others.
+    pub(crate) fn take_opened(&mut self) -> u32 {
+        self.session.take_opened()
+    }
+
     /// Whether sealed bytes wait for the socket.
     pub(crate) fn is_clogged(&self) -> bool {
         !self.unsent.is_empty()
