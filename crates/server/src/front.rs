@@ -246,7 +246,7 @@ impl<C: Peer> Front<C> {
                 let dress = |headers: &mut HeaderMap| node.pages().allow(head, headers);
                 let turns = self.desk.shard.borrow().turns();
                 let held = hold::open(node, &turns, head, &identity, &reading, (*transport, accepted.as_ref()), dress);
-                Ok(match held.await {
+                Ok(match held.await? {
                     Hold::Answer(mut answer) => {
                         // Others may have come while the log was looked at.
                         self.desk.shard.borrow().allow_names(&reading.selection)?;

@@ -18,6 +18,7 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use std::sync::Arc;
 use switchboard_hub::Place;
 use switchboard_store::Opened;
+use switchboard_wire::code::Problem;
 use switchboard_wire::gzip::{self, Total};
 use switchboard_wire::websocket::handshake::Accepted;
 use switchboard_wire::{Form, Lease, Notice, form};
@@ -45,10 +46,11 @@ pub(crate) async fn open(
     reading: &Reading,
     (transport, accepted): (Transport, Option<&Accepted<'_>>),
     dress: impl FnOnce(&mut HeaderMap),
-) -> Hold {
-    let opened = node.log.open_in_steps(node.now(), &reading.selection, reading.since(), false, turns).await;
+) -> Result<Hold, Problem> {
+    let look = node.log.open_in_steps(node.now(), &reading.selection, reading.since(), false, turns);
+    let opened = node.unless_draining(look).await?;
     if opened.finished && !transport.is_websocket() {
-        return Hold::Finished;
+        return Ok(Hold::Finished);
     }
     let chunked = !transport.is_websocket() && head.version == Version::HTTP_11;
     let mut response = match accepted {
@@ -79,7 +81,7 @@ pub(crate) async fn open(
         gzip.iter_mut().for_each(|total| total.add(words.sum));
         bytes.extend_from_slice(&words.bytes);
     }
-    Hold::Answer(Box::new(Answer {
+    Ok(Hold::Answer(Box::new(Answer {
         fields,
         head: Bytes::from(bytes),
         head_length,
@@ -91,7 +93,7 @@ pub(crate) async fn open(
         ending,
         take: None,
         guest: lease.map(|lease| Guest::new(identity.clone(), lease.connection)),
-    }))
+    })))
 }
 
 /// Says how a connection is called where no `$open` can: in raw form.

@@ -178,6 +178,16 @@ impl Node {
         *self.draining.borrow()
     }
 
+    /// What a long look comes to, unless the server drains before that is known: then nobody is to wait for it.
+    pub(crate) async fn unless_draining<T>(&self, look: impl Future<Output = T>) -> Result<T, Problem> {
+        let mut draining = self.draining.subscribe();
+        tokio::select! {
+            biased;
+            found = look => Ok(found),
+            _ = draining.wait_for(|draining| *draining) => Err(Code::Draining.into()),
+        }
+    }
+
     /// Whether the log and every shard really answer.
     pub(crate) async fn check(&self) -> Result<(), Problem> {
         // The log answers from under its lock, a shard from its own thread.

@@ -86,8 +86,9 @@ impl<C: Peer> Front<C> {
         let admitted = opening::admit(node, head, name.clone(), identity, address).await?;
         let Admitted { identity, subscriptions, asked } = admitted;
         let turns = self.desk.shard.borrow().turns();
-        let subscriptions = opening::find(node, &turns, subscriptions).await;
-        let opened = node.limits.session(&identity, address).and_then(|seats| {
+        let found = node.unless_draining(opening::find(node, &turns, subscriptions)).await;
+        let opened = found.and_then(|subscriptions| {
+            let seats = node.limits.session(&identity, address)?;
             let allowance = node.limits.publisher(&identity, Some(address));
             let opener = Opener { identity: identity.clone(), allowance, seats, address, subscriptions };
             self.desk.shard.borrow_mut().open_session(location, opener)

@@ -102,9 +102,12 @@ pub(crate) async fn answer(
 ) -> Result<Option<(Response<Bytes>, usize)>, Problem> {
     let (turns, gate) = (shard.borrow().turns(), shard.borrow().pages());
     let mut pass = None;
-    let opened = node.log.open_in_steps(node.now(), &reading.selection, reading.since(), true, &*turns).await;
-    let start = Start { cursor: opened.cursor, gap: opened.gap, position: opened.cursor.seq };
-    let mut page = read(node, &*turns, &reading.selection, wanted.budget(), start).await;
+    let first = async {
+        let opened = node.log.open_in_steps(node.now(), &reading.selection, reading.since(), true, &*turns).await;
+        let start = Start { cursor: opened.cursor, gap: opened.gap, position: opened.cursor.seq };
+        read(node, &*turns, &reading.selection, wanted.budget(), start).await
+    };
+    let mut page = node.unless_draining(first).await?;
     if let Some(wait) = wanted.wait
         && page.says_nothing()
     {

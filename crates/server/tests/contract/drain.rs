@@ -1,7 +1,7 @@
 //! A server that stops tells every client.
 
 use std::time::{Duration, Instant};
-use switchboard_testkit::{Conn, Item, PATIENCE, Piece, Server, config, free_port, json};
+use switchboard_testkit::{Conn, Item, PATIENCE, Piece, Server, config, eventually, free_port, json, prometheus};
 
 /// Drains the server on a thread, and gives the thread.
 fn draining(server: Server) -> std::thread::JoinHandle<Duration> {
@@ -215,5 +215,46 @@ fn a_drain_does_not_wait_for_the_header_of_a_proxy() {
     assert!(took < PATIENCE, "{took:?}");
     for conn in [&mut silent, &mut begun, &mut known] {
         conn.expect_close();
+    }
+}
+
+/// A look along all that the log holds goes on step by step, beside those of all others: nobody is to wait for it to its end.
+#[test]
+fn a_drain_does_not_wait_for_long_looks_and_who_asked_is_told() {
+    let mut config = config();
+    config.shards = Some(1);
+    config.drain = Duration::from_secs(60);
+    let server = Server::start(config);
+    let channels: Vec<String> = (0..5000).map(|number| format!("other/{number}")).collect();
+    let batch = json!([{ "channels": channels, "data": 1 }]).to_string();
+    for _ in 0..4 {
+        server.post("/api/publish", &[("Content-Type", "application/json")], &batch).expect(201);
+    }
+    let asked =
+        |server: &Server| prometheus::parse(&server.get("/metrics").expect(200).text())["switchboard_requests_total"];
+    let before = asked(&server);
+    let target = "/channels?channel=none/*&since=earliest";
+    let ask = |fields: &[_]| {
+        let mut conn = server.connect();
+        conn.ask("GET", target, fields, None);
+        conn
+    };
+    let mut pages: Vec<Conn> = (0..128).map(|_| ask(&[])).collect();
+    let mut streams: Vec<Conn> = (0..128).map(|_| ask(&[("Accept", "text/event-stream")])).collect();
+    let mut more = 0.0;
+    eventually("all have asked", || {
+        more += 1.0;
+        asked(&server) - more >= before + 256.0
+    });
+    let took = draining(server).join().unwrap();
+    // Their turns together would take half a minute.
+    assert!(took < PATIENCE, "{took:?}");
+    for page in &mut pages {
+        let answer = page.response_to("GET");
+        assert!(matches!(answer.status(), 200 | 503), "{answer}");
+    }
+    for stream in &mut streams {
+        let told = stream.take_through(b"$closing").unwrap();
+        assert!(told.starts_with(b"HTTP/1.1 200 "), "{}", told.escape_ascii());
     }
 }
