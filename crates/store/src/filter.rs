@@ -98,9 +98,11 @@ impl Effort {
     fn of(patterns: &[Pattern]) -> Effort {
         let (mut effort, mut segments) = (Effort { plain: 0, deep: 0, ready: 0 }, 0);
         for pattern in patterns {
-            let count = pattern.segments().count();
+            let (count, is_deep) = pattern
+                .segments()
+                .fold((0, false), |(count, any), segment| (count + 1, any || segment == Segment::Any));
             segments += count;
-            match pattern.segments().any(|segment| segment == Segment::Any) {
+            match is_deep {
                 true => effort.deep += count,
                 false => effort.plain += 1,
             }

@@ -305,6 +305,17 @@ fn compress(window: u8, payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 impl Form {
+    /// Whether messages of this form are compressed, in whatever way.
+    pub fn is_compressed(self) -> bool {
+        let is_deflated = matches!(
+            self,
+            Form::WsRaw { deflated: Some(_) }
+                | Form::WsEvent { deflated: Some(_) }
+                | Form::WsSession { deflated: Some(_) }
+        );
+        is_deflated || self.is_gzipped()
+    }
+
     /// Whether the body is compressed with gzip.
     pub fn is_gzipped(self) -> bool {
         matches!(self, Form::SseRaw { gzip: true } | Form::SseEvent { gzip: true } | Form::NdJson { gzip: true })

@@ -1,6 +1,7 @@
 //! The items of a pass and their bytes, looked up or put together once for all who are due the same.
 
 use bytes::Bytes;
+use std::mem;
 use std::sync::Arc;
 use switchboard_store::{Entry, Item, What};
 use switchboard_wire::gzip::Sum;
@@ -8,6 +9,9 @@ use switchboard_wire::{ChannelName, Form, Message};
 
 /// Several messages are put together up to this many bytes of data. Beyond, copying them costs more than it saves.
 const JOINED_MAX: usize = 64 << 10;
+
+/// To compress what is encoded takes so many times as long as to write it.
+const COMPRESSION: usize = 12;
 
 /// How a connection is sent its events: the form, and whether in the chunked coding.
 pub(super) type Framing = (Form, bool);
@@ -34,6 +38,8 @@ pub(super) struct Batch {
     encoded: Vec<Vec<(Framing, Message)>>,
     /// By run; `None` where a run cannot be put together.
     joined: Vec<Vec<(Framing, Option<Joined>)>>,
+    /// Bytes that were encoded, or would have been in the time that it took.
+    made: usize,
 }
 
 impl Batch {
@@ -72,9 +78,16 @@ impl Batch {
             return Some(message.clone());
         }
         let (form, chunked) = framing;
-        let message = self.event(item)?.encoded(form).message(chunked);
+        let entry = self.event(item)?;
+        let (message, cost) = (entry.encoded(form).message(chunked), entry.event().draft.cost());
+        self.made += if form.is_compressed() { COMPRESSION * cost } else { cost };
         self.encoded[index].push((framing, message.clone()));
         Some(message)
+    }
+
+    /// How many bytes were encoded since this was last asked, what is compressed counting for as many as take as long.
+    pub(super) fn take_made(&mut self) -> usize {
+        mem::take(&mut self.made)
     }
 
     /// The bytes of a run in one piece; `None` if not all of it is events, or too much to copy.

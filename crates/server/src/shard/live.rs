@@ -23,6 +23,8 @@ const WRITE: usize = 4;
 const BEYOND: usize = 256;
 /// Steps of matching channels with patterns that are as much as 1 of a share.
 const STEPS: usize = 64;
+/// Bytes that are encoded for the first of those who are due them, likewise.
+const ENCODED: usize = 2048;
 /// Passes that are made at once where all connections are told to go, and batches for one reader whose words must not be
 /// overtaken.
 const PASSES_AT_ONCE: usize = 16;
@@ -162,7 +164,9 @@ impl Shard {
             let link = self.links.of(due.token);
             delivered += self.deliver(due);
             self.links.said();
-            left = left.saturating_sub(if link.is_some() { 1 } else { WRITE });
+            let made = self.batch.take_made() / ENCODED;
+            left = left.saturating_sub(made + if link.is_some() { 1 } else { WRITE });
+            beyond = beyond.saturating_sub(made);
             let next = || self.links.of(self.readers.pass().peek()?.token);
             if left == 0 && beyond > 0 && link.is_some() && next() == link {
                 (left, beyond) = (1, beyond - 1);

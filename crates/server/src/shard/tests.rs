@@ -211,6 +211,25 @@ fn what_a_session_changes_is_delivered_ahead_of_to_itself_alone() {
     hall.assert_told_all(token, &mut peer);
 }
 
+/// What is large, and compressed anew for each, is no more than a turn's work each; many that are small are one turn together.
+#[test]
+fn a_large_event_that_is_compressed_is_the_work_of_a_turn() {
+    const READERS: usize = 8;
+    let mut hall = Hall::new();
+    let channels: Vec<String> = (0..READERS).map(|number| format!("large/{number}")).collect();
+    let deflated = Transport::WebSocket { raw: true, deflated: Some(15) };
+    let mut peers: Vec<_> = channels.iter().map(|channel| hall.connect(deflated, channel, None).1).collect();
+    for (data, turns) in [("x".repeat(100), 1..=1), ("x".repeat(1 << 20), READERS..=READERS + 1)] {
+        channels.iter().for_each(|channel| hall.append(channel, Some(&data)));
+        let mut taken = 1;
+        while hall.shard.turn(Instant::now()) {
+            taken += 1;
+        }
+        assert!(turns.contains(&taken), "{taken} turns for {READERS} events of {} bytes", data.len());
+        assert!(peers.iter_mut().all(|peer| frame(peer).0 == 0xC1));
+    }
+}
+
 /// The same in the midst of a pass: it goes on where it was, and a session that it has yet to come to is not served twice.
 #[test]
 fn a_pass_goes_on_where_it_was_after_one_reader_was_served_ahead() {
