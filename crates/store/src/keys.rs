@@ -291,6 +291,8 @@ impl Keys {
         if verdict == Verdict::Fresh {
             let before = known.cloned();
             if before.is_none() {
+                // Only an old use can be there, which this one takes the place of.
+                self.records.remove(&claim.scope);
                 sketch.fresh += 1;
                 self.make_room(now, sketch.fresh)?;
             }

@@ -80,6 +80,7 @@ contract! { super::memory,
         a_key_holds_within_publisher_and_channel
         a_key_is_kept_for_its_age
         a_new_key_is_refused_when_all_are_young
+        a_stream_that_is_old_makes_place_for_its_own_key
         a_batch_repeats_itself
         a_stream_goes_on_where_it_stopped
         a_stream_that_differs_is_refused

@@ -75,6 +75,16 @@ pub(crate) fn a_new_key_is_refused_when_all_are_young<S: Store>(make: impl Fn(Po
     put(&store, 1000, "a", "without a key");
 }
 
+pub(crate) fn a_stream_that_is_old_makes_place_for_its_own_key<S: Store>(make: impl Fn(Policy) -> S) {
+    let store = make(Policy { keys: 1, key_age: 10, ..policy(10) });
+    assert_eq!(send(&store, 0, &["1"], false), (vec![true], Ok(None)));
+    assert_eq!(send(&store, 5, &["1", "2"], false), (vec![false, true], Ok(None)));
+    // It has gone on since it was begun, and is looked at again when it surely is old.
+    store.tick(10);
+    assert!(!append(&store, 15, keyed("a", "x", "k")).unwrap().repeated);
+    assert_eq!(append(&store, 15, keyed("a", "x", "other")).unwrap_err(), Refusal::KeysFull);
+}
+
 pub(crate) fn a_batch_repeats_itself<S: Store>(make: impl Fn(Policy) -> S) {
     let store = make(policy(10));
     let answers = store.append(0, &[keyed("a", "x", "k"), item("a", "y"), keyed("a", "x", "k")]).unwrap();
