@@ -76,6 +76,12 @@ impl Entry {
         encoded
     }
 
+    /// Whether [`Entry::encoded`] has only to look this form up.
+    pub fn is_encoded(&self, form: Form) -> bool {
+        let encodings = self.encodings.lock().unwrap_or_else(PoisonError::into_inner);
+        encodings.iter().any(|(made, _)| *made == form)
+    }
+
     /// Drops the encodings: they are made again for whoever asks.
     pub(crate) fn shed(&self) {
         self.encodings.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -13,13 +13,14 @@ use switchboard_wire::{ChannelName, Pattern};
 #[derive(Debug)]
 pub(crate) struct Filter<'a> {
     selection: &'a Selection,
-    /// What it is to match a name with the patterns as they are, and to make them ready.
-    plain: Effort,
     /// Made once names have been matched for as long as it takes: whoever reads a little does without.
     ready: Option<Patterns<'a>>,
-    /// What matching has been since it was last asked for, and before patterns were made ready, in places of the log looked at.
-    work: usize,
+    /// What it takes to make them, and what matching has been before that, in places of the log looked at.
+    to_make: usize,
     matched: usize,
+    /// What was done since it was last asked for, likewise, and what of that does not shorten the step.
+    work: usize,
+    spare: usize,
     /// Two bits a record: whether it is known if it is selected, and if so, whether it is.
     known: Vec<u64>,
     /// Records the log had dropped by then: each makes a number mean another record.
@@ -28,8 +29,10 @@ pub(crate) struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     pub(crate) fn new(selection: &'a Selection) -> Filter<'a> {
-        let plain = Effort::of(&selection.patterns);
-        Filter { selection, plain, ready: None, work: 0, matched: 0, known: Vec::new(), dropped: 0 }
+        let segments = selection.patterns.iter().map(|pattern| pattern.segments().count()).sum();
+        // Literals are put in order, and then each is looked for among them.
+        let to_make = segments * bits(segments);
+        Filter { selection, ready: None, to_make, matched: 0, work: 0, spare: 0, known: Vec::new(), dropped: 0 }
     }
 
     /// Makes ready for a log that may have changed.
@@ -60,6 +63,12 @@ impl<'a> Filter<'a> {
         std::mem::take(&mut self.work)
     }
 
+    /// How many places more a step has, since patterns were made ready in it: it goes on for as long as that took. Who is behind
+    /// begins anew at each step, and this is not to be all of it.
+    pub(crate) fn take_spare(&mut self) -> usize {
+        std::mem::take(&mut self.spare)
+    }
+
     fn selects(&mut self, record: &Record) -> bool {
         let (name, patterns) = (&record.name, &self.selection.patterns);
         if record.is_shared() {
@@ -69,51 +78,26 @@ impl<'a> Filter<'a> {
         if self.selection.channels.contains(name) {
             return true;
         }
-        if self.ready.is_none() && self.matched > self.plain.ready {
-            self.work += self.plain.ready;
-            self.ready = Some(Patterns::new(patterns));
-        }
-        let (selected, work) = match &mut self.ready {
-            Some(ready) => ready.select(name),
-            None => (patterns.iter().any(|pattern| pattern.matches(name)), self.plain.matching(name)),
-        };
-        self.work += work;
-        self.matched += work;
-        selected
-    }
-}
-
-/// What patterns cost as they are, in places of the log that could be looked at meanwhile.
-#[derive(Debug)]
-struct Effort {
-    /// Patterns without `**`, which are done with at the first segment that does not fit.
-    plain: usize,
-    /// Segments of the others, each of which may be compared with each of a name.
-    deep: usize,
-    /// To make all of them ready.
-    ready: usize,
-}
-
-impl Effort {
-    fn of(patterns: &[Pattern]) -> Effort {
-        let (mut effort, mut segments) = (Effort { plain: 0, deep: 0, ready: 0 }, 0);
-        for pattern in patterns {
-            let (count, is_deep) = pattern
-                .segments()
-                .fold((0, false), |(count, any), segment| (count + 1, any || segment == Segment::Any));
-            segments += count;
-            match is_deep {
-                true => effort.deep += count,
-                false => effort.plain += 1,
+        if self.ready.is_none() {
+            for pattern in patterns {
+                let (selected, pairs) = pattern.matches_in(name);
+                self.work += PAIR * pairs;
+                self.matched += PAIR * pairs;
+                if selected {
+                    return true;
+                }
+                if self.matched > self.to_make {
+                    self.work += self.to_make;
+                    self.spare = self.matched + 2 * self.to_make;
+                    self.ready = Some(Patterns::new(patterns));
+                    break;
+                }
             }
         }
-        // Literals are put in order, and then each is looked for among them.
-        effort.ready = 2 * segments * bits(segments);
-        effort
-    }
-
-    fn matching(&self, name: &ChannelName) -> usize {
-        2 * self.plain + if self.deep == 0 { 0 } else { self.deep * name.segments().count() }
+        let Some(ready) = &mut self.ready else { return false };
+        let (selected, work) = ready.select(name);
+        self.work += work;
+        selected
     }
 }
 
@@ -130,6 +114,8 @@ fn selects_shared(selection: &Selection, shared: &str) -> bool {
     by_name || selection.patterns.iter().any(begins)
 }
 
+/// How many places could be looked at while a segment of a pattern is compared with one of a name.
+const PAIR: usize = 2;
 /// How many segments of patterns could be taken, or names compared, while a place of the log is looked at.
 const STEPS: usize = 4;
 
@@ -175,7 +161,7 @@ impl<'a> Patterns<'a> {
             end += pattern.segments().count();
             end
         });
-        let look_up = bits(literals.len()).div_ceil(2);
+        let look_up = bits(literals.len()).div_ceil(2).max(1);
         let (ends, at) = (ends.collect(), vec![0; usize::from(FIRST) + literals.len()]);
         Patterns { literals, look_up, segments, ends, at, found: Vec::new() }
     }

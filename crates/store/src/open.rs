@@ -253,7 +253,7 @@ impl Log {
 
     fn search(&self, filter: &mut Filter<'_>, after: u64, upto: u64, want: Want) -> Search {
         filter.renew(self);
-        let mut steps = 0;
+        let (mut steps, mut most) = (0, Log::STEP);
         let mut look = |place: crate::index::Place| {
             steps += 1;
             if place.seq > upto {
@@ -268,7 +268,8 @@ impl Log {
                 return ControlFlow::Break(Search::Found(place.seq));
             }
             steps += filter.take_work();
-            if steps >= Log::STEP {
+            most += filter.take_spare();
+            if steps >= most {
                 return ControlFlow::Break(Search::Paused(place.seq));
             }
             ControlFlow::Continue(())

@@ -311,7 +311,7 @@ impl Log {
         let forgotten = self.forgotten.min(reading.upto);
         let mut owed = self.forgotten <= reading.upto && self.forgotten > reading.threshold();
         reading.filter.renew(self);
-        let mut steps = 0;
+        let (mut steps, mut most) = (0, Log::STEP);
         let upto = reading.upto;
         let places = self.order.after(reading.at, reading.floor).take_while(|place| place.seq <= upto);
         for place in places {
@@ -322,7 +322,7 @@ impl Log {
                 }
             }
             steps += 1;
-            if steps > Log::STEP {
+            if steps > most {
                 return false;
             }
             if let Some(thing) = self.thing(place, reading)
@@ -331,6 +331,7 @@ impl Log {
                 return true;
             }
             steps += reading.filter.take_work();
+            most += reading.filter.take_spare();
             reading.at = place.seq;
         }
         if owed {

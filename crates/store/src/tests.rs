@@ -200,7 +200,8 @@ fn a_long_look_rests_after_each_step_of_so_many_places() {
     let (rests, budget) = (Rests::default(), Budget { items: 10, bytes: 1 << 20 });
     let piece = at_once(log.read_in_steps(0, &selection, Cursor::at(0), log.head(), budget, &rests));
     assert_eq!(piece.found.iter().filter(|found| matches!(found.what, Read::Event(_))).count(), 2);
-    assert!(rests.0.get() >= STEPS, "{} rests in {STEPS} steps", rests.0.get());
+    // One is longer, in which the pattern is made ready.
+    assert!(rests.0.get() + 1 >= STEPS, "{} rests in {STEPS} steps", rests.0.get());
 }
 
 #[test]
@@ -219,30 +220,37 @@ fn a_long_look_rests_sooner_where_patterns_make_much_work() {
     at_once(log.read_in_steps(0, &selection, Cursor::at(0), log.head(), budget, &rests));
     // To look a segment of a name up takes as long as to look at a place, or longer; to match it as it is, longer by far.
     let each = 31;
-    assert!(rests.0.get() + 1 >= CHANNELS * each.min(Log::STEP) / Log::STEP, "{} rests", rests.0.get());
+    // A step is longer, in which patterns are made ready: by twice what that takes for some 70 segments.
+    let longer = 1 + 2 * 70 * 7 / each;
+    assert!(rests.0.get() + longer >= CHANNELS * each.min(Log::STEP) / Log::STEP, "{} rests", rests.0.get());
     rests.0.set(0);
     at_once(log.open_in_steps(0, &selection, Since::Earliest, false, &rests));
-    assert!(rests.0.get() + 1 >= CHANNELS * each.min(Log::STEP) / Log::STEP, "{} rests", rests.0.get());
+    assert!(rests.0.get() + longer >= CHANNELS * each.min(Log::STEP) / Log::STEP, "{} rests", rests.0.get());
 }
 
 /// Who is behind begins anew at each step: what its patterns take then is not to be all of it.
 #[test]
-fn however_long_its_pattern_a_reader_that_is_behind_comes_far_at_each_step() {
+fn however_long_its_patterns_a_reader_that_is_behind_comes_far_at_each_step() {
     const EVENTS: usize = 1000;
     let default = Class::History(Retention { events: EVENTS, age: 1000, bytes: 1 << 30 });
     let log = Memory::new(Epoch::new(1), Policy { default, ..Policy::default() });
+    let deep = "a/".repeat(40);
     for number in 0..EVENTS {
-        log.append(0, &[item(&format!("{}/a", number % 2), 1)]).unwrap();
+        log.append(0, &[item(&format!("{deep}{}", number % 2), 1)]).unwrap();
     }
-    let mut selection = Selection::default();
-    selection.add(&format!("none/{}*", "a/".repeat(120))).unwrap();
-    let (mut cursor, mut steps) = (Cursor::at(0), 0);
-    let budget = Budget { items: 10, bytes: 1 << 20 };
-    while cursor.seq < log.head() {
-        cursor = log.read_some(0, &selection, cursor, log.head(), budget).cursor;
-        steps += 1;
+    let long = vec![format!("none/{}*", "a/".repeat(120))];
+    let many = (0..20).map(|number| format!("**/{}b{number}/**", "a/".repeat(20))).collect();
+    for (patterns, most) in [(long, 2 * EVENTS / Log::STEP + 1), (many, 3)] {
+        let mut selection = Selection::default();
+        patterns.iter().for_each(|pattern: &String| selection.add(pattern).unwrap());
+        let (mut cursor, mut steps) = (Cursor::at(0), 0);
+        let budget = Budget { items: 10, bytes: 1 << 20 };
+        while cursor.seq < log.head() {
+            cursor = log.read_some(0, &selection, cursor, log.head(), budget).cursor;
+            steps += 1;
+        }
+        assert!(steps <= most, "{steps} steps past {EVENTS} events, by {}", patterns[0]);
     }
-    assert!(steps <= 2 * EVENTS / Log::STEP + 1, "{steps} steps past {EVENTS} events");
 }
 
 #[test]

@@ -206,16 +206,22 @@ impl Pattern {
 
     /// Whether the pattern selects this channel. Wildcards in front do not select the system's own channels.
     pub fn matches(&self, name: &ChannelName) -> bool {
+        self.matches_in(name).0
+    }
+
+    /// The same, and how many pairs of segments were looked at for that.
+    pub fn matches_in(&self, name: &ChannelName) -> (bool, usize) {
         let (mut steps, mut left) = (self.segments(), name.segments());
         if name.is_reserved() && !matches!(steps.clone().next(), Some(Segment::Literal(_))) {
-            return false;
+            return (false, 1);
         }
         // What follows the latest `**`, and from where on: on a mismatch only that one need reach further, so the work
         // is at most the product of the two lengths.
-        let mut any = None;
+        let (mut any, mut pairs) = (None, 0);
         loop {
             let here = left.clone();
-            let Some(text) = left.next() else { return steps.all(|step| step == Segment::Any) };
+            pairs += 1;
+            let Some(text) = left.next() else { return (steps.all(|step| step == Segment::Any), pairs) };
             let fits = match steps.next() {
                 Some(Segment::Any) => {
                     any = Some((steps.clone(), here.clone()));
@@ -227,7 +233,7 @@ impl Pattern {
                 None => false,
             };
             if !fits {
-                let Some((behind, reach)) = &mut any else { return false };
+                let Some((behind, reach)) = &mut any else { return (false, pairs) };
                 reach.next();
                 (steps, left) = (behind.clone(), reach.clone());
             }

@@ -31,6 +31,15 @@ impl Joined {
     }
 }
 
+/// How many bytes can be encoded while an event is, before that: as many as it has, and more where they are compressed as well;
+/// and none where it was done for somebody else.
+pub(super) fn effort(entry: &Entry, form: Form) -> usize {
+    match entry.is_encoded(form) {
+        true => 0,
+        false => entry.event().draft.cost() * if form.is_compressed() { COMPRESSION } else { 1 },
+    }
+}
+
 /// The items in hand, with the bytes of each and of each run that many are due.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -79,13 +88,13 @@ impl Batch {
         }
         let (form, chunked) = framing;
         let entry = self.event(item)?;
-        let (message, cost) = (entry.encoded(form).message(chunked), entry.event().draft.cost());
-        self.made += if form.is_compressed() { COMPRESSION * cost } else { cost };
+        let (effort, message) = (effort(entry, form), entry.encoded(form).message(chunked));
+        self.made += effort;
         self.encoded[index].push((framing, message.clone()));
         Some(message)
     }
 
-    /// How many bytes were encoded since this was last asked, what is compressed counting for as many as take as long.
+    /// How many bytes were [encoded](effort) since this was last asked.
     pub(super) fn take_made(&mut self) -> usize {
         mem::take(&mut self.made)
     }

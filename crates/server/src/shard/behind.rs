@@ -1,6 +1,8 @@
 //! From the log to the sockets of those who lag, resume or begin in the past: one piece of code for all of them.
 
+use super::batch::effort;
 use super::held::Took;
+use super::live::{ENCODED, SHARE};
 use super::{Shard, Slot};
 use crate::transport::Ending;
 use std::mem;
@@ -16,10 +18,19 @@ const LAGGARDS_PER_TURN: usize = 4;
 impl Shard {
     /// Serves the laggards' share of a turn.
     pub(super) fn serve_laggards(&mut self) {
+        self.encoded = 0;
         for _ in 0..self.laggards.len().min(LAGGARDS_PER_TURN) {
             let Some(token) = self.laggards.pop_front() else { return };
             self.serve_laggard(token);
+            if self.has_encoded_much() {
+                return;
+            }
         }
+    }
+
+    /// Whether what was encoded for those who are behind is as much as a turn's share.
+    pub(super) fn has_encoded_much(&self) -> bool {
+        self.encoded / ENCODED >= SHARE
     }
 
     fn serve_laggard(&mut self, token: Token) {
@@ -60,6 +71,7 @@ impl Shard {
         let form = held.transport.form();
         let broken = |found: &Found| matches!(found.what, Read::Gap(_)) && !form.says_gaps();
         let sendable = piece.found.iter().position(broken).unwrap_or(piece.found.len());
+        self.encoded += piece.found[..sendable].iter().map(|found| effort_of(found, form)).sum::<usize>();
         let mut out: Vec<Message> =
             piece.found[..sendable].iter().map(|found| held.wrap(&encode(found, form))).collect();
         if piece.caught_up && place.floor > place.cursor && form.says_gaps() {
@@ -104,6 +116,11 @@ impl Shard {
 
 pub(super) fn at(cursor: Cursor) -> Place {
     Place { cursor: cursor.seq, floor: cursor.floor }
+}
+
+/// The [`effort`] of [`encode`], before that.
+pub(super) fn effort_of(found: &Found, form: Form) -> usize {
+    if let Read::Event(entry) = &found.what { effort(entry, form) } else { 0 }
 }
 
 pub(super) fn encode(found: &Found, form: Form) -> form::Encoded {

@@ -143,6 +143,7 @@ impl Shard {
 
     /// Tells every client that the server stops.
     pub(crate) fn drain(&mut self) {
+        self.drained = true;
         self.deliver_all();
         self.drain_polls();
         let tokens: Vec<Token> = self.slots.iter().map(|(token, _)| token as Token).collect();

@@ -17,14 +17,14 @@ use switchboard_wire::{Message, Notice, form};
 const BATCH: usize = 64;
 /// What is delivered in one turn, so that everything else gets its share: a write to a socket takes so much of it, and what is
 /// said on a stream, which is a part of one, 1.
-const SHARE: usize = 64 * WRITE;
+pub(super) const SHARE: usize = 64 * WRITE;
 const WRITE: usize = 4;
 /// Streams of a connection that are served beyond that, so that all that they are due leaves together.
 const BEYOND: usize = 256;
 /// Steps of matching channels with patterns that are as much as 1 of a share.
 const STEPS: usize = 64;
 /// Bytes that are encoded for the first of those who are due them, likewise.
-const ENCODED: usize = 2048;
+pub(super) const ENCODED: usize = 2048;
 /// Passes that are made at once where all connections are told to go, and batches for one reader whose words must not be
 /// overtaken.
 const PASSES_AT_ONCE: usize = 16;
@@ -156,7 +156,8 @@ impl Shard {
     /// Serves readers of the pass, as long as there is something left of their share, and returns what is left.
     fn serve_pass(&mut self, mut left: usize) -> usize {
         let (mut delivered, mut beyond) = (0, BEYOND);
-        while left > 0 {
+        // Where nobody is left the pass is over, also if nothing is left of the share: what waits for that has its turn.
+        while left > 0 || self.readers.pass().peek().is_none() {
             let Some(due) = self.readers.next_due() else {
                 self.node.figures.shard(self.index).reached(self.readers.position());
                 break;

@@ -45,6 +45,7 @@ use crate::listen::Admission;
 use crate::listen::http2::Signals;
 use crate::node::Node;
 use crate::traffic::Traffic;
+use crate::transport::Ending;
 use batch::Batch;
 use beat::Beats;
 use closing::Closings;
@@ -62,7 +63,7 @@ use std::time::Instant;
 use switchboard_hub::{Place, Readers, Token, Turn};
 use switchboard_store::Entry;
 use switchboard_wire::ChannelName;
-use switchboard_wire::code::Problem;
+use switchboard_wire::code::{Code, Problem};
 use switchboard_wire::name::Selection;
 use switchboard_wire::websocket::deflate::Inflaters;
 use tokio::sync::Notify;
@@ -106,6 +107,10 @@ pub(crate) struct Shard {
     pongs: Vec<u8>,
     /// Tells connections apart that had the same token.
     serial: u32,
+    /// Bytes that were encoded for those who are behind since their turn began.
+    encoded: usize,
+    /// All that were there have been told that the server stops.
+    drained: bool,
 }
 
 /// A connection on its way from a request to a shard.
@@ -160,6 +165,8 @@ impl Shard {
             hearing: Hearing::default(),
             pongs: Vec::new(),
             serial: 0,
+            encoded: 0,
+            drained: false,
         }
     }
 
@@ -246,6 +253,10 @@ impl Shard {
                 } else if !live {
                     // At once, so that what is ephemeral and comes now finds the reader live.
                     self.catch_up(token);
+                }
+                if self.drained && ending.is_none() {
+                    // It was on its way here when all others were told.
+                    self.begin_close(token, Ending::Closing(Code::Draining));
                 }
                 self.hear_first(token, &mut received);
             }

@@ -230,6 +230,16 @@ fn a_large_event_that_is_compressed_is_the_work_of_a_turn() {
     }
 }
 
+/// It was let in before, and was on its way while all others were told.
+#[test]
+fn a_reader_that_comes_to_a_shard_that_drains_is_told_so() {
+    let mut hall = Hall::new();
+    hall.shard.drain();
+    let mut peer = BufReader::new(hall.connect(LINES, "late", None).1);
+    while hall.shard.turn(Instant::now()) {}
+    assert!(line(&mut peer)["$closing"].is_object());
+}
+
 /// The same in the midst of a pass: it goes on where it was, and a session that it has yet to come to is not served twice.
 #[test]
 fn a_pass_goes_on_where_it_was_after_one_reader_was_served_ahead() {

@@ -130,13 +130,21 @@ pub(crate) async fn answer(
             node.auth.standing(identity, node.now())?;
             node.auth.allow_reading(identity, &reading.selection)?;
             // One event may wake a crowd.
-            let turn = Turn::begin(&gate, &turns).await;
-            page = match events.iter().all(|entry| entry.event().resumable) {
+            let turn = Turn::begin(&gate, &turns);
+            if !events.iter().all(|entry| entry.event().resumable) {
                 // An ephemeral event is nowhere but here.
-                false => handed(&events, wanted, page),
-                true => read(node, &turn, &reading.selection, wanted.budget(), page.next()).await,
+                pass = turn.await.pass.into_inner();
+                page = handed(&events, wanted, page);
+                continue;
+            }
+            let again = async {
+                let turn = turn.await;
+                let found = read(node, &turn, &reading.selection, wanted.budget(), page.next()).await;
+                (found, turn.pass.into_inner())
             };
-            pass = turn.pass.into_inner();
+            // Who is told nothing by a server that stops asks again from the same place.
+            let Ok(found) = node.unless_draining(again).await else { break };
+            (page, pass) = found;
         }
         node.auth.standing(identity, node.now())?;
     }

@@ -225,15 +225,19 @@ fn a_drain_does_not_wait_for_long_looks_and_who_asked_is_told() {
     config.shards = Some(1);
     config.drain = Duration::from_secs(60);
     let server = Server::start(config);
+    let target = "/channels?channel=none/*&since=earliest";
+    let waiting = format!("{target}&wait=60");
+    let mut polls: Vec<Conn> = (0..64).map(|_| server.connect()).collect();
+    polls.iter_mut().for_each(|conn| conn.ask("GET", &waiting, &[], None));
+    let figure = |server: &Server, name| prometheus::parse(&server.get("/metrics").expect(200).text())[name];
+    eventually("all polls wait", || figure(&server, "switchboard_readers_poll") == 64.0);
     let channels: Vec<String> = (0..5000).map(|number| format!("other/{number}")).collect();
     let batch = json!([{ "channels": channels, "data": 1 }]).to_string();
     for _ in 0..4 {
         server.post("/api/publish", &[("Content-Type", "application/json")], &batch).expect(201);
     }
-    let asked =
-        |server: &Server| prometheus::parse(&server.get("/metrics").expect(200).text())["switchboard_requests_total"];
+    let asked = |server: &Server| figure(server, "switchboard_requests_total");
     let before = asked(&server);
-    let target = "/channels?channel=none/*&since=earliest";
     let ask = |fields: &[_]| {
         let mut conn = server.connect();
         conn.ask("GET", target, fields, None);
@@ -249,6 +253,9 @@ fn a_drain_does_not_wait_for_long_looks_and_who_asked_is_told() {
     let took = draining(server).join().unwrap();
     // Their turns together would take half a minute.
     assert!(took < PATIENCE, "{took:?}");
+    for poll in &mut polls {
+        poll.response_to("GET").expect(200);
+    }
     for page in &mut pages {
         let answer = page.response_to("GET");
         assert!(matches!(answer.status(), 200 | 503), "{answer}");

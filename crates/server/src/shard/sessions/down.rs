@@ -1,6 +1,6 @@
 //! What goes down: control messages and events, dealt as the session's script says.
 
-use super::super::behind::{PIECE, at, encode};
+use super::super::behind::{PIECE, at, effort_of, encode};
 use super::super::held::Took;
 use super::super::live::Delivered;
 use super::super::{Shard, Slot};
@@ -66,6 +66,7 @@ impl Shard {
             }
             match self.send_piece(conversation, token) {
                 Sent::All => return self.ask_after(conversation, token),
+                Sent::Some if self.has_encoded_much() => break,
                 Sent::Some => {}
                 Sent::Stuck => return,
             }
@@ -138,6 +139,7 @@ impl Shard {
                 let id = id_of(conversation.sent, &self.node.log, item);
                 out.push(held.wrap(&form::verbatim(&id, form)));
             }
+            self.encoded += effort_of(item, form);
             out.push(held.wrap(&encode(item, form)));
         }
         let mut whole_piece = found.items.len();
