@@ -34,6 +34,9 @@ const COUNTED: usize = 64;
 
 /// How long a shard may take to answer before the server counts as not ready.
 const CHECK: Duration = Duration::from_secs(1);
+/// How long a server that drains goes on looking: most of what is asked for is found by then, and every client is to be told within
+/// three seconds.
+const LOOKING: Duration = Duration::from_secs(1);
 
 /// A running server, as its threads see it.
 pub(crate) struct Node {
@@ -178,13 +181,17 @@ impl Node {
         *self.draining.borrow()
     }
 
-    /// What a long look comes to, unless the server drains before that is known: then nobody is to wait for it.
+    /// What a long look comes to, unless the server drains and it takes much longer: then nobody is to wait for it.
     pub(crate) async fn unless_draining<T>(&self, look: impl Future<Output = T>) -> Result<T, Problem> {
         let mut draining = self.draining.subscribe();
+        let too_late = async {
+            drop(draining.wait_for(|draining| *draining).await);
+            tokio::time::sleep(LOOKING.min(self.config.drain / 2)).await;
+        };
         tokio::select! {
             biased;
             found = look => Ok(found),
-            _ = draining.wait_for(|draining| *draining) => Err(Code::Draining.into()),
+            () = too_late => Err(Code::Draining.into()),
         }
     }
 
