@@ -183,8 +183,8 @@ impl Node {
 
     /// What a long look comes to, unless the server drains and it takes much longer: then nobody is to wait for it.
     pub(crate) async fn unless_draining<T>(&self, look: impl Future<Output = T>) -> Result<T, Problem> {
-        let mut draining = self.draining.subscribe();
         let too_late = async {
+            let mut draining = self.draining.subscribe();
             drop(draining.wait_for(|draining| *draining).await);
             tokio::time::sleep(LOOKING.min(self.config.drain / 2)).await;
         };

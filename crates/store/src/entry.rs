@@ -60,9 +60,14 @@ impl Entry {
 
     /// The event in this form. Made under no lock but the entry's own.
     pub fn encoded(&self, form: Form) -> Encoded {
+        self.encode(form).0
+    }
+
+    /// The same, and whether it had to be made.
+    pub fn encode(&self, form: Form) -> (Encoded, bool) {
         let mut encodings = self.encodings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, encoded)) = encodings.iter().find(|(made, _)| *made == form) {
-            return encoded.clone();
+            return (encoded.clone(), false);
         }
         let encoded = form::event(&self.event, form);
         // Most events are heard in one form alone, and a vector that grows by itself begins with room for four.
@@ -73,13 +78,7 @@ impl Entry {
         if self.resident.fetch_add(cost, Ordering::Relaxed) & RELEASED == 0 {
             self.ledger.add(cost);
         }
-        encoded
-    }
-
-    /// Whether [`Entry::encoded`] has only to look this form up.
-    pub fn is_encoded(&self, form: Form) -> bool {
-        let encodings = self.encodings.lock().unwrap_or_else(PoisonError::into_inner);
-        encodings.iter().any(|(made, _)| *made == form)
+        (encoded, true)
     }
 
     /// Drops the encodings: they are made again for whoever asks.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
 use switchboard_store::{Entry, Item, What};
+use switchboard_wire::form::Encoded;
 use switchboard_wire::gzip::Sum;
 use switchboard_wire::{ChannelName, Form, Message};
 
@@ -31,13 +32,12 @@ impl Joined {
     }
 }
 
-/// How many bytes can be encoded while an event is, before that: as many as it has, and more where they are compressed as well;
-/// and none where it was done for somebody else.
-pub(super) fn effort(entry: &Entry, form: Form) -> usize {
-    match entry.is_encoded(form) {
-        true => 0,
-        false => entry.event().draft.cost() * if form.is_compressed() { COMPRESSION } else { 1 },
-    }
+/// An event in a form, and how many bytes can be encoded while that is: as many as it has, and more where they are compressed as
+/// well; none where it was done before.
+pub(super) fn encode(entry: &Entry, form: Form) -> (Encoded, usize) {
+    let (encoded, is_new) = entry.encode(form);
+    let each = if form.is_compressed() { COMPRESSION } else { 1 };
+    (encoded, if is_new { each * entry.event().draft.cost() } else { 0 })
 }
 
 /// The items in hand, with the bytes of each and of each run that many are due.
@@ -87,14 +87,14 @@ impl Batch {
             return Some(message.clone());
         }
         let (form, chunked) = framing;
-        let entry = self.event(item)?;
-        let (effort, message) = (effort(entry, form), entry.encoded(form).message(chunked));
+        let (encoded, effort) = encode(self.event(item)?, form);
+        let message = encoded.message(chunked);
         self.made += effort;
         self.encoded[index].push((framing, message.clone()));
         Some(message)
     }
 
-    /// How many bytes were [encoded](effort) since this was last asked.
+    /// How many bytes were [encoded](encode) since this was last asked.
     pub(super) fn take_made(&mut self) -> usize {
         mem::take(&mut self.made)
     }

@@ -1,9 +1,8 @@
 //! From the log to the sockets of those who lag, resume or begin in the past: one piece of code for all of them.
 
-use super::batch::effort;
 use super::held::Took;
 use super::live::{ENCODED, SHARE};
-use super::{Shard, Slot};
+use super::{Shard, Slot, batch};
 use crate::transport::Ending;
 use std::mem;
 use switchboard_hub::{Place, Token};
@@ -71,9 +70,12 @@ impl Shard {
         let form = held.transport.form();
         let broken = |found: &Found| matches!(found.what, Read::Gap(_)) && !form.says_gaps();
         let sendable = piece.found.iter().position(broken).unwrap_or(piece.found.len());
-        self.encoded += piece.found[..sendable].iter().map(|found| effort_of(found, form)).sum::<usize>();
-        let mut out: Vec<Message> =
-            piece.found[..sendable].iter().map(|found| held.wrap(&encode(found, form))).collect();
+        let mut out: Vec<Message> = Vec::with_capacity(sendable);
+        for found in &piece.found[..sendable] {
+            let (encoded, effort) = encode(found, form);
+            self.encoded += effort;
+            out.push(held.wrap(&encoded));
+        }
         if piece.caught_up && place.floor > place.cursor && form.says_gaps() {
             // It was given states from long ago, whose ids are no place to resume from.
             let now_at = Notice::Position(self.node.log.position(piece.cursor.seq));
@@ -118,15 +120,11 @@ pub(super) fn at(cursor: Cursor) -> Place {
     Place { cursor: cursor.seq, floor: cursor.floor }
 }
 
-/// The [`effort`] of [`encode`], before that.
-pub(super) fn effort_of(found: &Found, form: Form) -> usize {
-    if let Read::Event(entry) = &found.what { effort(entry, form) } else { 0 }
-}
-
-pub(super) fn encode(found: &Found, form: Form) -> form::Encoded {
+/// As [`batch::encode`], of anything that a reader is told.
+pub(super) fn encode(found: &Found, form: Form) -> (form::Encoded, usize) {
     match &found.what {
-        Read::Event(entry) => entry.encoded(form),
-        Read::Gap(gap) => form::notice(&Notice::Gap(gap.clone()), form),
-        Read::End(channel) => form::notice(&Notice::End { channel: channel.clone() }, form),
+        Read::Event(entry) => batch::encode(entry, form),
+        Read::Gap(gap) => (form::notice(&Notice::Gap(gap.clone()), form), 0),
+        Read::End(channel) => (form::notice(&Notice::End { channel: channel.clone() }, form), 0),
     }
 }

@@ -1,6 +1,6 @@
 //! What goes down: control messages and events, dealt as the session's script says.
 
-use super::super::behind::{PIECE, at, effort_of, encode};
+use super::super::behind::{PIECE, at, encode};
 use super::super::held::Took;
 use super::super::live::Delivered;
 use super::super::{Shard, Slot};
@@ -139,8 +139,9 @@ impl Shard {
                 let id = id_of(conversation.sent, &self.node.log, item);
                 out.push(held.wrap(&form::verbatim(&id, form)));
             }
-            self.encoded += effort_of(item, form);
-            out.push(held.wrap(&encode(item, form)));
+            let (encoded, effort) = encode(item, form);
+            self.encoded += effort;
+            out.push(held.wrap(&encoded));
         }
         let mut whole_piece = found.items.len();
         if found.caught_up
@@ -345,7 +346,7 @@ impl Shard {
             let end = upto.unwrap_or(self.node.log.head()).max(place.floor);
             let found = read(&self.node.log, self.node.now(), &selection, place, end, upto.is_some());
             for item in &found.items {
-                match encode(item, Form::NdSession).payload() {
+                match encode(item, Form::NdSession).0.payload() {
                     text if matches!(item.what, Read::Event(_)) => gathered.event(text),
                     text => gathered.message(text),
                 }
