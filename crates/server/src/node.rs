@@ -13,7 +13,7 @@ use crate::presence::Presence;
 use crate::session::{self, Ask};
 use crate::site::Site;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) tls: Option<Tls>,
     /// Turns true, once, when the server begins to stop.
     pub(crate) draining: watch::Sender<bool>,
+    /// How many shards have told their streams of it.
+    told: AtomicUsize,
     shards: OnceLock<Vec<ShardHandle>>,
 }
 
@@ -130,6 +132,7 @@ impl Node {
             refusing: Arc::new(Settings { head: REFUSING, idle: REFUSING, ..Settings::from(&config) }),
             tls: None,
             draining: watch::Sender::new(false),
+            told: AtomicUsize::new(0),
             shards: OnceLock::new(),
             config,
         })
@@ -179,6 +182,16 @@ impl Node {
 
     pub(crate) fn is_draining(&self) -> bool {
         *self.draining.borrow()
+    }
+
+    /// A shard has told every stream of its own that the server drains.
+    pub(crate) fn have_told(&self) {
+        self.told.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether every stream of the server was told.
+    pub(crate) fn all_are_told(&self) -> bool {
+        self.shards.get().is_some_and(|shards| self.told.load(Ordering::Acquire) >= shards.len())
     }
 
     /// What a long look comes to, unless the server drains and it takes much longer: then nobody is to wait for it.

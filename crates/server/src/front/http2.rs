@@ -131,15 +131,19 @@ impl Requests {
             }
             let leaves = match phase {
                 Phase::Serving => self.client.refused.is_some(),
-                Phase::Parting(until) => {
-                    self.client.refused.is_some() || !self.link.borrow().has_streams() || until <= Instant::now()
-                }
+                Phase::Parting(until) => self.client.refused.is_some() || self.has_parted() || until <= Instant::now(),
                 Phase::Leaving { .. } => false,
             };
             if leaves {
                 (phase, idle_since) = (self.leave(phase), Instant::now());
             }
         }
+    }
+
+    /// Whether a drain has told its streams, and everybody else's: a pool of connections may hang up on all of them when it hears
+    /// on one that it is to go.
+    fn has_parted(&self) -> bool {
+        !self.link.borrow().has_streams() && self.desk.node.all_are_told()
     }
 
     /// Tells the client to go.

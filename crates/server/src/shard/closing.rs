@@ -157,5 +157,6 @@ impl Shard {
             self.links.said();
         }
         self.links.end_turn();
+        self.node.have_told();
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::websocket::{self, json_of};
 use crate::{connect, goes_on};
-use std::thread::{JoinHandle, spawn};
+use std::net::TcpStream;
+use std::thread::{JoinHandle, spawn, yield_now};
 use std::time::{Duration, Instant};
 use switchboard_testkit::http2::{data, error, fields, headers, kind, setting, window_update};
 use switchboard_testkit::{Http2, PATIENCE, Server, config};
@@ -91,6 +92,40 @@ fn a_client_is_told_to_go_when_its_streams_have_said_their_last_words() {
     }
     assert!(has_ended, "some clients hang up on hearing it");
     client.cut();
+    thread.join().unwrap();
+}
+
+#[test]
+fn nobody_is_told_to_go_before_every_stream_of_the_server_was_told_of_the_drain() {
+    let server = Server::new();
+    let mut busy: Vec<Http2> = (0..4).map(|_| connect(&server)).collect();
+    for client in &mut busy {
+        for n in 0..50 {
+            client.sse(2 * n + 1, "/channels/a", &[]);
+        }
+        client.ping();
+    }
+    let mut idle: Vec<Http2> = (0..16).map(|_| connect(&server)).collect();
+    for client in &mut idle {
+        goes_on(client, 1);
+        client.ping();
+    }
+    server.await_readers("a", 200);
+    let thread = draining(server);
+    let sockets = |clients: &[Http2]| -> Vec<TcpStream> { clients.iter().map(Http2::socket).collect() };
+    let (quiet, told) = (sockets(&idle), sockets(&busy));
+    for socket in quiet.iter().chain(&told) {
+        socket.set_nonblocking(true).unwrap();
+    }
+    let hears = |socket: &TcpStream| socket.peek(&mut [0]).is_ok();
+    let patience = Instant::now() + PATIENCE;
+    while !quiet.iter().any(hears) {
+        assert!(Instant::now() < patience, "nobody is told to go");
+        yield_now();
+    }
+    // A pool of connections may hang up on all of them as soon as it hears it on one.
+    assert!(told.iter().all(hears), "the last words of streams come before");
+    drop((idle, busy, quiet, told));
     thread.join().unwrap();
 }
 
