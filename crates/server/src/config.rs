@@ -7,7 +7,7 @@ use crate::site;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use switchboard_hub::presence::Tracking;
 use switchboard_store::Policy;
 use switchboard_wire::limits::SELECTION_MAX;
@@ -66,9 +66,14 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Says what is wrong with the certificate and its key, if anything is.
-    pub fn check(&self) -> Result<(), Unfit> {
-        crate::listen::tls::check(&self.certificate, &self.key)
+    /// Says what is wrong with the certificate and its key, or else what clients will complain of, for people.
+    pub fn check(&self) -> Result<Vec<String>, Unfit> {
+        crate::listen::tls::check(&self.certificate, &self.key, SystemTime::now())
+    }
+
+    /// Says what is wrong with the key alone, if anything is.
+    pub fn check_key(&self) -> Result<(), Unfit> {
+        crate::listen::tls::check_key(&self.key)
     }
 }
 

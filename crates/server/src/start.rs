@@ -13,7 +13,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, io};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -217,11 +217,19 @@ async fn tick(node: &Node) {
 
 /// Takes a certificate into use whose files have changed.
 fn look_for_certificate(node: &Node) {
-    let Some(tls) = node.tls.as_ref().filter(|tls| tls.has_news()) else { return };
-    match tls.reload(None) {
-        Ok(()) => tracing::info!("the certificate has changed: new connections are shown the new one"),
+    let now = SystemTime::now();
+    let Some(tls) = node.tls.as_ref().filter(|tls| tls.has_news(now)) else { return };
+    match tls.reload(None, now) {
+        Ok(doubts) => {
+            tracing::info!("the certificate has changed: new connections are shown the new one");
+            warn_of(&doubts);
+        }
         Err(why) => tracing::error!("the certificate has changed and is not taken into use, the old one stays: {why}"),
     }
+}
+
+fn warn_of(doubts: &[String]) {
+    doubts.iter().for_each(|doubt| tracing::warn!("[tls]: {doubt}"));
 }
 
 impl fmt::Debug for Running {
@@ -251,7 +259,9 @@ impl Running {
     /// files have changed.
     pub fn reload_certificate(&self, tls: &config::Tls) -> Result<(), String> {
         match &self.node.tls {
-            Some(served) => served.reload(Some((&tls.certificate, &tls.key))),
+            Some(served) => {
+                served.reload(Some((&tls.certificate, &tls.key)), SystemTime::now()).map(|doubts| warn_of(&doubts))
+            }
             None => Err("TLS begins with a restart alone".into()),
         }
     }

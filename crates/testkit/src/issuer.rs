@@ -35,6 +35,20 @@ pub enum Term {
     Future,
 }
 
+impl Term {
+    fn params(self, hosts: &[&str]) -> CertificateParams {
+        let mut params =
+            CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
+        let (from, to) = match self {
+            Term::Now => (2020, 4000),
+            Term::Past => (2020, 2021),
+            Term::Future => (3999, 4000),
+        };
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        params
+    }
+}
+
 /// Who signs certificates.
 #[derive(Debug)]
 pub struct Authority {
@@ -60,22 +74,20 @@ impl Authority {
 
     /// A certificate for hosts and its key, in PEM.
     pub fn issue(&self, hosts: &[&str]) -> (String, String) {
+        self.issue_for(hosts, Term::Now)
+    }
+
+    /// The same, for a while.
+    pub fn issue_for(&self, hosts: &[&str], term: Term) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let certificate = term.params(hosts).signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
     }
 
     /// A certificate for a host, and all that a server needs to show it.
     pub fn certify(&self, host: &str, term: Term) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        let (from, to) = match term {
-            Term::Now => (2020, 4000),
-            Term::Past => (2020, 2021),
-            Term::Future => (3999, 4000),
-        };
-        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        let params = term.params(&[host]);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();

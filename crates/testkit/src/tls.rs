@@ -3,7 +3,7 @@
 
 use crate::PATIENCE;
 use crate::http2::PREFACE;
-use crate::issuer::Authority;
+use crate::issuer::{Authority, Term};
 use rustix::net::{RecvFlags, recv};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
@@ -38,7 +38,12 @@ impl Files {
 
     /// Puts another certificate and key in the place of those that are there.
     pub fn replace(&self, authority: &Authority) {
-        let (certificate, key) = authority.issue(&HOSTS);
+        self.replace_for(authority, Term::Now);
+    }
+
+    /// The same, for a while.
+    pub fn replace_for(&self, authority: &Authority, term: Term) {
+        let (certificate, key) = authority.issue_for(&HOSTS, term);
         for (path, text) in [(self.certificate(), certificate), (self.key(), key)] {
             let new = path.with_extension("new");
             std::fs::write(&new, text).expect("a file can be written");

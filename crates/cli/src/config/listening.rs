@@ -29,6 +29,7 @@ pub fn apply(written: &Written, config: &mut Config, problems: &mut Vec<Problem>
         let origin = written.listen.as_ref().map_or(Origin::Default, |said| said.origin.clone());
         problems.push(Problem::at(&origin, "`listen` is empty, so nobody could connect"));
     }
+    check_doubles(written, problems);
     check_public(written, config, problems);
 }
 
@@ -63,13 +64,7 @@ fn tls(written: &Written, problems: &mut Vec<Problem>) -> Option<Tls> {
                 certificate: (&certificate.value.0).into(),
                 key: (&key.value.0).into(),
             };
-            if let Err(unfit) = tls.check() {
-                let origin = match unfit {
-                    Unfit::Certificate(_) => &certificate.origin,
-                    Unfit::Key(_) => &key.origin,
-                };
-                problems.push(Problem::at(origin, format!("[tls]: {unfit}")));
-            }
+            problems.extend(unfit(&tls, &certificate.origin, &key.origin));
             Some(tls)
         }
         (listen, certificate, key) => {
@@ -86,6 +81,40 @@ fn tls(written: &Written, problems: &mut Vec<Problem>) -> Option<Tls> {
                 problems.push(lacks(origin, "key", "the file of the certificate's key, in PEM"));
             }
             None
+        }
+    }
+}
+
+/// Says what TLS cannot be spoken with: of two files that are both no good, both.
+fn unfit(tls: &Tls, certificate: &Origin, key: &Origin) -> Vec<Problem> {
+    let Err(unfit) = tls.check() else { return Vec::new() };
+    let problem = |unfit: Unfit| {
+        let origin = if matches!(unfit, Unfit::Certificate(_)) { certificate } else { key };
+        Problem::at(origin, format!("[tls]: {unfit}"))
+    };
+    let other = matches!(unfit, Unfit::Certificate(_)).then(|| tls.check_key().err()).flatten();
+    [Some(unfit), other].into_iter().flatten().map(problem).collect()
+}
+
+/// What clients will complain of.
+pub fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
+    let doubts = config.tls.as_ref().and_then(|tls| tls.check().ok()).unwrap_or_default();
+    let origin = written.tls_certificate.as_ref().map_or(&Origin::Default, |said| &said.origin);
+    doubts.into_iter().map(|doubt| Problem::at(origin, format!("[tls]: {doubt}"))).collect()
+}
+
+/// Nobody can listen at one address twice.
+fn check_doubles(written: &Written, problems: &mut Vec<Problem>) {
+    let mut seen: Vec<(&At, &str)> = Vec::new();
+    for (key, said) in [("listen", &written.listen), ("tls.listen", &written.tls_listen)] {
+        let Some(Said { value: Listen(places), origin }) = said else { continue };
+        for at in places.iter().filter(|at| at.address().is_none_or(|address| address.port() != 0)) {
+            match seen.iter().find(|(other, _)| *other == at) {
+                Some((_, first)) => {
+                    problems.push(Problem::at(origin, format!("`{key}`: {} stands in `{first}` already", at.show())));
+                }
+                None => seen.push((at, key)),
+            }
         }
     }
 }
@@ -107,7 +136,7 @@ fn check_public(written: &Written, config: &Config, problems: &mut Vec<Problem>)
 mod tests {
     use super::*;
     use crate::config::{file, meant};
-    use switchboard_testkit::issuer::Authority;
+    use switchboard_testkit::issuer::{Authority, Term};
     use switchboard_testkit::tls::Files;
 
     fn of(text: &str) -> Result<Config, Vec<String>> {
@@ -132,18 +161,28 @@ mod tests {
         for (text, begins, holds) in [
             ("listen = []", "s.toml:1: `listen` is empty", ""),
             (&*long, "s.toml:1: the path of a socket", "107"),
-            ("socket_mode = \"999\"", "s.toml:1: `socket_mode`: `999`", "660"),
-            ("socket_mode = \"4755\"", "s.toml:1: `socket_mode`", ""),
             (
-                "[tls]\nlisten = \"127.0.0.1:1\"\ncertificate = \"/none/such.pem\"\nkey = \"/none/such.key\"",
-                "s.toml:3: [tls]: /none/such.pem cannot be read: no such file or directory",
+                "listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+                "s.toml:1: `listen`: 127.0.0.1:1 stands in `listen` already",
                 "",
             ),
+            ("socket_mode = \"999\"", "s.toml:1: `socket_mode`: `999`", "660"),
+            ("socket_mode = \"4755\"", "s.toml:1: `socket_mode`", ""),
         ] {
             let problems = of(text).unwrap_err();
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert!(problems[0].starts_with(begins) && problems[0].contains(holds), "{problems:?}");
         }
+        let text = "[tls]\nlisten = \"127.0.0.1:8000\"\ncertificate = \"/none/such.pem\"\nkey = \"/none/such.key\"";
+        assert_eq!(
+            of(text).unwrap_err(),
+            [
+                "s.toml:3: [tls]: /none/such.pem cannot be read: no such file or directory",
+                "s.toml:4: [tls]: /none/such.key cannot be read: no such file or directory",
+                "s.toml:2: `tls.listen`: 127.0.0.1:8000 stands in `listen` already",
+            ]
+        );
+        assert!(of("listen = [\"127.0.0.1:0\", \"127.0.0.1:0\"]").is_ok(), "the system chooses two");
         let lacking = of("[tls]\nlisten = \"0.0.0.0:1\"").unwrap_err();
         let begins = ["s.toml:2: TLS lacks `tls.certificate`", "s.toml:2: TLS lacks `tls.key`", "s.toml:2: 0.0.0.0:1"];
         assert!(
@@ -171,6 +210,12 @@ mod tests {
             assert!(problems.len() == 1 && problems[0].starts_with(begins), "{text}: {problems:?}");
         }
         let (certificate, key) = (ours.certificate(), ours.key());
-        assert!(of(&format!("[tls]\nlisten = \"127.0.0.1:1\"\ncertificate = {certificate:?}\nkey = {key:?}")).is_ok());
+        let text = format!("[tls]\nlisten = \"127.0.0.1:1\"\ncertificate = {certificate:?}\nkey = {key:?}");
+        assert!(of(&text).is_ok());
+        ours.replace_for(&authority, Term::Past);
+        let (written, _) = file::read("s.toml", &text);
+        let warnings = meant::resolve(&written.over(meant::defaults())).unwrap().warnings;
+        let told = warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.starts_with("s.toml:3: [tls]: ") && told.contains("expired on 2021-01-01"), "{told}");
     }
 }

@@ -381,6 +381,7 @@ const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
 
 fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
     let mut out = access::warnings(written);
+    out.extend(listening::warnings(written, config));
     out.extend(site::warning(written, config.site.as_ref()));
     let message = config.limits.message;
     let alone = |key: &str, bytes: usize| {

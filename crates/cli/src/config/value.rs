@@ -88,7 +88,7 @@ impl At {
         }
     }
 
-    fn show(&self) -> String {
+    pub fn show(&self) -> String {
         match self {
             At::Address(address) => address.to_string(),
             At::Path(path) => format!("unix:{}", path.display()),
@@ -101,8 +101,11 @@ impl At {
 pub struct Listen(pub Vec<At>);
 
 impl Value for Listen {
-    /// Several are separated by commas.
+    /// Several are separated by commas; `[]` is none, as in a file.
     fn from_text(text: &str) -> Result<Listen, String> {
+        if text.trim() == "[]" {
+            return Ok(Listen(Vec::new()));
+        }
         text.split(',').map(|text| At::read(text.trim())).collect::<Result<_, _>>().map(Listen)
     }
 

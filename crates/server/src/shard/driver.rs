@@ -22,6 +22,8 @@ use tokio::task::LocalSet;
 
 /// Events taken from the poll at once.
 const EVENTS: usize = 1024;
+/// What may be done in one round of what other threads ask of the shard.
+const OBEYING: Duration = Duration::from_millis(1);
 
 /// Threads of a shard that wait for disks, at most. They come when files are asked for, and go when none are.
 const FILE_THREADS: usize = 8;
@@ -92,8 +94,10 @@ async fn run(
     let mut give_up: Option<Instant> = None;
     let mut alarm = Alarm::default();
     let requests = Rc::new(Requests::default());
+    let clerk = Clerk { node: node.clone(), shard: shard.clone(), bell: bell.clone(), requests: requests.clone() };
     loop {
-        let more = shard.borrow_mut().turn(Instant::now());
+        let behind = clerk.obey_some(&mut commands);
+        let more = shard.borrow_mut().turn(Instant::now()) || behind;
         for errand in shard.borrow_mut().errands() {
             tokio::task::spawn_local(errand.run(node.clone(), shard.clone(), bell.clone()));
         }
@@ -117,18 +121,46 @@ async fn run(
                 ready?.clear_ready();
                 take_events(poll.get_mut(), &mut events, &shard)?;
             }
-            Some(command) = commands.recv() => match command {
-                Command::Serve(accepted) => {
-                    let desk = Desk::new(node.clone(), shard.clone(), bell.clone());
-                    requests.count.set(requests.count.get() + 1);
-                    requests.crew.clone().hand(Newcomer { accepted, desk, requests: requests.clone() });
-                }
-                Command::Ask(question) => answer(&mut shard.borrow_mut(), question),
-            },
+            Some(command) = commands.recv() => clerk.obey(command),
             () = bell.notified() => {}
             () = requests.done.notified(), if give_up.is_some() => {}
             () = ready(()), if more => {}
             () = alarm.reach(deadline.map(Into::into)), if !more => {}
+        }
+    }
+}
+
+/// Who does what other threads ask of a shard.
+struct Clerk {
+    node: Arc<Node>,
+    shard: SharedShard,
+    bell: Arc<Notify>,
+    requests: Rc<Requests>,
+}
+
+impl Clerk {
+    /// Does what is asked for as long as its share of a round lasts, and one thing at least: sockets that have news in every
+    /// round are not to keep newcomers and revocations waiting. `true` if there may be more.
+    fn obey_some(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> bool {
+        let mut began = None;
+        while let Ok(command) = commands.try_recv() {
+            let began = *began.get_or_insert_with(Instant::now);
+            self.obey(command);
+            if began.elapsed() >= OBEYING {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn obey(&self, command: Command) {
+        match command {
+            Command::Serve(accepted) => {
+                let desk = Desk::new(self.node.clone(), self.shard.clone(), self.bell.clone());
+                self.requests.count.set(self.requests.count.get() + 1);
+                self.requests.crew.clone().hand(Newcomer { accepted, desk, requests: self.requests.clone() });
+            }
+            Command::Ask(question) => answer(&mut self.shard.borrow_mut(), question),
         }
     }
 }

@@ -399,11 +399,12 @@ impl Shard {
         }
     }
 
-    /// Puts a connection in the queue of those that may take more, if it waits for that.
+    /// Puts a connection in the queue of those that may take more, if it waits for that. One that is read again only then may
+    /// have taken what it was to take by itself, with an event that came before the news of it.
     fn queue(&mut self, token: Token) {
         if let Some(Slot::Held(held)) = self.slots.get_mut(token as usize)
             && !held.queued
-            && (held.sink.is_blocked() || self.readers.behind(token).is_some())
+            && (held.sink.is_blocked() || held.paused || self.readers.behind(token).is_some())
         {
             held.queued = true;
             self.laggards.push_back(token);

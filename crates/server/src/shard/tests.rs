@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::config::Config;
-use crate::session::{Opener, Take};
+use crate::session::{Ask, Location, Opener, Take};
 use crate::traffic::{COUNTED, Way};
 use crate::transport::{Over, Transport};
 use bytes::Bytes;
 use mio::Poll;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 use switchboard_store::Append;
@@ -75,8 +75,7 @@ impl Hall {
         (token, peer)
     }
 
-    /// A session with a WebSocket, which has said so.
-    fn session(&mut self) -> (Token, TcpStream) {
+    fn open_session(&mut self) -> Location {
         let opener = Opener {
             identity: Identity::default(),
             allowance: Default::default(),
@@ -85,8 +84,12 @@ impl Hall {
             subscriptions: Vec::new(),
         };
         let location = self.shard.name_session().unwrap();
-        let opened = self.shard.open_session(location, opener).unwrap();
-        let take = Take { id: opened.location.id, known: None, attempt: None };
+        self.shard.open_session(location, opener).unwrap().location
+    }
+
+    /// A session with a WebSocket, which has said so.
+    fn session(&mut self) -> (Token, TcpStream) {
+        let take = Take { id: self.open_session().id, known: None, attempt: None };
         let (token, mut peer) = self.connect(SESSION, "", Some(take));
         assert_eq!(word(&mut peer)["method"], "session");
         (token, peer)
@@ -238,6 +241,59 @@ fn a_reader_that_comes_to_a_shard_that_drains_is_told_so() {
     let mut peer = BufReader::new(hall.connect(LINES, "late", None).1);
     while hall.shard.turn(Instant::now()) {}
     assert!(line(&mut peer)["$closing"].is_object());
+}
+
+/// It asked before the server drained, and its question came behind.
+#[test]
+fn a_poll_that_comes_to_a_shard_that_drains_is_told_so_and_does_not_wait() {
+    let mut hall = Hall::new();
+    let opened = hall.open_session();
+    hall.shard.drain();
+    let (reply, mut answer) = tokio::sync::oneshot::channel();
+    let take = Take { id: opened.id, known: None, attempt: None };
+    hall.shard.ask(opened.id, Some(opened.key), Ask::Poll { take, waits: Some(1), reply });
+    assert!(answer.try_recv().unwrap().is_err_and(|problem| problem.code == Code::Draining));
+    assert!(hall.shard.slots.iter().all(|(_, slot)| !matches!(slot, Slot::Polling)));
+}
+
+/// A peer that does not take its pongs is not read. It takes them, and before the shard hears of that, an event for it finds
+/// room: what it says from then on is heard all the same.
+#[test]
+fn a_websocket_that_was_not_read_for_its_pongs_is_read_again_though_an_event_came_before() {
+    let mut hall = Hall::new();
+    let (token, mut peer) = hall.connect(EVENTS, "own", None);
+    let held = |hall: &Hall| match &hall.shard.slots[token as usize] {
+        Slot::Held(held) => (held.paused, held.sink.control_waiting()),
+        _ => panic!("it is held"),
+    };
+    let mut said = 0;
+    while !held(&hall).0 {
+        hall.hear(token, Opcode::Ping, &[b'x'; 125]);
+        said += 127;
+    }
+    let waiting = held(&hall).1;
+    // What the shard keeps is that, and the rest of a pong at most.
+    let (mut taken, mut room) = (0, vec![0; 1 << 16]);
+    while taken + waiting + 127 < said {
+        taken += peer.read(&mut room).unwrap();
+    }
+    hall.publish("own", &["a"]);
+    while hall.shard.turn(Instant::now()) {}
+    assert_eq!(held(&hall), (true, 0), "the event has taken along what waited");
+    peer.read_exact(&mut vec![0; said - taken]).unwrap();
+    assert_eq!(word(&mut peer)["data"], "a");
+    let mut words = Vec::new();
+    write_message(Opcode::Ping, b"heard", Some([0; 4]), &mut words);
+    peer.write_all(&words).unwrap();
+    let mut events = mio::Events::with_capacity(1024);
+    let mut heard = false;
+    while !heard {
+        hall.poll.poll(&mut events, None).unwrap();
+        events.iter().for_each(|event| hall.shard.on_event(event));
+        heard = events.iter().any(|event| event.token().0 == token as usize && event.is_readable());
+    }
+    while hall.shard.turn(Instant::now()) {}
+    assert_eq!(frame(&mut peer), (0x8A, b"heard".to_vec()));
 }
 
 /// The same in the midst of a pass: it goes on where it was, and a session that it has yet to come to is not served twice.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use switchboard::Config;
-use switchboard_testkit::{Message, Server, config, eventually, websocket};
+use switchboard_testkit::{Message, Server, WebSocket, config, eventually, websocket};
 
 fn one_shard(change: impl FnOnce(&mut Config)) -> Server {
     let mut config = config();
@@ -215,6 +215,49 @@ fn whoever_calls_for_much_is_heard_behind_those_who_do_not() {
     (1..=3).for_each(&mut ask);
     let before = taken_in();
     assert!(before < PEERS * MESSAGES / 2, "{before} of theirs were taken in before three of another's");
+}
+
+/// Sockets that have news in every round, and one that has the shard go round without a rest.
+#[test]
+fn sockets_that_always_have_news_do_not_keep_newcomers_waiting() {
+    const MESSAGES: usize = 100;
+    const TALKING: usize = 16;
+    let server = one_shard(|_| ());
+    let fields = [("Sec-WebSocket-Protocol", "switchboard.v1"), ("Sec-WebSocket-Extensions", "permessage-deflate")];
+    let mut heavy = server.handshake("/session", &fields).unwrap();
+    let talking: Vec<_> = (0..TALKING).map(|_| server.websocket("/channels/calm")).collect();
+    let call = |id: usize| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }).to_string();
+    let long = format!("{}{}", " ".repeat(500_000), call(0));
+    let mut flood = websocket::frame_with(0xc1, &websocket::deflate(long.as_bytes())).repeat(MESSAGES);
+    flood.extend(websocket::frame(true, 1, call(MESSAGES).as_bytes()));
+    let sender = heavy.conn.socket().try_clone().unwrap();
+    let writer = std::thread::spawn(move || (&sender).write_all(&flood).unwrap());
+    let done = Arc::new(AtomicBool::new(false));
+    // Each says a little as soon as it was answered.
+    let talk = |mut socket: WebSocket| {
+        let done = done.clone();
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                socket.conn.send(websocket::frame(true, 9, b""));
+                assert_eq!(socket.next_frame().unwrap().opcode, 10);
+            }
+        })
+    };
+    let talkers: Vec<_> = talking.into_iter().map(talk).collect();
+    let last = std::thread::spawn({
+        let done = done.clone();
+        move || {
+            while heavy.json()["id"] != MESSAGES {}
+            done.store(true, Ordering::Relaxed);
+        }
+    });
+    let mut answered = 0;
+    while !done.load(Ordering::Relaxed) {
+        server.get("/readyz").expect(200);
+        answered += 1;
+    }
+    [writer, last].into_iter().chain(talkers).for_each(|thread| thread.join().unwrap());
+    assert!(answered >= 8, "{answered} newcomers were answered while {MESSAGES} messages were taken in");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use rustls::pki_types::CertificateDer;
 use std::sync::Arc;
 use switchboard::StartError;
 use switchboard_testkit::crowd::all_files;
-use switchboard_testkit::issuer::Authority;
+use switchboard_testkit::issuer::{Authority, Term};
 use switchboard_testkit::tls::{Files, VERSIONS, client, connect, try_connect};
 use switchboard_testkit::{config, eventually};
 
@@ -45,6 +45,9 @@ fn changed_files_are_seen_and_those_that_are_no_good_are_left_alone() {
     std::fs::write(both.files.certificate(), "no certificate").unwrap();
     let why = both.server.running().reload_certificate(&both.files.config()).unwrap_err();
     assert!(why.contains("holds no certificate"), "{why}");
+    both.files.replace_for(&both.authority, Term::Past);
+    let why = both.server.running().reload_certificate(&both.files.config()).unwrap_err();
+    assert!(why.contains("expired on 2021-01-01"), "{why}");
     assert_eq!(shown(&both, &both.authority), old);
     both.files.replace(&both.authority);
     eventually("the new certificate is shown", || shown(&both, &both.authority) != old);

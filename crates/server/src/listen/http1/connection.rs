@@ -309,7 +309,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.stage == Stage::Asked && expected >= SCRATCH as u64 {
             let room = usize::try_from(expected).map_or(BULK, |expected| expected.min(BULK));
             self.buf.reserve(room);
-            return pin!(self.io.read_buf(&mut self.buf)).poll(cx);
+            let read = pin!(self.io.read_buf(&mut self.buf)).poll(cx);
+            if read.is_pending() && self.buf.is_empty() {
+                // Whoever says that much is to come may keep us waiting for it.
+                self.buf = BytesMut::new();
+            }
+            return read;
         }
         let mut scratch = [const { MaybeUninit::<u8>::uninit() }; SCRATCH];
         let mut read = ReadBuf::uninit(&mut scratch);

@@ -11,7 +11,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
-use switchboard_testkit::issuer::Authority;
+use std::time::{Duration, SystemTime};
+use switchboard_testkit::issuer::{Authority, Term};
 use switchboard_testkit::tls::{Files, VERSIONS, client};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -287,4 +288,37 @@ proptest! {
         pair.up(piece).unwrap();
         prop_assert!(pair.server.has_ended());
     }
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_takes_no_valid_ones_place_until_it_is() {
+    let authority = Authority::new("an authority");
+    let files = Files::new(&authority);
+    let tls = super::Tls::start(&files.certificate(), &files.key()).unwrap();
+    let now = SystemTime::now();
+    let later = now + Duration::from_secs(720_500 * 86_400);
+    let first = tls.config();
+    for (term, why) in [(Term::Past, "expired on 2021-01-01"), (Term::Future, "is not valid before 3999-01-01")] {
+        files.replace_for(&authority, term);
+        let told = tls.reload(None, now).unwrap_err();
+        assert!(told.contains(why), "{told}");
+        assert!(Arc::ptr_eq(&tls.config(), &first) && !tls.has_news(now));
+    }
+    assert!(tls.has_news(later));
+    assert_eq!(tls.reload(None, later), Ok(Vec::new()));
+    assert!(!Arc::ptr_eq(&tls.config(), &first) && !tls.has_news(later));
+}
+
+#[test]
+fn a_certificate_that_is_no_longer_valid_gives_way_to_any_other() {
+    let authority = Authority::new("an authority");
+    let files = Files::new(&authority);
+    files.replace_for(&authority, Term::Past);
+    let tls = super::Tls::start(&files.certificate(), &files.key()).unwrap();
+    let now = SystemTime::now();
+    files.replace_for(&authority, Term::Past);
+    let doubts = tls.reload(None, now).unwrap();
+    assert!(doubts.len() == 1 && doubts[0].contains("expired on 2021-01-01"), "{doubts:?}");
+    files.replace(&authority);
+    assert_eq!(tls.reload(None, now), Ok(Vec::new()));
 }

@@ -148,9 +148,14 @@ impl Shard {
             Err(problem) => return drop(reply.send(Err(problem))),
         };
         let page = self.page(conversation, &[]);
-        let Some(name) = waits.filter(|_| page.says_nothing()) else {
-            conversation.session.detach(connection, self.sessions.now());
-            return drop(reply.send(Ok(page)));
+        let name = match waits {
+            Some(name) if page.says_nothing() && !self.drained => name,
+            waits => {
+                conversation.session.detach(connection, self.sessions.now());
+                // Polls that waited were told before it came.
+                let is_late = waits.is_some() && page.says_nothing();
+                return drop(reply.send(if is_late { Err(Code::Draining.into()) } else { Ok(page) }));
+            }
         };
         self.attend();
         let token = self.slots.insert(Slot::Polling) as Token;

@@ -258,6 +258,17 @@ fn slowness_is_bounded_where_it_should_be() {
         assert!(unhurried.is_err());
         assert!(matches!(connection.body_piece(Pace::Steady).await, Err(BodyError::Slow)));
 
+        // Whoever announces much and says nothing is waited for without a buffer.
+        let (mut connection, mut peer) = pair_with(Settings { body: brief, ..settings() });
+        peer.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 900000000\r\n\r\n").await.unwrap();
+        request(&mut connection).await;
+        for pace in [Pace::Unhurried, Pace::Steady] {
+            peer.write_all(b"abc").await.unwrap();
+            assert_eq!(connection.body_piece(pace).await.unwrap().unwrap(), "abc");
+            assert!(timeout(brief / 2, connection.body_piece(pace)).await.is_err());
+            assert_eq!(connection.buf.capacity(), 0, "{pace:?}");
+        }
+
         // A peer that does not read its answer is given up.
         let (ours, mut peer) = duplex(64);
         let mut connection = Connection::new(ours, Arc::new(Settings { body: brief, ..settings() }));
