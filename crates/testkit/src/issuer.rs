@@ -68,8 +68,18 @@ impl Authority {
 
     /// A certificate for a host, and all that a server needs to show it.
     pub fn certify(&self, host: &str, term: Term) -> Arc<ServerConfig> {
+        self.shown(host, term, IsCa::NoCa)
+    }
+
+    /// The same, of one that may sign others: no server is to show it.
+    pub fn certify_authority(&self, host: &str) -> Arc<ServerConfig> {
+        self.shown(host, Term::Now, IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn shown(&self, host: &str, term: Term, is_ca: IsCa) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.is_ca = is_ca;
         let (from, to) = match term {
             Term::Now => (2020, 4000),
             Term::Past => (2020, 2021),
