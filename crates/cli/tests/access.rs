@@ -105,14 +105,92 @@ fn a_token_is_made_explained_and_judged() {
     let said = run(&["token", "--config", &config, "--info", "{"]);
     assert_eq!((said.code, said.err.contains("--info: it is no JSON")), (Some(2), true), "{}", said.err);
     let large = format!("\"{}\"", "x".repeat(2000));
-    let said = run(&["token", "--config", &config, &make(&config, &["--info", &large])]);
-    assert_eq!((said.code, said.err.contains("`info` has more than 1024 bytes")), (Some(1), true), "{}", said.err);
+    let said = run(&["token", "--config", &config, "--info", &large]);
+    assert_eq!((said.code, said.err.contains("`info` has more than 1024 bytes")), (Some(2), true), "{}", said.err);
     let said = run(&["may", "-", "publish", "x"]);
     assert!(said.out.contains("everyone may do everything"), "{}", said.out);
     let said = run(&["token", "--config", &config, &format!("{token}x")]);
     assert_eq!(said.code, Some(1));
     let printed = run(&["serve", "--config", &config, "--print-config"]);
     assert!(printed.out.contains("[[auth.key]]") && !printed.out.contains(SECRET), "{}", printed.out);
+}
+
+#[test]
+fn no_token_is_made_that_the_configuration_would_refuse() {
+    let folder = Folder::new("refused");
+    let short = |time: &str| config("").replace("[auth]\n", &format!("[auth]\nlifetime = \"{time}\"\n"));
+    let (path, brief) = (folder.write("s.toml", &config("")), folder.write("b.toml", &short("10m")));
+    for (path, words, why) in [
+        (&path, &["--for", "48h"][..], "`auth.lifetime`"),
+        (&brief, &["--for", "11m"], "`auth.lifetime`"),
+        (&path, &["--subscribe", "a//b"], "a pattern in its `channels.subscribe` is none: "),
+        (&path, &["--manage", ""], "a pattern in its `channels.manage` is none: "),
+        (&path, &["--sub", ""], "--sub: it is empty"),
+        (&path, &["--audience", "elsewhere"], "its `aud` does not name this server"),
+    ] {
+        let said = run(&[&["token", "--config", path][..], words].concat());
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{words:?}: {said:?}");
+        assert!(said.err.contains(why) && !said.err.contains("unauthorized"), "{words:?}: {said:?}");
+    }
+    // Unless told, a token lasts no longer than it may.
+    make(&brief, &["--sub", "ann"]);
+    make(&folder.write("d.toml", &short("48h")), &["--for", "48h"]);
+}
+
+#[test]
+fn a_private_key_signs_what_the_configuration_would_take() {
+    let folder = Folder::new("private");
+    let openssl = |words: &[&str]| {
+        let made = std::process::Command::new("openssl").args(words).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    };
+    let place = |name: &str| folder.0.join(name).display().to_string();
+    let (private, public, other) = (place("private.pem"), place("public.pem"), place("other.pem"));
+    for key in [&private, &other] {
+        openssl(&["genpkey", "-algorithm", "ed25519", "-out", key]);
+    }
+    openssl(&["pkey", "-in", &private, "-pubout", "-out", &public]);
+    let text = format!("[[auth.key]]\nid = \"k\"\nalgorithm = \"EdDSA\"\npublic_key_file = \"{public}\"\n");
+    let config = folder.write("s.toml", &text);
+    let with = |key: &str, words: &[&str]| {
+        run(&[&["token", "--key-file", key, "--algorithm", "EdDSA", "--sub", "ann"][..], words].concat())
+    };
+    assert_eq!(with(&private, &["--config", &config, "--kid", "k"]).code, Some(0));
+    assert_eq!(with(&private, &[]).code, Some(0), "whoever has the public key is to say");
+    for (key, words, why) in [
+        (&other, &["--config", &*config, "--kid", "k"][..], "its signature is not that of a known key"),
+        (&private, &["--config", &config, "--kid", "l"], "no key has its `kid`"),
+        (&private, &["--config", &config, "--for", "48h"], "`auth.lifetime`"),
+        (&private, &["--subscribe", "a//b"], "a pattern in its `channels.subscribe` is none: "),
+    ] {
+        let said = with(key, words);
+        assert!(said.code == Some(2) && said.err.contains(why), "{why}: {said:?}");
+    }
+}
+
+#[test]
+fn without_a_key_nothing_is_judged() {
+    let folder = Folder::new("keyless");
+    let token = make(&folder.write("s.toml", &config("")), &["--sub", "ann"]);
+    let open = folder.write("o.toml", "");
+    let fetched = folder.write("f.toml", "[auth]\njwks = \"https://keys.example/\"\n");
+    let named = "name the configuration with the keys: --config FILE";
+    for (shown, config, why) in [
+        (&*token, None, named),
+        ("swk_unknown", None, named),
+        (&*token, Some(&open), "says nothing about authentication"),
+        (&*token, Some(&fetched), "a server fetches its keys from `auth.jwks`"),
+    ] {
+        let config = config.map(|config| vec!["--config", config]).unwrap_or_default();
+        let said = run(&[&["may", shown, "subscribe", "a"], &config[..]].concat());
+        assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
+        assert!(!said.err.contains("no: "), "{said:?}");
+        if shown == token {
+            let said = run(&[&["token", shown], &config[..]].concat());
+            assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
+            assert!(said.out.contains("\"sub\": \"ann\""), "what it says is told all the same: {said:?}");
+        }
+    }
 }
 
 #[test]
