@@ -1,8 +1,9 @@
 //! Access from the command line, and a reload while the server runs.
-#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use support::run;
 use switchboard_testkit::{Server, Signal, eventually, identity};
@@ -189,6 +190,74 @@ fn without_a_key_nothing_is_judged() {
             let said = run(&[&["token", shown], &config[..]].concat());
             assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
             assert!(said.out.contains("\"sub\": \"ann\""), "what it says is told all the same: {said:?}");
+        }
+    }
+}
+
+/// The line of a greeting that begins with a word.
+fn line<'a>(greeting: &'a str, word: &str) -> Option<&'a str> {
+    greeting.lines().find_map(|line| Some(line.trim_start().strip_prefix(word)?.trim_start()))
+}
+
+fn greeting(server: &Server) -> String {
+    eventually("it has said all", || server.said().contains("Ctrl-C stops it."));
+    server.said()
+}
+
+#[test]
+fn what_the_greeting_has_to_type_is_let_in() {
+    let folder = Folder::new("greeting it's");
+    let path = folder.write("s.toml", &config(""));
+    let server = Server::process(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+    let said = greeting(&server);
+    let at = |word: &str| line(&said, word).unwrap_or_else(|| panic!("no {word}: {said}"));
+    let shell = |command: &str| {
+        let path = format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{}\nexec {command}", at("token"))]).env("PATH", path);
+        shell.stdout(std::process::Stdio::piped());
+        shell.spawn().unwrap()
+    };
+    let mut reader = shell(at("subscribe"));
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "event: $open"));
+    let published = shell(at("publish")).wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&published.stdout).contains("\"channel\":\"hello\""), "{published:?}");
+    assert!(lines.any(|line| line.unwrap() == "data: Hello!"));
+    let _ = reader.kill();
+    let _ = reader.wait();
+}
+
+#[test]
+fn the_greeting_asks_for_what_is_needed_and_says_what_there_is() {
+    const BEARER: &str = "-H \"Authorization: Bearer $TOKEN\"";
+    let key = run(&["token", "--api-key"]).out.split_once("\n\n").unwrap().1.to_owned();
+    let rule = |rest: &str| format!("[[channel]]\npattern = \"hello\"\n{rest}\n");
+    let public = "[[auth.key]]\nid = \"k 1\"\nalgorithm = \"EdDSA\"\npublic_key = \"\"\"-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\"\"\"\n";
+    let folder = Folder::new("ways");
+    for (text, token, subscribing, publishing) in [
+        (String::new(), None, Some(false), Some(false)),
+        (key.clone(), Some("TOKEN=...  # an API key: "), Some(true), Some(true)),
+        (key + &rule("subscribe = \"anyone\""), Some("TOKEN=...  # an API key: "), Some(false), Some(true)),
+        (rule("subscribe = \"anyone\""), None, Some(false), None),
+        (rule("subscribe = \"anyone\"\npublish = \"anyone\""), None, Some(false), Some(false)),
+        (
+            public.to_owned(),
+            Some(
+                "TOKEN=$(switchboard token --config FILE --key-file PRIVATE.pem --algorithm EdDSA --kid 'k 1' --subscribe hello",
+            ),
+            Some(true),
+            Some(true),
+        ),
+    ] {
+        let path = folder.write("s.toml", &text);
+        let server = Server::process(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+        let said = greeting(&server);
+        let shown = line(&said, "token ").map(|line| line.replace(&path, "FILE"));
+        assert!(shown.as_deref().unwrap_or("none").starts_with(token.unwrap_or("none")), "{text}{said}");
+        for (word, asks) in [("subscribe ", subscribing), ("publish ", publishing)] {
+            assert_eq!(line(&said, word).map(|line| line.contains(BEARER)), asks, "{text}{said}");
         }
     }
 }
