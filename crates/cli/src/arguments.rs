@@ -7,6 +7,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use switchboard_client::tls;
 use switchboard_client::url::Server;
 
 /// The server that client commands use unless told.
@@ -67,18 +68,33 @@ pub struct ServerFlag {
 impl ServerFlag {
     /// The flag, else the environment, else this machine.
     pub fn resolve(&self) -> Result<Server, Failure> {
-        use crate::config::environment::{CA, URL};
+        use crate::config::environment::URL;
         let environment = std::env::var(URL).ok().filter(|text| !text.is_empty());
-        let ca = std::env::var_os(CA).filter(|path| !path.is_empty()).map(PathBuf::from);
         let (said, from) = match (&self.server, &environment) {
             (Some(flag), _) => (flag.as_str(), "--server"),
             (None, Some(variable)) => (variable.as_str(), URL),
             (None, None) => (DEFAULT, "default"),
         };
         let mut server = Server::parse(said).map_err(|why| Failure::Usage(format!("{from}: {why}")))?;
-        server.ca = self.ca.clone().or(ca);
+        server.ca = self.roots(server.secure)?;
         server.credential = self.credential.resolve()?;
         Ok(server)
+    }
+
+    /// The file of further roots, from the flag or the environment. It is looked at before any server is asked, so that it
+    /// is not taken for the server's fault; one of the environment only where it is of use.
+    fn roots(&self, secure: bool) -> Result<Option<PathBuf>, Failure> {
+        use crate::config::environment::CA;
+        let variable = || std::env::var_os(CA).filter(|path| secure && !path.is_empty()).map(PathBuf::from);
+        let (path, from) = match self.ca.clone() {
+            Some(path) => (path, "--ca"),
+            None => match variable() {
+                Some(path) => (path, CA),
+                None => return Ok(None),
+            },
+        };
+        tls::config(Some(&path)).map_err(|why| Failure::Usage(format!("{from}: {why}")))?;
+        Ok(Some(path))
     }
 }
 

@@ -28,6 +28,9 @@ pub fn advised(mut lost: Lost) -> Lost {
         lost.sentence
             .push_str(". `switchboard serve` starts a server here; --server URL or SWITCHBOARD_URL names another");
     }
+    if lost.distrusted {
+        lost.sentence.push_str(". --ca FILE or SWITCHBOARD_CA names a file of further ones");
+    }
     lost
 }
 

@@ -1,8 +1,9 @@
 //! Access from the command line, and a reload while the server runs.
-#![allow(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails the test")]
 
 mod support;
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use support::run;
 use switchboard_testkit::{Server, Signal, eventually, identity};
@@ -105,14 +106,160 @@ fn a_token_is_made_explained_and_judged() {
     let said = run(&["token", "--config", &config, "--info", "{"]);
     assert_eq!((said.code, said.err.contains("--info: it is no JSON")), (Some(2), true), "{}", said.err);
     let large = format!("\"{}\"", "x".repeat(2000));
-    let said = run(&["token", "--config", &config, &make(&config, &["--info", &large])]);
-    assert_eq!((said.code, said.err.contains("`info` has more than 1024 bytes")), (Some(1), true), "{}", said.err);
+    let said = run(&["token", "--config", &config, "--info", &large]);
+    assert_eq!((said.code, said.err.contains("`info` has more than 1024 bytes")), (Some(2), true), "{}", said.err);
     let said = run(&["may", "-", "publish", "x"]);
     assert!(said.out.contains("everyone may do everything"), "{}", said.out);
     let said = run(&["token", "--config", &config, &format!("{token}x")]);
     assert_eq!(said.code, Some(1));
     let printed = run(&["serve", "--config", &config, "--print-config"]);
     assert!(printed.out.contains("[[auth.key]]") && !printed.out.contains(SECRET), "{}", printed.out);
+}
+
+#[test]
+fn no_token_is_made_that_the_configuration_would_refuse() {
+    let folder = Folder::new("refused");
+    let short = |time: &str| config("").replace("[auth]\n", &format!("[auth]\nlifetime = \"{time}\"\n"));
+    let (path, brief) = (folder.write("s.toml", &config("")), folder.write("b.toml", &short("10m")));
+    for (path, words, why) in [
+        (&path, &["--for", "48h"][..], "`auth.lifetime`"),
+        (&brief, &["--for", "11m"], "`auth.lifetime`"),
+        (&path, &["--subscribe", "a//b"], "a pattern in its `channels.subscribe` is none: "),
+        (&path, &["--manage", ""], "a pattern in its `channels.manage` is none: "),
+        (&path, &["--sub", ""], "--sub: it is empty"),
+        (&path, &["--audience", "elsewhere"], "its `aud` does not name this server"),
+    ] {
+        let said = run(&[&["token", "--config", path][..], words].concat());
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{words:?}: {said:?}");
+        assert!(said.err.contains(why) && !said.err.contains("unauthorized"), "{words:?}: {said:?}");
+    }
+    // Unless told, a token lasts no longer than it may.
+    make(&brief, &["--sub", "ann"]);
+    make(&folder.write("d.toml", &short("48h")), &["--for", "48h"]);
+}
+
+#[test]
+fn a_private_key_signs_what_the_configuration_would_take() {
+    let folder = Folder::new("private");
+    let openssl = |words: &[&str]| {
+        let made = std::process::Command::new("openssl").args(words).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    };
+    let place = |name: &str| folder.0.join(name).display().to_string();
+    let (private, public, other) = (place("private.pem"), place("public.pem"), place("other.pem"));
+    for key in [&private, &other] {
+        openssl(&["genpkey", "-algorithm", "ed25519", "-out", key]);
+    }
+    openssl(&["pkey", "-in", &private, "-pubout", "-out", &public]);
+    let text = format!("[[auth.key]]\nid = \"k\"\nalgorithm = \"EdDSA\"\npublic_key_file = \"{public}\"\n");
+    let config = folder.write("s.toml", &text);
+    let with = |key: &str, words: &[&str]| {
+        run(&[&["token", "--key-file", key, "--algorithm", "EdDSA", "--sub", "ann"][..], words].concat())
+    };
+    assert_eq!(with(&private, &["--config", &config, "--kid", "k"]).code, Some(0));
+    assert_eq!(with(&private, &[]).code, Some(0), "whoever has the public key is to say");
+    for (key, words, why) in [
+        (&other, &["--config", &*config, "--kid", "k"][..], "its signature is not that of a known key"),
+        (&private, &["--config", &config, "--kid", "l"], "no key has its `kid`"),
+        (&private, &["--config", &config, "--for", "48h"], "`auth.lifetime`"),
+        (&private, &["--subscribe", "a//b"], "a pattern in its `channels.subscribe` is none: "),
+    ] {
+        let said = with(key, words);
+        assert!(said.code == Some(2) && said.err.contains(why), "{why}: {said:?}");
+    }
+}
+
+#[test]
+fn without_a_key_nothing_is_judged() {
+    let folder = Folder::new("keyless");
+    let token = make(&folder.write("s.toml", &config("")), &["--sub", "ann"]);
+    let open = folder.write("o.toml", "");
+    let fetched = folder.write("f.toml", "[auth]\njwks = \"https://keys.example/\"\n");
+    let named = "name the configuration with the keys: --config FILE";
+    for (shown, config, why) in [
+        (&*token, None, named),
+        ("swk_unknown", None, named),
+        (&*token, Some(&open), "says nothing about authentication"),
+        (&*token, Some(&fetched), "a server fetches its keys from `auth.jwks`"),
+    ] {
+        let config = config.map(|config| vec!["--config", config]).unwrap_or_default();
+        let said = run(&[&["may", shown, "subscribe", "a"], &config[..]].concat());
+        assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
+        assert!(!said.err.contains("no: "), "{said:?}");
+        if shown == token {
+            let said = run(&[&["token", shown], &config[..]].concat());
+            assert!(said.code == Some(2) && said.err.contains(why), "{said:?}");
+            assert!(said.out.contains("\"sub\": \"ann\""), "what it says is told all the same: {said:?}");
+        }
+    }
+}
+
+/// The line of a greeting that begins with a word.
+fn line<'a>(greeting: &'a str, word: &str) -> Option<&'a str> {
+    greeting.lines().find_map(|line| Some(line.trim_start().strip_prefix(word)?.trim_start()))
+}
+
+fn greeting(server: &Server) -> String {
+    eventually("it has said all", || server.said().contains("Ctrl-C stops it."));
+    server.said()
+}
+
+#[test]
+fn what_the_greeting_has_to_type_is_let_in() {
+    let folder = Folder::new("greeting it's");
+    let path = folder.write("s.toml", &config(""));
+    let server = Server::process(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+    let said = greeting(&server);
+    let at = |word: &str| line(&said, word).unwrap_or_else(|| panic!("no {word}: {said}"));
+    let shell = |command: &str| {
+        let path = format!("{}:{}", Path::new(PROGRAM).parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("{}\nexec {command}", at("token"))]).env("PATH", path);
+        shell.stdout(std::process::Stdio::piped());
+        shell.spawn().unwrap()
+    };
+    let mut reader = shell(at("subscribe"));
+    let mut lines = BufReader::new(reader.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "event: $open"));
+    let published = shell(at("publish")).wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&published.stdout).contains("\"channel\":\"hello\""), "{published:?}");
+    assert!(lines.any(|line| line.unwrap() == "data: Hello!"));
+    let _ = reader.kill();
+    let _ = reader.wait();
+}
+
+#[test]
+fn the_greeting_asks_for_what_is_needed_and_says_what_there_is() {
+    const BEARER: &str = "-H \"Authorization: Bearer $TOKEN\"";
+    let key = run(&["token", "--api-key"]).out.split_once("\n\n").unwrap().1.to_owned();
+    let rule = |rest: &str| format!("[[channel]]\npattern = \"hello\"\n{rest}\n");
+    let public = "[[auth.key]]\nid = \"k 1\"\nalgorithm = \"EdDSA\"\npublic_key = \"\"\"-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\"\"\"\n";
+    let folder = Folder::new("ways");
+    for (text, token, subscribing, publishing) in [
+        (String::new(), None, Some(false), Some(false)),
+        (key.clone(), Some("TOKEN=...  # an API key: "), Some(true), Some(true)),
+        (key + &rule("subscribe = \"anyone\""), Some("TOKEN=...  # an API key: "), Some(false), Some(true)),
+        (rule("subscribe = \"anyone\""), None, Some(false), None),
+        (rule("subscribe = \"anyone\"\npublish = \"anyone\""), None, Some(false), Some(false)),
+        (
+            public.to_owned(),
+            Some(
+                "TOKEN=$(switchboard token --config FILE --key-file PRIVATE.pem --algorithm EdDSA --kid 'k 1' --subscribe hello",
+            ),
+            Some(true),
+            Some(true),
+        ),
+    ] {
+        let path = folder.write("s.toml", &text);
+        let server = Server::process(PROGRAM, &["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+        let said = greeting(&server);
+        let shown = line(&said, "token ").map(|line| line.replace(&path, "FILE"));
+        assert!(shown.as_deref().unwrap_or("none").starts_with(token.unwrap_or("none")), "{text}{said}");
+        for (word, asks) in [("subscribe ", subscribing), ("publish ", publishing)] {
+            assert_eq!(line(&said, word).map(|line| line.contains(BEARER)), asks, "{text}{said}");
+        }
+    }
 }
 
 #[test]

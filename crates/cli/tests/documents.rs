@@ -94,6 +94,38 @@ fn every_flag_that_is_named_exists() {
 }
 
 #[test]
+fn the_readme_asks_whether_a_token_may_as_it_can_be_asked() {
+    let english = document("README.md");
+    let example = blocks(&english, "toml").into_iter().find(|example| example.contains("[[auth.key]]")).unwrap();
+    let file = std::env::temp_dir().join(format!("switchboard-readme-may-{}.toml", std::process::id()));
+    std::fs::write(&file, example).unwrap();
+    let config = file.to_str().unwrap();
+    let token = run(&["token", "--config", config, "--sub", "ann", "--subscribe", "user/{sub}/**"]);
+    assert_eq!(token.code, Some(0), "{token:?}");
+    for text in [&english, &document("README.zh-CN.md")] {
+        let line = text.split('`').find(|code| code.starts_with("switchboard may ")).unwrap();
+        let word = |word| match word {
+            "FILE" => config,
+            "TOKEN" => token.out.trim(),
+            other => other,
+        };
+        let said = run(&line.split_whitespace().skip(1).map(word).collect::<Vec<_>>());
+        assert!(said.code == Some(0) && said.out.starts_with("yes: "), "{line}: {said:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn the_variables_of_the_commands_are_documented_and_serve_leaves_them_alone() {
+    let text = document("docs/configuration.md");
+    for variable in ["SWITCHBOARD_URL", "SWITCHBOARD_TOKEN", "SWITCHBOARD_CA"] {
+        let child = switchboard(&["serve", "--check"]).env(variable, "anything").spawn().unwrap();
+        assert_eq!(finish(child).code, Some(0), "{variable}");
+        assert!(text.contains(&format!("`{variable}`")), "{variable}");
+    }
+}
+
+#[test]
 fn the_recipe_that_checks_a_webhooks_signature_agrees_with_the_server() {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     let text = document("docs/sessions.md");

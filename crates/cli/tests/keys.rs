@@ -74,6 +74,11 @@ fn the_log_says_why_there_are_no_keys() {
             true,
             "its certificate is signed with another key than that of the issuer of this name which is trusted here",
         ),
+        (
+            Issuer::secure(offers(), authority.certify_authority("localhost")),
+            true,
+            "its certificate is one that signs others (CA:TRUE), and a server is to show one that does not",
+        ),
         (Issuer::plain(offers()), true, "what answers there does not speak TLS"),
         (secure(offers(), "localhost", Term::Now), false, "what answers there speaks TLS: write https://"),
         (secure(moved, "localhost", Term::Now), true, "the answer has status 302, and redirections are not followed"),

@@ -187,6 +187,21 @@ fn a_progress_bar_is_brought_up_to_date_and_ends() {
 }
 
 #[test]
+fn a_recipe_that_ended_its_channel_is_done_again_once_the_channel_is_deleted() {
+    let recipe = Recipe::new("### Progress bar");
+    finished(recipe.sh(0));
+    assert!(finished(recipe.sh(0)).contains("channel_ended"));
+    let text = readme();
+    let command = text.split('`').find(|code| code.starts_with("curl -X DELETE ")).unwrap();
+    let command = command.replace(ADDRESS, &recipe.server.address().to_string());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &command]);
+    assert_eq!(finished(shell), "");
+    assert!(!finished(recipe.sh(0)).contains("channel_ended"));
+    assert_eq!(recipe.held("jobs/17"), ["0", "25", "50", "75", "100"]);
+}
+
+#[test]
 fn what_is_said_in_a_terminal_is_in_the_chat() {
     let recipe = Recipe::new("### Chat");
     let mut socket = recipe.server.websocket("/channels/chat/lobby");

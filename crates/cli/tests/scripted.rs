@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use support::{PATIENCE, Peer, finish, run, run_with, scripted, switchboard};
 use switchboard_testkit::free_port;
@@ -38,6 +38,76 @@ fn a_refusal_is_told_in_the_servers_words() {
     let said = run(&["publish", "a", "x", "--server", &url]);
     let expected = "switchboard: The channel has ended; delete it to use its name again (409 channel_ended)\n";
     assert_eq!((said.code, said.err.as_str()), (Some(1), expected));
+    script.join().unwrap();
+}
+
+#[test]
+fn of_a_refusal_in_plain_text_the_first_line_is_told() {
+    let long = "x".repeat(10_000);
+    for (kind, body, told) in [
+        ("text/plain; charset=utf-8", "\n no \x1b[2Jupstream \nand more", "no \u{fffd}[2Jupstream (502)\n".to_owned()),
+        ("Text/Plain", &*long, format!("{}… (502)\n", "x".repeat(200))),
+        ("text/plain", "", "Bad Gateway (502)\n".to_owned()),
+        ("text/html", "<title>no upstream</title>", "Bad Gateway (502)\n".to_owned()),
+    ] {
+        let body = body.to_owned();
+        let (url, script) = scripted(move |listener| Peer::accept(&listener).answer("502 Bad Gateway", kind, &body));
+        let said = run(&["publish", "a", "x", "--server", &url]);
+        assert_eq!((said.code, said.err), (Some(1), format!("switchboard: {told}")), "{kind}");
+        script.join().unwrap();
+    }
+}
+
+#[test]
+fn a_call_to_a_server_that_has_no_room_is_refused() {
+    let body = r#"{"title":"The server has no room.","status":503,"code":"overloaded"}"#;
+    let told = "switchboard: The server has no room (503 overloaded)\n";
+    // With the word on when to come back, and without it, when the other transports are tried as well.
+    for (connections, status) in [(1, "503 Service Unavailable\r\nretry-after: 3"), (4, "503 Service Unavailable")] {
+        let (url, script) = scripted(move |listener| {
+            (0..connections).for_each(|_| Peer::accept(&listener).answer(status, PROBLEM, body));
+        });
+        let said = run(&["call", "ping", "--server", &url]);
+        assert_eq!((said.code, said.err.as_str()), (Some(1), told));
+        script.join().unwrap();
+    }
+}
+
+#[test]
+fn a_file_of_roots_that_is_none_is_told_before_a_server_is_asked() {
+    let key = std::env::temp_dir().join(format!("switchboard-no-root-{}.pem", std::process::id()));
+    std::fs::write(&key, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    let url = format!("https://127.0.0.1:{}", free_port());
+    for (path, why) in [("nope", "nope cannot be read: no such file"), (key.to_str().unwrap(), "holds no certificate")]
+    {
+        for command in [&["publish", "a", "x"][..], &["tail", "a"], &["channels"], &["call", "ping"], &["bench"]] {
+            let words = [command, &["--server", &url]].concat();
+            let said = run(&[&words[..], &["--ca", path]].concat());
+            assert!(said.err.starts_with("switchboard: --ca: ") && said.err.contains(why), "{said:?}");
+            assert_eq!(said.code, Some(2), "{said:?}");
+            let said = finish(switchboard(&words).env("SWITCHBOARD_CA", path).spawn().unwrap());
+            assert!(said.err.starts_with("switchboard: SWITCHBOARD_CA: ") && said.err.contains(why), "{said:?}");
+            assert_eq!(said.code, Some(2), "{said:?}");
+        }
+    }
+    // Where no TLS is spoken the variable is of no use, and no harm.
+    let plain = url.replace("https:", "http:");
+    let child = switchboard(&["publish", "a", "x", "--server", &plain]).env("SWITCHBOARD_CA", "nope").spawn();
+    assert_eq!(finish(child.unwrap()).code, Some(3));
+    std::fs::remove_file(key).unwrap();
+}
+
+#[test]
+fn a_server_of_old_versions_of_tls_is_told() {
+    let (url, script) = scripted(|listener| {
+        let (mut stream, _) = listener.accept().unwrap();
+        // A fatal alert, protocol_version (RFC 8446 section 6.2), once something was said.
+        stream.read_exact(&mut [0]).unwrap();
+        stream.write_all(&[21, 3, 1, 0, 2, 2, 70]).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let said = run(&["publish", "a", "x", "--server", &url.replace("http:", "https:")]);
+    assert!(said.code == Some(3) && said.err.contains("it speaks neither TLS 1.3 nor TLS 1.2"), "{said:?}");
     script.join().unwrap();
 }
 

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use support::run;
 use switchboard_testkit::crowd::all_files;
-use switchboard_testkit::issuer::Authority;
+use switchboard_testkit::issuer::{Authority, Conduct, Issuer, Term};
 use switchboard_testkit::tls::{Files, VERSIONS, client, connect};
 use switchboard_testkit::{Server, Signal, eventually};
 
@@ -116,9 +116,81 @@ fn the_commands_speak_tls() {
     let load = words(&["bench", "load test", "--subscribers", "20", "--rate", "200", "--seconds", "0.1"]);
     assert!(load.code == Some(0) && load.out.contains("delivered      400\n"), "{load:?}");
     let distrusted = run(&["publish", "a", "hello", "--server", &url]);
-    assert!(distrusted.code == Some(3) && distrusted.err.contains("an issuer that is not trusted"), "{distrusted:?}");
-    let plain = run(&["publish", "a", "hello", "--server", &url.replace("https:", "http:")]);
-    assert!(plain.code != Some(0), "{plain:?}");
+    let why = "an issuer that is not trusted here. --ca FILE or SWITCHBOARD_CA names a file of further ones\n";
+    assert!(distrusted.code == Some(3) && distrusted.err.ends_with(why), "{distrusted:?}");
+    let called = run(&["call", "ping", "--server", &url]);
+    assert!(called.code == Some(3) && called.err.ends_with(why), "{called:?}");
+}
+
+#[test]
+fn the_commands_say_that_tls_is_spoken_where_they_do_not() {
+    let real = Real::start();
+    let url = real.url().replace("https:", "http:");
+    let tail = |transport: &'static str| ["tail", "a", "--transport", transport];
+    let tails = ["websocket", "sse", "stream", "poll"].map(tail);
+    let others = [&["publish", "a", "hello"][..], &["call", "ping"], &["channels"], &["bench"]];
+    for command in others.into_iter().chain(tails.iter().map(|words| &words[..])) {
+        let said = run(&[command, &["--server", &url]].concat());
+        let why = "here TLS is spoken, and this was not: the URL begins https:// (400)\n";
+        assert!(said.code == Some(1) && said.err.ends_with(why), "{command:?}: {said:?}");
+    }
+}
+
+#[test]
+fn the_commands_say_what_is_wrong_with_a_certificate() {
+    let authority = Authority::new("an authority");
+    let files = Files::new(&authority);
+    let root = files.root().display().to_string();
+    let offers = || Conduct::Answers("HTTP/1.1 204 No Content\r\n\r\n".into());
+    for (tls, why) in [
+        (authority.certify("localhost", Term::Past), "its certificate has expired"),
+        (
+            authority.certify("localhost", Term::Future),
+            "its certificate is not valid yet, by the clock of this machine",
+        ),
+        (authority.certify("other.example", Term::Now), "its certificate is for another name"),
+        (authority.certify_authority("localhost"), "its certificate is one that signs others (CA:TRUE)"),
+    ] {
+        let issuer = Issuer::secure(offers(), tls);
+        let url = format!("https://localhost:{}", issuer.address().port());
+        let said = run(&["publish", "a", "hello", "--server", &url, "--ca", &root]);
+        assert!(said.code == Some(3) && said.err.contains(&format!("cannot be reached: {why}")), "{why}: {said:?}");
+    }
+}
+
+/// As it comes out of `openssl req -x509` unless that is told otherwise, and with what the message says to add.
+#[test]
+fn a_certificate_that_signs_others_is_not_a_servers_and_what_to_do_is_said() {
+    let files = Files::new(&Authority::new("nobody asks for it"));
+    let (certificate, key) = (files.certificate().display().to_string(), files.key().display().to_string());
+    let make = |more: &[&str]| {
+        let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost -addext \
+            subjectAltName=DNS:localhost";
+        let words: Vec<&str> = words.split_whitespace().chain(["-keyout", &key, "-out", &certificate]).collect();
+        program("openssl", &[&words[..], more].concat(), "")
+    };
+    let publish = || {
+        let variables = [
+            ("SWITCHBOARD_TLS_LISTEN", "127.0.0.1:0"),
+            ("SWITCHBOARD_TLS_CERTIFICATE", &*certificate),
+            ("SWITCHBOARD_TLS_KEY", &*key),
+        ];
+        let server =
+            Server::process_with(env!("CARGO_BIN_EXE_switchboard"), &["serve", "--listen", "127.0.0.1:0"], &variables);
+        let real = Real {
+            server,
+            authority: Authority::new("nobody asks for it"),
+            files: Files::new(&Authority::new("nor for it")),
+        };
+        run(&["publish", "a", "hello", "--server", &real.url(), "--ca", &certificate])
+    };
+    make(&[]);
+    let refused = publish();
+    assert!(refused.code == Some(3) && refused.err.contains("(CA:TRUE)"), "{refused:?}");
+    let advice = refused.err.split('`').nth(1).unwrap();
+    make(&advice.split_whitespace().collect::<Vec<_>>());
+    let taken = publish();
+    assert_eq!(taken.code, Some(0), "{taken:?}");
 }
 
 /// What the documentation has to try TLS with, word by word, but for the port.

@@ -76,7 +76,7 @@ pub enum Error {
     Lost,
     /// What was asked for cannot be, such as a name that breaks the rules.
     Invalid(String),
-    /// No server could be reached.
+    /// No server could be reached, or none that has room for a session now: then the loss has the server's answer.
     Unreachable(Lost),
     /// The server does not let the client in, or sent it away for good.
     Turned(Box<Problem>),
@@ -91,6 +91,9 @@ impl fmt::Display for Error {
             Error::TimedOut => f.write_str("the call was not answered in time"),
             Error::Lost => {
                 f.write_str("the session was lost while the call was under way: whether it was worked on is not known")
+            }
+            Error::Unreachable(lost) if lost.distrusted => {
+                write!(f, "{}: `Options::ca` names a file of further ones", lost.sentence)
             }
             Error::Unreachable(lost) => f.write_str(&lost.sentence),
             Error::Turned(problem) => f.write_str(&problem.sentence()),

@@ -17,6 +17,8 @@ use tokio::time::timeout;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How much of an answer that is no stream is read, in bytes.
 const ANSWER_MAX: usize = 64 << 20;
+/// How much of a text that came in the place of a problem is passed on, in characters.
+const LINE_MAX: usize = 200;
 
 /// The request was not answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,17 +27,26 @@ pub struct Lost {
     pub connected: bool,
     /// Whether nothing listens there at all.
     pub refused: bool,
+    /// Whether its certificate is from an issuer that is not among the roots: a file of further ones may help.
+    pub distrusted: bool,
+    /// What was answered all the same: a refusal that may pass, or one by which no session comes about.
+    pub problem: Option<Box<Problem>>,
     pub sentence: String,
 }
 
 impl Lost {
     /// A connection that came to nothing.
     pub fn connected(sentence: impl Into<String>) -> Lost {
-        Lost { connected: true, refused: false, sentence: sentence.into() }
+        Lost { connected: true, ..Lost::unconnected(sentence.into()) }
+    }
+
+    /// A connection that is there, and an answer that does not help.
+    pub(crate) fn answered(problem: Problem) -> Lost {
+        Lost { problem: Some(Box::new(problem.clone())), ..Lost::connected(problem.sentence()) }
     }
 
     fn unconnected(sentence: String) -> Lost {
-        Lost { connected: false, refused: false, sentence }
+        Lost { connected: false, refused: false, distrusted: false, problem: None, sentence }
     }
 }
 
@@ -112,8 +123,7 @@ async fn attempt(server: &Server) -> Result<Socket, Lost> {
     let socket = match TcpStream::connect((server.host.as_str(), server.port)).await {
         Ok(socket) => socket,
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            let sentence = format!("nothing listens at {server}");
-            return Err(Lost { connected: false, refused: true, sentence });
+            return Err(Lost { refused: true, ..Lost::unconnected(format!("nothing listens at {server}")) });
         }
         Err(error) => return Err(unreached(&plain(&error))),
     };
@@ -121,7 +131,9 @@ async fn attempt(server: &Server) -> Result<Socket, Lost> {
     let _ = socket.set_nodelay(true);
     match server.secure {
         false => Ok(Box::new(socket)),
-        true => tls::agree(socket, &server.host, server.ca.as_deref()).await.map_err(|why| unreached(&why)),
+        true => tls::agree(socket, &server.host, server.ca.as_deref())
+            .await
+            .map_err(|why| Lost { distrusted: why.distrusted, ..unreached(&why.sentence) }),
     }
 }
 
@@ -191,8 +203,12 @@ impl Problem {
     pub async fn read(server: &Server, response: Response<Incoming>) -> Problem {
         let status = response.status();
         let retry_after = number(&response, header::RETRY_AFTER);
+        let is_text = is_text(&response);
         let body = body(server, response).await.unwrap_or_default();
         let mut problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+        if is_text && problem.title.is_empty() && problem.detail.is_empty() {
+            problem.detail = first_line(&body);
+        }
         problem.status = status.as_u16();
         problem.retry_after = retry_after;
         problem.shown = server.credential.is_some();
@@ -218,6 +234,22 @@ impl Problem {
     }
 }
 
+/// Whether the body is for people to read.
+fn is_text(response: &Response<Incoming>) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("text/plain")
+}
+
+/// The first line of a text that says something, as far as a person reads it. Whoever wrote it is not to steer a terminal.
+fn first_line(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * LINE_MAX)]);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let shown: String =
+        line.chars().take(LINE_MAX).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if line.chars().nth(LINE_MAX).is_some() { format!("{shown}…") } else { shown }
+}
+
 fn number(response: &Response<Incoming>, name: HeaderName) -> Option<u64> {
     response.headers().get(name)?.to_str().ok()?.trim().parse().ok()
 }
@@ -236,6 +268,15 @@ mod tests {
         assert_eq!((problem.line, problem.passes()), (Some(3), false));
         let bare = Problem { status: 502, title: "Bad Gateway".to_owned(), ..Problem::default() };
         assert_eq!((bare.sentence().as_str(), bare.passes()), ("Bad Gateway (502)", true));
+    }
+
+    #[test]
+    fn of_a_text_the_first_line_is_passed_on() {
+        assert_eq!(first_line(b"\n  a \xff line \r\nand another"), "a \u{fffd} line");
+        assert_eq!(first_line(b"a\x1b[2Jb\tc"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(first_line(b""), "");
+        assert_eq!(first_line("é".repeat(LINE_MAX).as_bytes()), "é".repeat(LINE_MAX));
+        assert_eq!(first_line("é".repeat(9 * LINE_MAX).as_bytes()), format!("{}…", "é".repeat(LINE_MAX)));
     }
 
     #[test]

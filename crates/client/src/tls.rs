@@ -4,7 +4,7 @@ use crate::http::plain;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, PeerIncompatible, RootCertStore};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// Agrees on TLS over a socket, with whoever shows a certificate for this host. It leads to a root of Mozilla's, which are
 /// built in, or to one of this file, which is read each time.
-pub(crate) async fn agree(socket: TcpStream, host: &str, roots: Option<&Path>) -> Result<Socket, String> {
+pub(crate) async fn agree(socket: TcpStream, host: &str, roots: Option<&Path>) -> Result<Socket, Disagreed> {
     let name = name(host)?;
     let connector = TlsConnector::from(Arc::new(config(roots)?));
     match connector.connect(name, socket).await {
         Ok(socket) => Ok(Box::new(socket)),
-        Err(error) => Err(explain(&error)),
+        Err(error) => Err(Disagreed::of(&error)),
     }
 }
 
@@ -71,28 +71,73 @@ fn add_roots(path: &Path, roots: &mut RootCertStore) -> Result<(), String> {
 }
 
 /// Why TLS was not agreed on, for people.
-fn explain(error: &io::Error) -> String {
-    use CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
-        NotValidYetContext, UnknownIssuer,
-    };
-    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return format!("the TLS handshake was cut off: {}", plain(error));
-    };
-    match inner {
-        Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "its certificate has expired".into(),
-        Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
-            "its certificate is not valid yet, by the clock of this machine".into()
-        }
-        Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
-            "its certificate is for another name".into()
-        }
-        Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
-            "its certificate is from an issuer that is not trusted here; a file of further ones can be named".into()
-        }
-        Error::InvalidCertificate(why) => format!("its certificate is no good: {why}"),
+#[derive(Debug)]
+pub(crate) struct Disagreed {
+    /// Whether a file of further roots may help.
+    pub(crate) distrusted: bool,
+    pub(crate) sentence: String,
+}
+
+impl From<String> for Disagreed {
+    fn from(sentence: String) -> Disagreed {
+        Disagreed { distrusted: false, sentence }
+    }
+}
+
+impl Disagreed {
+    fn of(error: &io::Error) -> Disagreed {
+        let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+            return format!("the TLS handshake was cut off: {}", plain(error)).into();
+        };
+        let distrusted = matches!(
+            inner,
+            Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)
+        );
+        Disagreed { distrusted, sentence: explain(inner) }
+    }
+}
+
+fn explain(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(why) => distrust(why),
         Error::InvalidMessage(_) => "what answers there does not speak TLS".into(),
+        Error::AlertReceived(AlertDescription::ProtocolVersion)
+        | Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "it speaks neither TLS 1.3 nor TLS 1.2, and nothing older is spoken here".into()
+        }
         Error::AlertReceived(alert) => format!("the TLS handshake was refused there: {alert:?}"),
         other => format!("TLS failed: {other}"),
+    }
+}
+
+fn distrust(why: &CertificateError) -> String {
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext, NotValidForName,
+        NotValidForNameContext, NotValidYet, NotValidYetContext, Other, UnknownIssuer,
+    };
+    match why {
+        Expired | ExpiredContext { .. } => "its certificate has expired".into(),
+        NotValidYet | NotValidYetContext { .. } => {
+            "its certificate is not valid yet, by the clock of this machine".into()
+        }
+        NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "its certificate names no host: that is what a `subjectAltName` in it is for".into()
+        }
+        NotValidForName | NotValidForNameContext { .. } => "its certificate is for another name".into(),
+        InvalidPurpose | InvalidPurposeContext { .. } => "its certificate is not one for servers".into(),
+        UnknownIssuer | BadSignature => "its certificate is from an issuer that is not trusted here".into(),
+        // The library that looks at certificates names these, and hides the type.
+        Other(why) => match why.to_string().as_str() {
+            "CaUsedAsEndEntity" => {
+                "its certificate is one that signs others (CA:TRUE), and a server is to show one that \
+                does not: openssl makes it with `-addext basicConstraints=critical,CA:FALSE`"
+                    .into()
+            }
+            "UnsupportedCertVersion" => {
+                "its certificate is of an old version of X.509, and has to be of version 3".into()
+            }
+            other => format!("its certificate is no good: {other}"),
+        },
+        other => format!("its certificate is no good: {other}"),
     }
 }

@@ -46,7 +46,7 @@ pub(crate) enum Cut {
     /// The server does not let this client in.
     Refused(Box<Problem>),
     /// This transport does not get through.
-    Unfit(String),
+    Unfit(Lost),
     /// The server closed a WebSocket, for its reasons.
     Closed(Close),
 }
@@ -59,10 +59,10 @@ impl Cut {
             (409, "stale_attempt") => lost(problem.sentence()),
             _ if problem.passes() => {
                 let wait = problem.retry_after.map(Duration::from_secs);
-                Cut::Lost { lost: Lost::connected(problem.sentence()), wait }
+                Cut::Lost { lost: Lost::answered(problem), wait }
             }
             // What answers may be a proxy that knows no better.
-            (_, "" | "bad_request" | "upgrade_required" | "not_implemented") => Cut::Unfit(problem.sentence()),
+            (_, "" | "bad_request" | "upgrade_required" | "not_implemented") => Cut::Unfit(Lost::answered(problem)),
             _ => Cut::Refused(Box::new(problem)),
         }
     }
@@ -76,6 +76,10 @@ impl From<Lost> for Cut {
 
 pub(crate) fn lost(sentence: impl Into<String>) -> Cut {
     Lost::connected(sentence).into()
+}
+
+fn unfit(sentence: impl Into<String>) -> Cut {
+    Cut::Unfit(Lost::connected(sentence))
 }
 
 /// What came down.
@@ -112,7 +116,7 @@ pub(crate) async fn open_session(server: Server) -> Result<Said, Cut> {
     }
     let body = http::body(&server, response).await?;
     serde_json::from_slice(&body)
-        .map_err(|error| Cut::Unfit(format!("{server} answers `POST /session` as no Switchboard does: {error}")))
+        .map_err(|error| unfit(format!("{server} answers `POST /session` as no Switchboard does: {error}")))
 }
 
 /// Opens the way down: of a session whose location and query are given, or, over a WebSocket, of a new one.
@@ -123,7 +127,7 @@ pub(crate) async fn open(server: Server, transport: Transport, location: Option<
         Transport::WebSocket => match websocket::open(&server, target, &[PROTOCOL], MESSAGE_MAX).await? {
             Handshake::Open(socket) => Way::WebSocket(socket),
             Handshake::Answered(response) => return Err(refusal(&server, *response, is_known).await),
-            Handshake::Foul(why) => return Err(Cut::Unfit(why)),
+            Handshake::Foul(why) => return Err(unfit(why)),
         },
         Transport::Sse => {
             let body = stream(&server, target, "text/event-stream", is_known).await?;
@@ -144,7 +148,7 @@ async fn stream(server: &Server, target: String, accept: &'static str, is_known:
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match response.status().as_u16() {
         200 if content_type.is_some_and(|kind| kind.starts_with(accept)) => Ok(response.into_body()),
-        200 => Err(Cut::Unfit(format!("{server} answers with something else than {accept}"))),
+        200 => Err(unfit(format!("{server} answers with something else than {accept}"))),
         _ => Err(refusal(server, response, is_known).await),
     }
 }
@@ -154,7 +158,7 @@ async fn refusal(server: &Server, response: Response<Body>, is_known: bool) -> C
 }
 
 fn foul(error: ::http::Error) -> Cut {
-    Cut::Unfit(format!("the request cannot be written: {error}"))
+    unfit(format!("the request cannot be written: {error}"))
 }
 
 impl Down {

@@ -86,8 +86,18 @@ impl Authority {
 
     /// A certificate for a host, and all that a server needs to show it.
     pub fn certify(&self, host: &str, term: Term) -> Arc<ServerConfig> {
+        self.shown(host, term, IsCa::NoCa)
+    }
+
+    /// The same, of one that may sign others: no server is to show it.
+    pub fn certify_authority(&self, host: &str) -> Arc<ServerConfig> {
+        self.shown(host, Term::Now, IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    fn shown(&self, host: &str, term: Term, is_ca: IsCa) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
-        let params = term.params(&[host]);
+        let mut params = term.params(&[host]);
+        params.is_ca = is_ca;
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();

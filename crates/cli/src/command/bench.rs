@@ -141,8 +141,8 @@ async fn ask(server: &Server, prefix: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("the request cannot be written: {error}")))?;
     let response = http::send(server, request).await?;
     match response.status().as_u16() {
-        401 | 403 => Err(Failure::Refused(http::told(&Problem::read(server, response).await))),
-        _ => Ok(()),
+        200..=299 => Ok(()),
+        _ => Err(Failure::Refused(http::told(&Problem::read(server, response).await))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::arguments::ServerFlag;
 use crate::failure::Failure;
-use crate::http;
+use crate::http::{self, Lost};
 use clap::Args;
 use serde_json::value::RawValue;
 use std::io::Write as _;
@@ -65,6 +65,7 @@ fn read(text: &str) -> Result<Box<RawValue>, Failure> {
 
 fn failure(error: Error, shown: bool) -> Failure {
     match error {
+        Error::Unreachable(Lost { problem: Some(problem), .. }) => Failure::Refused(http::told(&problem)),
         Error::Unreachable(lost) => http::advised(lost).into(),
         Error::TimedOut | Error::Lost => Failure::Unreachable(error.to_string()),
         Error::Invalid(why) => Failure::Usage(why),

@@ -6,8 +6,8 @@ use clap::Args;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use switchboard::auth::Settings;
 use switchboard::auth::explain::Shown;
+use switchboard::auth::{Settings, apikey};
 use switchboard_hub::access::Action;
 
 const MORE: &str = "\
@@ -45,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let shown = match arguments.token.as_str() {
         "-" => Shown::nothing(),
         token => {
+            is_checked(token.trim(), &settings, arguments.config.as_deref())?;
             Shown::of(token.trim(), &settings, now()).map_err(|problem| Failure::Refused(format!("no: {problem}")))?
         }
     };
@@ -54,6 +55,27 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Refused(answer.to_string()));
     }
     Ok(writeln!(std::io::stdout(), "{answer}")?)
+}
+
+/// Fails where nothing is known to check a token or an API key with: what came of it would look like a verdict.
+pub fn is_checked(shown: &str, settings: &Settings, config: Option<&Path>) -> Result<(), Failure> {
+    let is_key = shown.starts_with(apikey::PREFIX);
+    let known = if is_key { !settings.api_keys.is_empty() } else { !settings.keys.is_empty() };
+    let lack = match config {
+        _ if known => return Ok(()),
+        _ if !is_key && settings.jwks.is_some() => {
+            "a server fetches its keys from `auth.jwks`, and this command fetches none: name a --config with the key in an \
+             [[auth.key]]"
+                .to_owned()
+        }
+        None => "name the configuration with the keys: --config FILE".to_owned(),
+        Some(path) if settings.is_open() => {
+            format!("{} says nothing about authentication, and everyone may do everything", path.display())
+        }
+        // There are others, and this is none of them.
+        Some(_) => return Ok(()),
+    };
+    Err(Failure::Usage(format!("there is nothing to check it with: {lack}")))
 }
 
 /// What the file and the environment say of access.

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod call;
 pub mod channels;
 pub mod completions;
+pub mod greeting;
 pub mod may;
 pub mod publish;
 pub mod serve;

@@ -1,5 +1,6 @@
 //! `switchboard serve`: runs the server until it is told to stop.
 
+use super::greeting::{self, Places, Ways};
 use crate::config::{self, meant::Meant, written};
 use crate::failure::{Failure, note, plain};
 use crate::{holder, log};
@@ -7,7 +8,7 @@ use clap::Args;
 use config::value::Format;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use switchboard::{Running, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -127,7 +128,7 @@ fn go_on(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), F
         meant.warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
         return Ok(writeln!(std::io::stdout(), "configuration is fine")?);
     }
-    serve(arguments, meant)
+    serve(arguments, written, meant)
 }
 
 /// One problem in a sentence, several in a list.
@@ -143,19 +144,20 @@ fn list(problems: &[Problem]) -> String {
     }
 }
 
-fn serve(arguments: &Arguments, meant: Meant) -> Result<(), Failure> {
+fn serve(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), Failure> {
     log::start(meant.log, &meant.level);
     for warning in &meant.warnings {
         tracing::warn!(target: "switchboard", "{warning}");
     }
     let open_to_all = meant.server.insecure && meant.server.auth.is_open();
+    let ways = Ways::of(written, &meant.server.auth, arguments.config.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
     // Signals are listened for before anything is announced, so that whoever acts on the announcement is heard.
     let signals = runtime.block_on(async { Signals::listen() });
     let mut signals = signals.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
     let running = switchboard::start(meant.server).map_err(|error| Failure::Refused(explain(&error)))?;
-    announce(&Places::of(&running), open_to_all, meant.log);
+    greeting::announce(&Places::of(&running), &ways, open_to_all, meant.log);
     runtime.block_on(async {
         while let Told::Reload = signals.next().await {
             reload(arguments, &running);
@@ -236,101 +238,6 @@ impl Signals {
             _ = self.interrupt.recv() => 2,
         }
     }
-}
-
-/// Where a server listens, as URLs are begun.
-struct Places {
-    plain: Vec<SocketAddr>,
-    secure: Vec<SocketAddr>,
-    sockets: Vec<PathBuf>,
-}
-
-impl Places {
-    fn of(running: &Running) -> Places {
-        Places {
-            plain: running.addresses().to_vec(),
-            secure: running.secure_addresses().to_vec(),
-            sockets: running.sockets().map(Path::to_owned).collect(),
-        }
-    }
-
-    /// What to give `curl`, and the URL that the rest of a URL follows.
-    fn first(&self) -> Option<(String, String)> {
-        let plain = self.plain.first().map(|address| (String::new(), format!("http://{}", reachable(*address))));
-        let secure = || self.secure.first().map(|address| (String::new(), format!("https://{}", reachable(*address))));
-        let socket = || {
-            let path = self.sockets.first()?;
-            Some((format!(" --unix-socket {}", path.display()), "http://localhost".to_owned()))
-        };
-        plain.or_else(secure).or_else(socket)
-    }
-}
-
-/// Says where the server is and what to type next. That nobody reads it is no reason to stop.
-fn announce(places: &Places, open_to_all: bool, format: Format) {
-    let reached = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();
-    let open_to_all = open_to_all && places.plain.iter().chain(&places.secure).any(reached);
-    match format {
-        Format::Json => {
-            let version = env!("CARGO_PKG_VERSION");
-            for address in &places.plain {
-                tracing::info!(target: "switchboard", %address, version, "listening");
-            }
-            for address in &places.secure {
-                tracing::info!(target: "switchboard", %address, tls = true, version, "listening");
-            }
-            for path in &places.sockets {
-                tracing::info!(target: "switchboard", address = format!("unix:{}", path.display()), version, "listening");
-            }
-            if open_to_all {
-                tracing::warn!(target: "switchboard", "{OPEN_TO_ALL}");
-            }
-        }
-        Format::Text => {
-            let mut out = std::io::stdout().lock();
-            let _ = out.write_all(greeting(places).as_bytes()).and_then(|()| out.flush());
-            if open_to_all {
-                note(OPEN_TO_ALL);
-            }
-        }
-    }
-}
-
-const OPEN_TO_ALL: &str = "--insecure: everyone who reaches this server, and every web page open in a browser that reaches it, may read, publish and delete";
-
-fn greeting(places: &Places) -> String {
-    let mut out = format!("switchboard {}\n", env!("CARGO_PKG_VERSION"));
-    for address in &places.plain {
-        let _ = writeln!(out, "listening on http://{address}");
-    }
-    for address in &places.secure {
-        let _ = writeln!(out, "listening on https://{address}");
-    }
-    for path in &places.sockets {
-        let _ = writeln!(out, "listening on unix:{}", path.display());
-    }
-    if let Some((option, url)) = places.first() {
-        let _ = write!(
-            out,
-            "\n  subscribe  curl{option} -N -H 'Accept: text/event-stream' {url}/channels/hello\
-             \n  publish    curl{option} -d 'Hello!' {url}/channels/hello\n"
-        );
-        if option.is_empty() {
-            let _ = writeln!(out, "  look       {url}/");
-        }
-        out.push_str("\nCtrl-C stops it.\n");
-    }
-    out
-}
-
-/// The address to type for one that means all addresses of this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Why the server did not start, and what to do about it.
@@ -428,33 +335,6 @@ mod tests {
         let (_, problems) = flags(&["--drain", "10", "--log", "xml"]);
         let list = list(&problems);
         assert!(list.starts_with("2 problems with the configuration:\n  --drain: `10` has no unit"), "{list}");
-    }
-
-    fn at(plain: &str) -> Places {
-        Places { plain: vec![plain.parse().unwrap()], secure: Vec::new(), sockets: Vec::new() }
-    }
-
-    #[test]
-    fn the_greeting_is_ready_to_paste() {
-        let text = greeting(&Places { secure: vec!["127.0.0.1:8443".parse().unwrap()], ..at("127.0.0.1:8000") });
-        for line in [
-            "listening on http://127.0.0.1:8000",
-            "listening on https://127.0.0.1:8443",
-            "  subscribe  curl -N -H 'Accept: text/event-stream' http://127.0.0.1:8000/channels/hello",
-            "  publish    curl -d 'Hello!' http://127.0.0.1:8000/channels/hello",
-            "  look       http://127.0.0.1:8000/",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
-        }
-        assert!(greeting(&at("0.0.0.0:80")).contains("http://127.0.0.1:80/channels/hello"));
-        assert!(greeting(&at("[::]:80")).contains("http://[::1]:80/channels/hello"));
-        let socket = Places { plain: Vec::new(), secure: Vec::new(), sockets: vec!["/run/a.sock".into()] };
-        let text = greeting(&socket);
-        assert!(text.contains("\nlistening on unix:/run/a.sock\n"), "{text}");
-        assert!(
-            text.contains("curl --unix-socket /run/a.sock -d 'Hello!' http://localhost/channels/hello\n"),
-            "{text}"
-        );
     }
 
     #[test]

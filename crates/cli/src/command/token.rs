@@ -1,13 +1,14 @@
 //! `switchboard token`: makes tokens and API keys, and explains tokens.
 
-use super::may::{now, settings};
+use super::may::{is_checked, now, settings};
 use crate::config::access;
 use crate::failure::{Failure, plain};
 use crate::units;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use switchboard::auth::apikey::{self, Hash};
 use switchboard::auth::explain::Shown;
 use switchboard::auth::sign::SigningKey;
@@ -24,6 +25,9 @@ Examples:
   switchboard token --key-file private.pem --algorithm EdDSA --kid 2026-11 --sub ann --for 10m --subscribe '**'
   switchboard token --config switchboard.toml eyJhbGciOi…
   switchboard token --api-key";
+
+/// How long a token lasts unless told.
+const LASTS: Duration = Duration::from_secs(3600);
 
 /// Make a token or an API key, or explain a token
 #[derive(Debug, Args)]
@@ -50,9 +54,9 @@ pub struct Arguments {
     /// The token's own id, by which it can be revoked
     #[arg(long, value_name = "ID", conflicts_with = "token")]
     id: Option<String>,
-    /// How long it lasts
-    #[arg(long, value_name = "TIME", default_value = "1h", conflicts_with = "token")]
-    r#for: String,
+    /// How long it lasts [default: 1h, or `auth.lifetime` where that is less]
+    #[arg(long, value_name = "TIME", conflicts_with = "token")]
+    r#for: Option<String>,
     /// Who issues it [default: the first issuer of the configuration]
     #[arg(long, value_name = "NAME", conflicts_with = "token")]
     issuer: Option<String>,
@@ -90,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let (written, settings) = settings(arguments.config.as_deref())?;
     if let Some(token) = &arguments.token {
-        return explain(token.trim(), &settings);
+        return explain(token.trim(), &settings, arguments.config.as_deref());
     }
     let key = match &arguments.key_file {
         Some(path) => private_key(arguments, path)?,
@@ -101,10 +105,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         })?,
     };
     let token = key.sign(&claims(arguments, &settings)?).map_err(Failure::Usage)?;
+    Shown::check_made(&token, &settings, now()).map_err(|problem| {
+        let told = problem.to_string();
+        let why = told.split_once("the token was refused: ").map_or(&*told, |(_, why)| why);
+        Failure::Usage(format!("a server with this configuration would refuse such a token: {why}"))
+    })?;
     Ok(writeln!(std::io::stdout(), "{token}")?)
 }
 
-fn private_key(arguments: &Arguments, path: &std::path::Path) -> Result<SigningKey, Failure> {
+fn private_key(arguments: &Arguments, path: &Path) -> Result<SigningKey, Failure> {
     let shown = path.display();
     let algorithm = arguments.algorithm.as_deref().unwrap_or_default().parse();
     let algorithm = algorithm.map_err(|why| Failure::Usage(format!("--algorithm: {why}")))?;
@@ -115,7 +124,15 @@ fn private_key(arguments: &Arguments, path: &std::path::Path) -> Result<SigningK
 }
 
 fn claims(arguments: &Arguments, settings: &Settings) -> Result<Value, Failure> {
-    let time = units::duration(&arguments.r#for).map_err(|why| Failure::Usage(format!("--for: {why}")))?;
+    let time = match &arguments.r#for {
+        Some(text) => units::duration(text).map_err(|why| Failure::Usage(format!("--for: {why}")))?,
+        None => LASTS.min(settings.lifetime),
+    };
+    if arguments.sub.as_deref() == Some("") {
+        return Err(Failure::Usage(
+            "--sub: it is empty; leave it out where the token is for nobody in particular".into(),
+        ));
+    }
     let issued = now() / 1000;
     let mut claims = Map::new();
     let texts = [
@@ -142,11 +159,12 @@ fn claims(arguments: &Arguments, settings: &Settings) -> Result<Value, Failure> 
 }
 
 /// Prints what a token says, and whether it counts.
-fn explain(token: &str, settings: &Settings) -> Result<(), Failure> {
+fn explain(token: &str, settings: &Settings, config: Option<&Path>) -> Result<(), Failure> {
     let (header, claims) = look_into(token).ok_or_else(|| Failure::Refused("this is no JSON Web Token".into()))?;
     let text = serde_json::to_string_pretty(&json!({"header": header, "claims": claims})).unwrap_or_default();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
+    is_checked(token, settings, config)?;
     let shown = Shown::of(token, settings, now()).map_err(|problem| Failure::Refused(problem.to_string()))?;
     let left = shown.expires().unwrap_or_default().saturating_sub(now()) / 1000;
     writeln!(out, "this configuration takes it: {}, for {left} s more", shown.describe())?;

@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::client::credential;
 use crate::error::Error;
-use crate::http::{Lost, Problem};
+use crate::http::Problem;
 use crate::session::{Broken, Closing, Next, Said};
 use crate::transport::{self, Cut, Down, Heard, Task, Transport};
 use std::sync::PoisonError;
@@ -275,12 +275,12 @@ impl Driver {
                     false => self.wait(wait),
                 }
             }
-            Cut::Unfit(why) => {
+            Cut::Unfit(lost) => {
                 if self.choice.fails(true) {
                     return;
                 }
                 if self.ready.is_some() {
-                    return self.end(Error::Unreachable(Lost::connected(why)));
+                    return self.end(Error::Unreachable(lost));
                 }
                 self.wait(None);
             }

@@ -25,12 +25,18 @@ impl Shown {
         let holder = if text.starts_with(apikey::PREFIX) {
             holder_of_key(text, settings)?
         } else {
-            Kind::Token(token::check(text, settings, &settings.keys, now).map_err(|fault| match fault {
-                Fault::Refused(problem) => problem,
-                Fault::UnknownKey => Code::Unauthorized.because("the token was refused: no key has its `kid`"),
-            })?)
+            Kind::Token(token::check(text, settings, &settings.keys, now).map_err(problem_of)?)
         };
         Ok(Shown(Identity::of(holder)))
+    }
+
+    /// Checks a token that was made to be shown at a server with these settings. Where no key is in them, or some are
+    /// fetched, its signature is for the server to check.
+    pub fn check_made(text: &str, settings: &Settings, now: u64) -> Result<(), Problem> {
+        if settings.jwks.is_none() && !settings.keys.is_empty() {
+            return Shown::of(text, settings, now).map(drop);
+        }
+        token::check_claims(text, settings, now).map_err(problem_of)
     }
 
     /// Whether the settings let them do this to a channel or to all channels of a pattern.
@@ -74,6 +80,13 @@ impl Shown {
     /// When it ends, in milliseconds since the Unix epoch.
     pub fn expires(&self) -> Option<u64> {
         self.0.expires()
+    }
+}
+
+fn problem_of(fault: Fault) -> Problem {
+    match fault {
+        Fault::Refused(problem) => problem,
+        Fault::UnknownKey => Code::Unauthorized.because("the token was refused: no key has its `kid`"),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::config::plain;
 use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, PeerIncompatible, RootCertStore};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,6 +53,10 @@ pub(crate) fn explain(error: &io::Error, setting: &str) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(why)) => distrust(why, setting),
         Some(Error::InvalidMessage(_)) => "what answers there does not speak TLS".into(),
+        Some(
+            Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+        ) => "it speaks neither TLS 1.3 nor TLS 1.2, and nothing older is spoken here".into(),
         Some(Error::AlertReceived(alert)) => format!("the TLS handshake was refused there: {alert:?}"),
         Some(other) => format!("TLS failed: {other}"),
         None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was cut off".into(),
@@ -65,6 +69,9 @@ fn distrust(why: &CertificateError, setting: &str) -> String {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".into(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet, by the clock of this machine".into()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "its certificate names no host: that is what a `subjectAltName` in it is for".into()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another name".into()
@@ -79,6 +86,21 @@ fn distrust(why: &CertificateError, setting: &str) -> String {
             "its certificate is signed with another key than that of the issuer of this name which is trusted here: \
              look whether `{setting}` is of today"
         ),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "its certificate is not one for servers".into()
+        }
+        // The library that looks at certificates names these, and hides the type.
+        CertificateError::Other(why) => match why.to_string().as_str() {
+            "CaUsedAsEndEntity" => {
+                "its certificate is one that signs others (CA:TRUE), and a server is to show one that \
+                does not: openssl makes it with `-addext basicConstraints=critical,CA:FALSE`"
+                    .into()
+            }
+            "UnsupportedCertVersion" => {
+                "its certificate is of an old version of X.509, and has to be of version 3".into()
+            }
+            other => format!("its certificate is no good: {other}"),
+        },
         other => format!("its certificate is no good: {other}"),
     }
 }

@@ -146,6 +146,15 @@ impl Setback {
             Setback::Refused(problem) => http::told(problem),
         }
     }
+
+    /// What the command ends with where it is the last that is waited for.
+    fn given_up(&self) -> Failure {
+        let sentence = format!("{}; given up after {} s", self.sentence(), PATIENCE.as_secs());
+        match self {
+            Setback::Lost(_) => Failure::Unreachable(sentence),
+            Setback::Refused(_) => Failure::Refused(sentence),
+        }
+    }
 }
 
 impl Publisher<'_> {
@@ -313,8 +322,7 @@ impl Retry {
         }
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() > PATIENCE {
-            let sentence = format!("{}; given up after {} s", setback.sentence(), PATIENCE.as_secs());
-            return Err(Failure::Unreachable(sentence));
+            return Err(setback.given_up());
         }
         let asked = match setback {
             Setback::Refused(problem) => problem.retry_after.map(Duration::from_secs),
@@ -334,5 +342,19 @@ impl Body for Streamed {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.0.poll_recv(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_refuses_to_the_last_has_answered() {
+        let problem = Problem { status: 503, title: "no room".to_owned(), ..Problem::default() };
+        let refused = Setback::Refused(Box::new(problem)).given_up();
+        assert_eq!(refused, Failure::Refused("no room (503); given up after 120 s".to_owned()));
+        let lost = Setback::Lost(Lost::connected("it is gone")).given_up();
+        assert_eq!(lost, Failure::Unreachable("it is gone; given up after 120 s".to_owned()));
     }
 }
