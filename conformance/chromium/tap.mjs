@@ -18,6 +18,8 @@ function wayOf(head) {
 
 export class Tap {
   #exchanges = [];
+  /** What was asked for, and how: `GET /channels/hello`. */
+  targets = [];
 
   static async on(server, test) {
     const tap = new Tap();
@@ -38,7 +40,11 @@ export class Tap {
     near.on("data", (bytes) => {
       const text = bytes.toString("latin1");
       // A browser does not pipeline: what begins with a head is the next request, and all else goes on with the last.
-      if (HEAD.test(text)) this.#exchanges.push((exchange = { way: wayOf(text), up: 0, down: 0, pieces: [] }));
+      const asked = HEAD.exec(text);
+      if (asked) {
+        this.targets.push(`${asked[1]} ${asked[2]}`);
+        this.#exchanges.push((exchange = { way: wayOf(text), up: 0, down: 0, pieces: [] }));
+      }
       exchange.up += bytes.length;
       far.write(bytes);
     });

@@ -1,7 +1,9 @@
 // What each transport costs, as the server counts it in /metrics: everything since this page began to read.
 
+import { access, denied } from "./access.js";
 import { bytes, count, element, plural, setText, shape, soon, time } from "./parts.js";
 import { median } from "./reader.js";
+import { bearer, problemOf } from "./token.js";
 
 /** The server is asked for its counts at most this often, in milliseconds. */
 const PACE = 1000;
@@ -20,16 +22,25 @@ function parse(text) {
 export class Wire {
   start = null;
   now = null;
+  // The same would be refused again, so nobody asks until there is another token.
+  isDenied = false;
 
   /** Begins anew. */
   async begin() {
     this.start = this.now = null;
+    this.isDenied = false;
     this.start = this.now = await this.fetch();
+  }
+
+  /** The token has become another, or none: counts that were there go on. */
+  async present() {
+    this.isDenied = false;
+    if (!this.start) await this.begin();
   }
 
   /** Something happened, so the counts are to be looked at again before long. */
   stale() {
-    if (this.timer || !this.start || document.hidden) return;
+    if (this.timer || !this.start || this.isDenied || document.hidden) return;
     this.timer = setTimeout(async () => {
       const counts = await this.fetch();
       this.timer = null;
@@ -44,8 +55,12 @@ export class Wire {
 
   async fetch() {
     try {
-      const response = await fetch("/metrics", { cache: "no-store" });
-      return response.ok ? parse(await response.text()) : null;
+      const response = await fetch("/metrics", { cache: "no-store", headers: bearer(access.token) });
+      if (response.ok) return parse(await response.text());
+      const { why, denial } = await problemOf(response);
+      this.isDenied = Boolean(denial);
+      if (denial) denied(denial, `no figures, since ${why}`);
+      return null;
     } catch {
       return null;
     }

@@ -9,7 +9,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, content type and content of each file.
-const FILES: [(&str, &str, &str); 18] = [
+const FILES: [(&str, &str, &str); 20] = [
     ("/", HTML, include_str!("index.html")),
     ("/console", HTML, include_str!("index.html")),
     ("/console/icon.svg", "image/svg+xml", include_str!("icon.svg")),
@@ -17,6 +17,8 @@ const FILES: [(&str, &str, &str); 18] = [
     ("/console/readers.css", CSS, include_str!("readers.css")),
     ("/console/page.js", SCRIPT, include_str!("page.js")),
     ("/console/parts.js", SCRIPT, include_str!("parts.js")),
+    ("/console/token.js", SCRIPT, include_str!("token.js")),
+    ("/console/access.js", SCRIPT, include_str!("access.js")),
     ("/console/address.js", SCRIPT, include_str!("address.js")),
     ("/console/connections.js", SCRIPT, include_str!("connections.js")),
     ("/console/worker.js", SCRIPT, include_str!("worker.js")),

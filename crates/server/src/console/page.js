@@ -1,5 +1,6 @@
 // The page at `/`: one channel, read over every transport at once, each reader with a cursor of its own.
 
+import { access, buildAccess, denied, forgetDenial, headline } from "./access.js";
 import { channelInAddress, wrongWith } from "./address.js";
 import { Wire, buildScale } from "./figures.js";
 import { Log } from "./log.js";
@@ -7,12 +8,13 @@ import { $, element, paintWith, plural, setText, soon } from "./parts.js";
 import { deleteChannel, endChannel, makeGap, publishMany, publishOne, refuse } from "./publish.js";
 import { Reader } from "./reader.js";
 import { Heard, Row } from "./show.js";
-import { buildSnippets, showSnippetsFor } from "./snippets.js";
+import { buildSnippets, showSnippetsFor, showToken } from "./snippets.js";
 import { longPoll, poll, sse, stream, websocket } from "./transports.js";
 
 // `reading`: whether this window may hold connections. A browser opens six to one server, so one window reads at a time.
-// `settings` are those of transports: the interval of polling in milliseconds, and the types of events there are.
-const shared = { channel: "", start: null, log: new Log(), reading: false, settings: { interval: 2000, types: new Set() } };
+// `settings` are those of transports: the interval of polling in milliseconds, the types of events there are, and the token.
+const settings = { interval: 2000, types: new Set(), token: "" };
+const shared = { channel: "", start: null, log: new Log(), reading: false, settings };
 const wire = new Wire();
 const readers = [poll, longPoll, stream, sse, websocket].map((transport) => new Reader(transport, shared));
 const rows = readers.map((reader) => new Row(reader, reader.transport === poll ? [intervals()] : []));
@@ -24,9 +26,9 @@ const ELSEWHERE = "paused: another window reads";
 function intervals() {
   const label = element("label", "interval", "every ");
   const select = element("select");
-  for (const seconds of [1, 2, 5, 15]) select.add(new Option(`${seconds} s`, seconds * 1000, false, seconds * 1000 === shared.settings.interval));
+  for (const seconds of [1, 2, 5, 15]) select.add(new Option(`${seconds} s`, seconds * 1000, false, seconds * 1000 === settings.interval));
   select.addEventListener("change", () => {
-    shared.settings.interval = Number(select.value);
+    settings.interval = Number(select.value);
     // The wait that runs is of the old length.
     reading(poll).rehear();
   });
@@ -38,10 +40,11 @@ const reading = (transport) => readers.find((reader) => reader.transport === tra
 
 /** A type that an EventSource was deaf to: what came of it, it is to read again. */
 function learn(type, reader) {
-  const { types } = shared.settings;
+  const { types } = settings;
   if (!type || type === "message" || types.has(type)) return;
   types.add(type);
-  if (reader.transport !== sse) reading(sse).rehear();
+  // With a token it is no EventSource, and hears every type.
+  if (reader.transport !== sse && !settings.token) reading(sse).rehear();
 }
 
 /** Reads a channel from its start: every reader forgets what it had. */
@@ -59,6 +62,7 @@ async function read(name) {
   document.title = `${name} · Switchboard`;
   history.replaceState(null, "", "#" + encodeURI(name));
   for (const reader of readers) reader.reset();
+  forgetDenial();
   showSnippetsFor(name);
   await restart();
 }
@@ -68,6 +72,13 @@ async function restart() {
   const name = shared.channel;
   await wire.begin();
   if (name === shared.channel) connectAll();
+}
+
+/** A token was given, or forgotten: what is asked from now on shows it, and all go on where they were. */
+async function present() {
+  settings.token = access.token;
+  await wire.present();
+  for (const reader of readers) reader.present();
 }
 
 function connectAll() {
@@ -127,14 +138,22 @@ function paint() {
   const most = Math.max(...counts.map((each) => each?.each ?? 0)) || 1;
   rows.forEach((row, i) => row.paint(shared.log, readers, counts[i], most));
   for (const list of lists) list.paint();
-  const live = readers.filter(({ state }) => state === "live").length;
-  const lost = readers.filter(({ state }) => state === "waiting").length;
-  const all = lost > 0 && live === 0;
-  $("status").dataset.state = all ? "waiting" : live ? "live" : "paused";
-  setText($("status"), all ? "The server does not answer. Readers resume by themselves." : `${plural(live, "reader")} live`);
+  const [state, text] = status();
+  $("status").dataset.state = state;
+  setText($("status"), text);
+}
+
+/** The state of all readers, and what there is to do. */
+function status() {
+  const inState = (wanted) => readers.filter(({ state }) => state === wanted).length;
+  const [live, lost, denial] = [inState("live"), inState("waiting"), readers.find(({ denial }) => denial)?.denial];
+  if (live > 0) return ["live", `${plural(live, "reader")} live`];
+  if (denial) return ["waiting", headline(denial)];
+  return lost > 0 ? ["waiting", "The server does not answer. Readers resume by themselves."] : ["paused", "0 readers live"];
 }
 
 for (const reader of readers) {
+  reader.addEventListener("denied", ({ detail }) => denied(detail.denial, detail.why));
   for (const type of ["answered", "event", "state"]) reader.addEventListener(type, () => wire.stale());
   reader.addEventListener("event", ({ detail }) => learn(detail.event.event, reader));
 }
@@ -147,6 +166,7 @@ $("heard").append(...lists.map(({ card }) => card));
 $("latency-head").append(buildScale());
 for (const node of document.querySelectorAll("[data-origin]")) node.textContent = location.host;
 buildSnippets();
+buildAccess({ asked: showToken, given: present });
 paintWith(paint);
 claim();
 read(channelInAddress());

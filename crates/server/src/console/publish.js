@@ -1,7 +1,9 @@
 // Writing: publishing, making a gap, ending and deleting a channel.
 
+import { access, denied } from "./access.js";
 import { NDJSON, pathOf, withQuery } from "./address.js";
 import { $, plural, setText, warn } from "./parts.js";
+import { bearer, problemOf } from "./token.js";
 
 /** Events published at once to make a gap, at first and at most: a channel holds 1,000 unless it is told otherwise. */
 const [FLOOD, FLOOD_MAX] = [1100, 100_000];
@@ -13,11 +15,12 @@ function result(kind, text) {
 
 /** A request of this page's own: what it answers, or an error that says what the server said. */
 async function ask(method, path, type, body) {
-  const headers = type ? { "Content-Type": type } : {};
+  const headers = { ...(type && { "Content-Type": type }), ...bearer(access.token) };
   const response = await fetch(path, { method, headers, body, cache: "no-store" });
-  const answer = response.status === 204 ? {} : await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(`${response.status}: ${answer.detail || answer.title || response.statusText}`);
-  return answer;
+  if (response.ok) return response.status === 204 ? {} : response.json().catch(() => ({}));
+  const { why, denial } = await problemOf(response);
+  if (denial) denied(denial, why);
+  throw new Error(`${response.status}: ${why}`);
 }
 
 /** What to do, and what to say of it; one after the other, however quickly the buttons are pressed. */

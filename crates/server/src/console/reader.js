@@ -2,6 +2,7 @@
 
 import { open } from "./connections.js";
 import { screen, soon } from "./parts.js";
+import { denialOf } from "./token.js";
 
 /** Latencies kept, for the newest arrivals. */
 const LATENCIES = 60;
@@ -34,7 +35,7 @@ export class Reader extends EventTarget {
   reset() {
     this.disconnect();
     Object.assign(this, { cursor: null, lastId: null, events: 0, gaps: 0, lastGap: null, loss: null, gapPending: false });
-    Object.assign(this, { latencies: [], tries: 0, path: "", wanted: true });
+    Object.assign(this, { latencies: [], tries: 0, path: "", wanted: true, denial: null });
     // By id: the how manieth event it was here, and the gaps before it.
     this.heard = new Map();
     this.tell("reset");
@@ -44,6 +45,7 @@ export class Reader extends EventTarget {
   connect() {
     this.disconnect();
     if (!this.wanted) return;
+    this.denial = null;
     if (!this.shared.reading || document.hidden) return this.show("paused", "paused");
     this.show("connecting", this.cursor ? "resuming" : "connecting");
     this.openedAt = Infinity;
@@ -62,7 +64,7 @@ export class Reader extends EventTarget {
 
   /** A person lets go. */
   drop() {
-    this.wanted = false;
+    Object.assign(this, { wanted: false, denial: null });
     this.disconnect();
     this.show("dropped", "dropped");
   }
@@ -106,10 +108,12 @@ export class Reader extends EventTarget {
     this.show("ended", "ended");
   }
 
-  refused(why) {
+  /** `denial`: the code, where it was refused for who asks. */
+  refused(why, denial = null) {
     this.disconnect();
-    this.wanted = false;
+    Object.assign(this, { wanted: false, denial });
     this.show("refused", `refused: ${why}`);
+    if (denial) this.tell("denied", { denial, why });
   }
 
   /** `wait` null: the transport comes back by itself. */
@@ -149,7 +153,7 @@ export class Reader extends EventTarget {
 
   closing(data) {
     this.tell("note", { kind: "plain", text: `The server closes: ${data.reason}` });
-    if (!data.reconnect) this.refused(data.reason);
+    if (!data.reconnect) this.refused(data.reason, denialOf(0, data));
   }
 
   gap(gap) {
@@ -187,6 +191,18 @@ export class Reader extends EventTarget {
   /** Reads anew from the cursor. */
   rehear() {
     if (this.isOpen) this.connect();
+  }
+
+  /** The token has become another, or none. Whoever was refused for it asks again; who was dropped stays so. */
+  present() {
+    if (this.denial) this.resume();
+    else this.rehear();
+  }
+
+  /** What a program does to read like this. */
+  get how() {
+    const { how, howWithToken } = this.transport;
+    return (this.shared.settings.token && howWithToken) || how;
   }
 
   // What others are told:

@@ -67,11 +67,12 @@ export class Heard {
 
   constructor(reader) {
     this.reader = reader;
-    const { key, name, how } = reader.transport;
+    const { key, name } = reader.transport;
     this.card = element("article", `heard hue-${key}`);
     this.request = element("code");
-    const request = element("p", "request", `${how} `);
-    request.append(this.request);
+    this.how = element("span");
+    const request = element("p", "request");
+    request.append(this.how, this.request);
     this.gap = element("p", "told");
     this.list = element("ol", "items");
     this.list.tabIndex = 0;
@@ -106,6 +107,7 @@ export class Heard {
   paint() {
     const { reader } = this;
     this.card.dataset.state = reader.state;
+    setText(this.how, `${reader.how} `);
     setText(this.request, decodeURIComponent(reader.path));
     this.gap.hidden = !reader.lastGap;
     if (reader.lastGap && this.shownGap !== reader.lastGap) {

@@ -1,4 +1,5 @@
-// Snippets to copy, for the address and the channel of this page.
+// Snippets to copy, for the address and the channel of this page. Where the server asks for a token they have a place for
+// one, and never the one that a person gave: what is copied is pasted where others read it.
 
 import { pathOf, withQuery } from "./address.js";
 import { $, element, say } from "./parts.js";
@@ -7,29 +8,38 @@ const url = (channel) => location.origin + pathOf(channel);
 /** A text as a literal: JSON's are also those of JavaScript, Python, Go and Rust, as far as an address needs any. */
 const quoted = (text) => JSON.stringify(text);
 
+/** `text`, in snippets for a server that asks for a token. */
+const where = (asks, text) => (asks ? text : "");
+/** What a snippet says besides of where its token is: in a variable of the environment, or in the place of one. */
+const [VARIABLE, PLACE] = ["The token is in the variable TOKEN.", "Put your token in the place of $TOKEN."];
+const header = (asks) => where(asks, `-H "Authorization: Bearer $TOKEN" `);
+
 const SNIPPETS = [
-  ["curl", "In one terminal this follows the channel, in another this publishes to it.", (channel) => `curl -N -H 'Accept: text/event-stream' '${url(channel)}'
+  ["curl", "In one terminal this follows the channel, in another this publishes to it.", VARIABLE, (channel, asks) => `curl -N ${header(asks)}-H 'Accept: text/event-stream' '${url(channel)}'
 
-curl -d 'Hello!' '${url(channel)}'`],
+curl ${header(asks)}-d 'Hello!' '${url(channel)}'`],
 
-  ["Browser", "It reconnects by itself and resumes where it was.", (channel) => `const url = ${quoted(url(channel))};
-const source = new EventSource(url);
+  ["Browser", "It reconnects by itself and resumes where it was.", PLACE, (channel, asks) => `${where(asks, `const token = "$TOKEN";
+`)}const url = ${quoted(url(channel))};
+${asks ? `// An EventSource sets no header. Proxies write addresses into their logs: a cookie (auth.cookie) keeps it out of them.
+const source = new EventSource(\`\${url}?token=\${token}\`);` : "const source = new EventSource(url);"}
 source.onmessage = (message) => console.log(message.lastEventId, message.data);
 source.addEventListener("$gap", (message) => console.warn("lost", message.data));
 source.addEventListener("$end", () => source.close());
 
-await fetch(url, { method: "POST", body: "Hello!" });`],
+await fetch(url, { method: "POST", body: "Hello!"${where(asks, ", headers: { Authorization: `Bearer ${token}` }")} });`],
 
-  ["WebSocket", "In a browser. Raw form: a message is the data of an event, and what is sent is published.", (channel) => `const socket = new WebSocket(${quoted(url(channel).replace(/^http/, "ws"))});
+  ["WebSocket", "In a browser. Raw form: a message is the data of an event, and what is sent is published.", PLACE, (channel, asks) => `${where(asks, `const token = "$TOKEN";
+`)}const socket = new WebSocket(${quoted(url(channel).replace(/^http/, "ws"))}${where(asks, `, ["switchboard.raw.v1", "switchboard.token." + token]`)});
 socket.onopen = () => socket.send("Hello!");
 socket.onmessage = (message) => console.log(message.data);`],
 
-  ["Python", "Python 3, nothing to install. It resumes from its cursor.", (channel) => `import json
-import time
+  ["Python", "Python 3, nothing to install. It resumes from its cursor.", VARIABLE, (channel, asks) => `import json
+${where(asks, "import os\n")}import time
 import urllib.request
 
 url = ${quoted(url(channel))}
-headers = {"Accept": "application/x-ndjson"}
+headers = {"Accept": "application/x-ndjson"${where(asks, `, "Authorization": "Bearer " + os.environ["TOKEN"]`)}}
 while True:
     try:
         request = urllib.request.Request(url, headers=headers)
@@ -46,10 +56,12 @@ while True:
                 if "$end" in item:
                     raise SystemExit
     except OSError as error:
-        print("trying again:", error, flush=True)
+${where(asks, `        if getattr(error, "code", None) in (401, 403):  # so it would be the next time
+            raise
+`)}        print("trying again:", error, flush=True)
     time.sleep(1)`],
 
-  ["Go", "The standard library alone.", (channel) => `package main
+  ["Go", "The standard library alone.", VARIABLE, (channel, asks) => `package main
 
 import (
 	"bufio"
@@ -57,7 +69,8 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"strings"
+${where(asks, `	"os"
+`)}	"strings"
 )
 
 func main() {
@@ -67,7 +80,8 @@ func main() {
 		log.Fatal(err)
 	}
 	request.Header.Set("Accept", "application/x-ndjson")
-	// To resume: request.Header.Set("Last-Event-ID", cursor), the id of the last event.
+${where(asks, `	request.Header.Set("Authorization", "Bearer "+os.Getenv("TOKEN"))
+`)}	// To resume: request.Header.Set("Last-Event-ID", cursor), the id of the last event.
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		log.Fatal(err)
@@ -91,14 +105,15 @@ func main() {
 	}
 }`],
 
-  ["Rust", "With cargo add ureq.", (channel) => `use std::io::{BufRead, BufReader};
+  ["Rust", "With cargo add ureq.", VARIABLE, (channel, asks) => `use std::io::{BufRead, BufReader};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = ${quoted(url(channel))};
     // To resume: .header("Last-Event-ID", cursor), the id of the last event.
     let response = ureq::get(url)
         .header("Accept", "application/x-ndjson")
-        .call()?;
+${where(asks, `        .header("Authorization", format!("Bearer {}", std::env::var("TOKEN")?))
+`)}        .call()?;
     for line in BufReader::new(response.into_body().into_reader()).lines() {
         let line = line?;
         // An empty line is a heartbeat.
@@ -109,13 +124,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }`],
 
-  ["A page", "Any HTTP client: a page of events, and the position that the next request gives back.", (channel) => `curl '${url(channel)}'
+  ["A page", "Any HTTP client: a page of events, and the position that the next request gives back.", VARIABLE, (channel, asks) => `curl ${header(asks)}'${url(channel)}'
 
-curl '${withQuery(url(channel), { since: "latest", wait: 30 })}'`],
+curl ${header(asks)}'${withQuery(url(channel), { since: "latest", wait: 30 })}'`],
 ];
 
 let shown = 0;
 let channel = "";
+let asksForToken = false;
 
 /** Builds the tabs. */
 export function buildSnippets() {
@@ -143,6 +159,12 @@ export function showSnippetsFor(name) {
   show(shown);
 }
 
+/** From now on they have a place for a token. */
+export function showToken() {
+  asksForToken = true;
+  show(shown);
+}
+
 function show(which) {
   shown = which;
   [...$("tabs").children].forEach((tab, i) => {
@@ -150,9 +172,9 @@ function show(which) {
     tab.tabIndex = i === which ? 0 : -1;
   });
   $("snippet-panel").setAttribute("aria-labelledby", `tab-${which}`);
-  const [, about, text] = SNIPPETS[which];
-  $("snippet-about").textContent = about;
-  $("snippet").textContent = text(channel);
+  const [, about, token, text] = SNIPPETS[which];
+  $("snippet-about").textContent = asksForToken ? `${about} ${token}` : about;
+  $("snippet").textContent = text(channel, asksForToken);
   $("copy").textContent = "Copy";
 }
 

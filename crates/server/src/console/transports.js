@@ -2,15 +2,17 @@
 // server: it is what a program of yours would do, in the open.
 //
 // `open(channel, since, hear, settings)` returns a function that closes. `hear` has: asking(path), live(),
-// item(object, cursor?), ended(), lost(why, wait?) and refused(why).
+// item(object, cursor?), ended(), lost(why, wait?) and refused(why, denial?). `settings.token` is shown with every request,
+// unless it is empty.
 
 import { NDJSON, pathOf, withQuery } from "./address.js";
+import { bearer, denialOf, isApiKey, problemOf } from "./token.js";
 
 /** Seconds for which a long poll asks the server to hold back an empty answer. */
 const WAIT = 20;
 
 // What is asked for is to come from the server and to be counted there, so no cache is to answer in its place.
-const get = (path, accept, abort) => fetch(path, { headers: { Accept: accept }, cache: "no-store", signal: abort.signal });
+const get = (path, accept, token, signal) => fetch(path, { headers: { Accept: accept, ...bearer(token) }, cache: "no-store", signal });
 
 /** Runs an asynchronous reader until it is closed; what it throws is a lost connection. */
 function run(hear, read) {
@@ -23,13 +25,13 @@ function run(hear, read) {
 const reasonOf = (error) => (error instanceof TypeError ? "the server cannot be reached" : String(error.message || error));
 
 /** Reads one page after another; `pause` is waited for after a page that left nothing unread. */
-async function readPages(channel, since, hear, abort, wait, pause) {
+async function readPages(channel, since, hear, abort, token, wait, pause) {
   let position = since ?? "latest";
   // The first page is not waited for, so that it is known where reading starts.
   for (let seconds = wait && 0; ; seconds = wait) {
     const path = withQuery(pathOf(channel), { since: position, wait: seconds });
     hear.asking(path);
-    const response = await get(path, "application/json", abort);
+    const response = await get(path, "application/json", token, abort.signal);
     if (!response.ok) return refusedBy(response, hear);
     const page = await response.json();
     hear.live();
@@ -53,8 +55,8 @@ export const poll = {
   key: "poll",
   name: "Polling",
   how: "fetch, a page at an interval",
-  open(channel, since, hear, { interval }) {
-    return run(hear, (abort) => readPages(channel, since, hear, abort, undefined, (signal) => after(interval, signal)));
+  open(channel, since, hear, { interval, token }) {
+    return run(hear, (abort) => readPages(channel, since, hear, abort, token, undefined, (signal) => after(interval, signal)));
   },
 };
 
@@ -62,8 +64,8 @@ export const longPoll = {
   key: "long_poll",
   name: "Long polling",
   how: "fetch, one page after another",
-  open(channel, since, hear) {
-    return run(hear, (abort) => readPages(channel, since, hear, abort, WAIT, async () => {}));
+  open(channel, since, hear, { token }) {
+    return run(hear, (abort) => readPages(channel, since, hear, abort, token, WAIT, async () => {}));
   },
 };
 
@@ -71,21 +73,44 @@ export const stream = {
   key: "stream",
   name: "HTTP streaming",
   how: "fetch, a line for each event",
-  open(channel, since, hear) {
-    return run(hear, async (abort) => {
-      const path = withQuery(pathOf(channel), { since });
-      hear.asking(path);
-      const response = await get(path, NDJSON, abort);
-      if (response.status === 204) return hear.ended();
-      if (!response.ok) return refusedBy(response, hear);
-      hear.live();
-      for await (const line of lines(response.body)) hear.item(JSON.parse(line));
-      hear.lost("the response ended");
-    });
+  open(channel, since, hear, { token }) {
+    const path = withQuery(pathOf(channel), { since });
+    return run(hear, (abort) => readStream(path, NDJSON, token, hear, abort, items));
   },
 };
 
-/** The lines of a body that are not empty: an empty one is a heartbeat. */
+/** Reads a body that does not end. `understand(body)` gives its items, each with a cursor if it has one of its own. */
+async function readStream(path, accept, token, hear, abort, understand) {
+  hear.asking(path);
+  const response = await get(path, accept, token, abort.signal);
+  if (response.status === 204) return hear.ended();
+  if (!response.ok) return refusedBy(response, hear);
+  hear.live();
+  for await (const [item, cursor] of understand(response.body)) hear.item(item, cursor);
+  hear.lost("the response ended");
+}
+
+/** A line is an item; an empty one is a heartbeat. */
+async function* items(body) {
+  for await (const line of lines(body)) if (line) yield [JSON.parse(line)];
+}
+
+/** What an EventSource makes of a body, with as much of the standard as this server's bodies need. */
+async function* blocks(body) {
+  let block = {};
+  let last;
+  for await (const line of lines(body)) {
+    const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
+    if (name) block[name] = name === "data" && "data" in block ? `${block.data}\n${value}` : value;
+    if (line) continue;
+    last = block.id ?? last;
+    // Whatever has no data is nothing, as the standard says.
+    if (block.data) yield [block.event?.startsWith("$") ? { [block.event]: JSON.parse(block.data) } : JSON.parse(block.data), last];
+    block = {};
+  }
+}
+
+/** The lines of a body. */
 async function* lines(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -96,8 +121,7 @@ async function* lines(body) {
     const [rest, ...begun] = decoder.decode(value, { stream: true }).split("\n");
     parts.push(rest);
     for (const next of begun) {
-      const line = parts.join("");
-      if (line) yield line;
+      yield parts.join("");
       parts = [next];
     }
   }
@@ -107,10 +131,13 @@ export const sse = {
   key: "sse",
   name: "Server-Sent Events",
   how: "EventSource",
+  howWithToken: "fetch, which can keep a token out of the address",
   // An EventSource is deaf to types it has no listener for, so it is told which there are.
-  open(channel, since, hear, { types }) {
+  open(channel, since, hear, { types, token }) {
     // Event form, because the raw form of this transport leaves out the time that latency is taken from.
     const path = withQuery(pathOf(channel), { form: "event", since });
+    // An EventSource sets no header. On the wire it is the same.
+    if (token) return run(hear, (abort) => readStream(path, "text/event-stream", token, hear, abort, blocks));
     const source = new EventSource(path);
     hear.asking(path);
     const event = (message) => hear.item(JSON.parse(message.data), message.lastEventId || undefined);
@@ -135,20 +162,28 @@ export const sse = {
 // Close codes after which the same request may succeed: going away, no close at all, and the table's rows that say so.
 const CLOSED_FOR_NOW = new Set([1001, 1006, 1011, 1012, 1013, 4408, 4410]);
 
+const NO_KEY = "an API key is shown in Authorization alone, which a browser's WebSocket cannot set: give a token";
+
 export const websocket = {
   key: "websocket",
   name: "WebSocket",
   how: "WebSocket",
-  open(channel, since, hear) {
-    const path = withQuery(pathOf(channel), { form: "event", since });
-    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + path);
-    hear.asking(path);
-    socket.onopen = () => hear.live();
+  howWithToken: "WebSocket, with the token in its address",
+  open(channel, since, hear, { token }) {
+    const path = (token) => withQuery(pathOf(channel), { form: "event", since, token });
+    // What is shown of it is that there is a token, and not which.
+    hear.asking(path(token ? "…" : null));
+    if (isApiKey(token)) return hear.refused(NO_KEY, "unauthorized"), () => {};
+    // A subprotocol could carry the token, but a browser gives up where none is selected, as none is in event form.
+    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + path(token || null));
+    let isOpen = false;
+    socket.onopen = () => ((isOpen = true), hear.live());
     socket.onmessage = (message) => hear.item(JSON.parse(message.data));
     socket.onclose = (close) => {
-      if (close.code === 1000) hear.ended();
+      if (!isOpen) unshaken(channel, token, hear);
+      else if (close.code === 1000) hear.ended();
       else if (CLOSED_FOR_NOW.has(close.code)) hear.lost(close.reason || "the connection was lost");
-      else hear.refused(close.reason || `close code ${close.code}`);
+      else hear.refused(close.reason || `close code ${close.code}`, denialOf(close.code));
     };
     return () => {
       socket.onopen = socket.onclose = socket.onmessage = null;
@@ -157,20 +192,30 @@ export const websocket = {
   },
 };
 
+/** A page of the channel, for what its status says. */
+const probe = (channel, token) => get(withQuery(pathOf(channel), { since: "latest", limit: 1 }), "application/json", token);
+
 /** An EventSource is not told why it is to stop. A page says whether the channel has ended. */
 async function stopped(channel, hear) {
-  const page = await fetch(withQuery(pathOf(channel), { since: "latest", limit: 1 }), { cache: "no-store" })
-    .then((response) => response.json())
-    .catch(() => ({}));
-  if (page.ended) hear.ended();
-  else hear.refused(page.detail || "the server said stop");
+  const response = await probe(channel, "").catch(() => null);
+  if (response && !response.ok) return refusedBy(response, hear);
+  const page = await response?.json().catch(() => ({}));
+  if (page?.ended) hear.ended();
+  else hear.refused("the server said stop");
+}
+
+/** Nor is a WebSocket told why its handshake failed. A page is refused to whom the handshake is refused. */
+async function unshaken(channel, token, hear) {
+  const response = await probe(channel, token).catch(() => null);
+  if (!response) hear.lost("the server cannot be reached");
+  else if (response.ok) hear.lost("the handshake failed, though a page is answered: a proxy may stop WebSockets");
+  else await refusedBy(response, hear);
 }
 
 async function refusedBy(response, hear) {
-  const problem = await response.json().catch(() => ({}));
-  const why = problem.detail || problem.title || `status ${response.status}`;
-  if (response.status === 503 || response.status === 429) hear.lost(why);
-  else hear.refused(why);
+  const { why, denial } = await problemOf(response);
+  if (response.status >= 500 || response.status === 429) hear.lost(why);
+  else hear.refused(why, denial);
 }
 
 export const transports = Object.fromEntries([poll, longPoll, stream, sse, websocket].map((one) => [one.key, one]));
