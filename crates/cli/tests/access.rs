@@ -297,8 +297,11 @@ fn a_hangup_reloads_the_rules_and_drops_those_alone_who_lost_theirs() {
     eventually("the mistake is told", || server.said().contains("stays as it was"));
     server.get("/channels/lobby").expect(200);
 
-    folder.write("s.toml", &rules("nobody"));
+    folder.write("s.toml", &format!("connections = 77\n{}[limits]\nuser = 7\n", rules("nobody")));
     server.signal(Signal::HUP);
+    eventually("what takes a restart is told", || {
+        server.said().contains("of connections, limits.user takes a restart")
+    });
     let told = goes.notice("$closing").json();
     assert_eq!((&told["code"], &told["reconnect"]), (&"forbidden".into(), &false.into()));
     socket.expect_close(4403);

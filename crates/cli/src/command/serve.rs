@@ -152,15 +152,16 @@ fn serve(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), F
     let open_to_all = meant.server.insecure && meant.server.auth.is_open();
     let ways = Ways::of(written, &meant.server.auth, arguments.config.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
+    let runtime = runtime.map_err(|error| Failure::Refused(explain(&StartError::Io(error), &[])))?;
     // Signals are listened for before anything is announced, so that whoever acts on the announcement is heard.
     let signals = runtime.block_on(async { Signals::listen() });
-    let mut signals = signals.map_err(|error| Failure::Refused(explain(&StartError::Io(error))))?;
-    let running = switchboard::start(meant.server).map_err(|error| Failure::Refused(explain(&error)))?;
+    let mut signals = signals.map_err(|error| Failure::Refused(explain(&StartError::Io(error), &[])))?;
+    let secure = meant.server.tls.as_ref().map_or_else(Vec::new, |tls| tls.listen.clone());
+    let running = switchboard::start(meant.server).map_err(|error| Failure::Refused(explain(&error, &secure)))?;
     greeting::announce(&Places::of(&running), &ways, open_to_all, meant.log);
     runtime.block_on(async {
         while let Told::Reload = signals.next().await {
-            reload(arguments, &running);
+            reload(arguments, written, &running);
         }
         tracing::info!("stopping: clients are told, a second signal stops at once");
         tokio::select! {
@@ -171,8 +172,8 @@ fn serve(arguments: &Arguments, written: &Written, meant: Meant) -> Result<(), F
 }
 
 /// Reads the configuration again, and takes over what it says of access. Nothing changes where anything is wrong with it.
-fn reload(arguments: &Arguments, running: &Running) {
-    let (_, meant) = config::read(arguments.written(), std::env::vars_os(), arguments.config.as_deref());
+fn reload(arguments: &Arguments, began_with: &Written, running: &Running) {
+    let (written, meant) = config::read(arguments.written(), std::env::vars_os(), arguments.config.as_deref());
     let meant = match meant {
         Ok(meant) => meant.server,
         Err(problems) => {
@@ -180,6 +181,11 @@ fn reload(arguments: &Arguments, running: &Running) {
             return tracing::error!(target: "switchboard", "who may do what stays as it was, and so does the certificate: {why}");
         }
     };
+    let differing = config::restart::needed(began_with, &written);
+    if !differing.is_empty() {
+        let differing = differing.join(", ");
+        tracing::warn!(target: "switchboard", "what the configuration says of {differing} takes a restart: the server goes on as it began");
+    }
     match running.reload(meant.auth) {
         Ok(()) => tracing::info!(target: "switchboard", "who may do what was read again"),
         Err(why) => tracing::error!(target: "switchboard", "who may do what stays as it was: {why}"),
@@ -241,10 +247,11 @@ impl Signals {
 }
 
 /// Why the server did not start, and what to do about it.
-fn explain(error: &StartError) -> String {
+/// `secure` are the addresses that TLS is spoken on.
+fn explain(error: &StartError, secure: &[SocketAddr]) -> String {
     match error {
         StartError::Public(address) => config::public_address(*address),
-        StartError::Listen(address, error) => explain_listen(*address, error),
+        StartError::Listen(address, error) => explain_listen(*address, secure.contains(address), error),
         StartError::Socket(path, error) => explain_socket(path, error),
         StartError::Certificate(why) => format!("TLS cannot be spoken: {why}"),
         StartError::Site(_) => error.to_string(),
@@ -252,9 +259,17 @@ fn explain(error: &StartError) -> String {
     }
 }
 
-fn explain_listen(address: SocketAddr, error: &std::io::Error) -> String {
+fn explain_listen(address: SocketAddr, secure: bool, error: &std::io::Error) -> String {
     let (ip, port) = (address.ip(), address.port());
-    let other = |port: u16| SocketAddr::new(ip, port);
+    let other = |port: u16| {
+        let address = SocketAddr::new(ip, port);
+        // Of TLS there is no flag.
+        if secure {
+            format!("SWITCHBOARD_TLS_LISTEN={address} switchboard serve")
+        } else {
+            format!("switchboard serve --listen {address}")
+        }
+    };
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             let who = match holder::of_port(port) {
@@ -265,15 +280,15 @@ fn explain_listen(address: SocketAddr, error: &std::io::Error) -> String {
             format!(
                 "port {port} on {ip} is in use: {who}\n  \
                  to see more of it:       ss -ltnp 'sport = :{port}'\n  \
-                 to listen elsewhere:     switchboard serve --listen {elsewhere}\n  \
-                 or on any free port:     switchboard serve --listen {}",
+                 to listen elsewhere:     {elsewhere}\n  \
+                 or on any free port:     {}",
                 other(0)
             )
         }
         std::io::ErrorKind::PermissionDenied if port < 1024 => format!(
             "port {port} may not be listened on: ports below 1024 are for root, or for programs that were given \
              CAP_NET_BIND_SERVICE\n  \
-             to listen elsewhere:     switchboard serve --listen {}",
+             to listen elsewhere:     {}",
             other(8000),
         ),
         std::io::ErrorKind::AddrNotAvailable => {
@@ -340,10 +355,14 @@ mod tests {
     #[test]
     fn a_port_in_use_is_explained() {
         let in_use = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-        let text = explain(&StartError::Listen("127.0.0.1:8000".parse().unwrap(), in_use));
+        let address = "127.0.0.1:8000".parse().unwrap();
+        let error = StartError::Listen(address, in_use);
+        let text = explain(&error, &[address]);
+        assert!(text.contains("SWITCHBOARD_TLS_LISTEN=127.0.0.1:8001 switchboard serve\n"), "{text}");
+        let text = explain(&error, &[]);
         for hint in ["port 8000", "ss -ltnp 'sport = :8000'", "--listen 127.0.0.1:8001", "--listen 127.0.0.1:0"] {
             assert!(text.contains(hint), "{hint}: {text}");
         }
-        assert!(explain(&StartError::Public("0.0.0.0:80".parse().unwrap())).contains("--insecure"));
+        assert!(explain(&StartError::Public("0.0.0.0:80".parse().unwrap()), &[]).contains("--insecure"));
     }
 }

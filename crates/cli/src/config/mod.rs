@@ -8,6 +8,7 @@ mod listening;
 pub mod meant;
 mod presence;
 mod print;
+pub mod restart;
 mod site;
 mod suggest;
 pub mod value;
