@@ -257,8 +257,13 @@ fn slowness_is_bounded_where_it_should_be() {
         let unhurried = timeout(brief * 3, connection.body_piece(Pace::Unhurried)).await;
         assert!(unhurried.is_err());
         assert!(matches!(connection.body_piece(Pace::Steady).await, Err(BodyError::Slow)));
+    });
+}
 
-        // Whoever announces much and says nothing is waited for without a buffer.
+#[test]
+fn whoever_announces_much_and_says_nothing_is_waited_for_without_a_buffer() {
+    let brief = Duration::from_millis(10);
+    run(async {
         let (mut connection, mut peer) = pair_with(Settings { body: brief, ..settings() });
         peer.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 900000000\r\n\r\n").await.unwrap();
         request(&mut connection).await;
@@ -268,8 +273,13 @@ fn slowness_is_bounded_where_it_should_be() {
             assert!(timeout(brief / 2, connection.body_piece(pace)).await.is_err());
             assert_eq!(connection.buf.capacity(), 0, "{pace:?}");
         }
+    });
+}
 
-        // A peer that does not read its answer is given up.
+#[test]
+fn a_peer_that_does_not_read_its_answer_is_given_up() {
+    let brief = Duration::from_millis(10);
+    run(async {
         let (ours, mut peer) = duplex(64);
         let mut connection = Connection::new(ours, Arc::new(Settings { body: brief, ..settings() }));
         peer.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();

@@ -1,0 +1,83 @@
+//! What a reload does not take over.
+
+use super::written::{Rule, SETTINGS, Written};
+
+/// Settings that a reload takes over, or those in tables that begin so.
+const RELOADED: [&str; 3] = ["auth.", "tls.certificate", "tls.key"];
+/// Those among them that it does not.
+const KEPT: &str = "auth.jwks";
+
+/// What differs between two configurations and takes a restart: keys, and `[[channel]]` where it is what rules say of history.
+pub fn needed(before: &Written, after: &Written) -> Vec<&'static str> {
+    let mut differing: Vec<&'static str> = SETTINGS
+        .iter()
+        .filter(|setting| {
+            let takes = setting.key.starts_with(KEPT) || !RELOADED.iter().any(|begin| setting.key.starts_with(begin));
+            let value = |written| (setting.show)(written).map(|(value, _)| value);
+            takes && value(before) != value(after)
+        })
+        .map(|setting| setting.key)
+        .collect();
+    let lists = [
+        ("[[channel]]", history(before) != history(after)),
+        ("[[site.cache]]", before.caches != after.caches),
+        ("[[site.push]]", before.pushes != after.pushes),
+    ];
+    differing.extend(lists.into_iter().filter_map(|(list, differs)| differs.then_some(list)));
+    differing
+}
+
+/// What rules say that is not of access.
+fn history(written: &Written) -> Vec<[Option<String>; 6]> {
+    let of = |rule: &Rule| {
+        let Rule { pattern, class, events, age, bytes, track, .. } = rule;
+        let says = class.is_some() || track.is_some();
+        let text = |shown: Option<String>| shown.filter(|_| says);
+        [
+            text(pattern.as_ref().map(|said| said.value.clone())),
+            text(class.as_ref().map(|said| said.value.clone())),
+            text(events.as_ref().map(|said| format!("{:?}", said.value))),
+            text(age.as_ref().map(|said| format!("{:?}", said.value))),
+            text(bytes.as_ref().map(|said| format!("{:?}", said.value))),
+            text(track.as_ref().map(|said| said.value.clone())),
+        ]
+    };
+    written.rules.iter().map(of).filter(|rule| rule.iter().any(Option::is_some)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{file, meant};
+
+    fn of(text: &str) -> Written {
+        let (written, problems) = file::read("s.toml", text);
+        assert_eq!(problems, []);
+        written.over(meant::defaults())
+    }
+
+    #[test]
+    fn what_a_reload_takes_over_needs_no_restart() {
+        let plain = of("");
+        for text in [
+            "\n\n",
+            "[auth]\nlifetime = \"1h\"",
+            "[tls]\nlisten = \"127.0.0.1:0\"",
+            "[[channel]]\npattern = \"a\"\nsubscribe = \"anyone\"\npublishes = 3",
+        ] {
+            let expected: &[&str] = if text.contains("listen") { &["tls.listen"] } else { &[] };
+            assert_eq!(needed(&plain, &of(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_named() {
+        let before = of("[[channel]]\npattern = \"a\"\nclass = \"history\"\nevents = 3");
+        let after = of("shards = 2\n[limits]\nuser = 7\n[auth]\njwks = \"https://example.com/keys\"\n\
+                        [[channel]]\npattern = \"a\"\nclass = \"history\"\nevents = 4");
+        let mut named = needed(&before, &after);
+        named.sort_unstable();
+        assert_eq!(named, ["[[channel]]", "auth.jwks", "limits.user", "shards"]);
+        assert_eq!(needed(&after, &after), [""; 0]);
+    }
+}
