@@ -30,7 +30,7 @@ pub fn is_configured(written: &Written) -> bool {
 }
 
 /// The URL of keys, if there is one.
-fn jwks_of(written: &Written) -> Option<&Said<Text>> {
+pub(super) fn jwks_of(written: &Written) -> Option<&Said<Text>> {
     written.auth_jwks.as_ref().filter(|said| !said.value.0.is_empty())
 }
 
@@ -69,20 +69,6 @@ pub fn apply(written: &Written, settings: &mut Settings, problems: &mut Vec<Prob
     }
     for rule in &written.rules {
         take(limit_of(written, rule), problems, |limit| settings.channel_limits.extend(limit));
-    }
-}
-
-/// What can be meant and seldom is.
-pub fn warnings(written: &Written) -> Vec<Problem> {
-    let shown = jwks_of(written).is_some() || !written.keys.is_empty() || !written.api_keys.is_empty();
-    let first = written.rules.iter().find(|rule| says_who(rule)).and_then(|rule| rule.pattern.as_ref());
-    match first {
-        Some(pattern) if !shown => vec![Problem::at(
-            &pattern.origin,
-            "rules say who may do what, and there is no [[auth.key]], `auth.jwks` or [[auth.api_key]]: nobody can show who they are, \
-             so that what is not for anyone is for nobody",
-        )],
-        _ => Vec::new(),
     }
 }
 

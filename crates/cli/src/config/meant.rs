@@ -4,7 +4,7 @@ use super::listening::SOCKET_MODE;
 use super::value::{At, Count, Format, Level, Listen, Size, Span, Text, Texts};
 use super::written::{Origin, Problem, Rule, Said, Written};
 use super::{access, application, listening, presence, site};
-use crate::units::{show_duration, show_size};
+use crate::units::show_size;
 use std::time::Duration;
 use switchboard::Config;
 use switchboard::proxies::{Header, Network, Proxies};
@@ -104,7 +104,7 @@ fn of_sessions(session: &switchboard::config::Session) -> Written {
     }
 }
 
-fn retention(policy: &switchboard_store::Policy) -> Retention {
+pub(super) fn retention(policy: &switchboard_store::Policy) -> Retention {
     match policy.default {
         Class::History(retention) => retention,
         Class::Ephemeral | Class::State => Retention::default(),
@@ -130,7 +130,7 @@ pub fn resolve(written: &Written) -> Result<Meant, Vec<Problem>> {
     }
     let log = written.log.as_ref().map_or(Format::Text, |said| said.value);
     let level = written.log_level.as_ref().map_or_else(|| Level("info".to_owned()), |said| said.value.clone());
-    let warnings = warnings(written, &config);
+    let warnings = super::warnings::of(written, &config);
     Ok(Meant { server: config, log, level, warnings })
 }
 
@@ -354,7 +354,7 @@ fn check_nothing_is_zero(written: &Written, problems: &mut Vec<Problem>) {
 }
 
 /// The first of two that somebody said, for what is wrong with both together.
-fn said_first<'a, A, B>(one: &'a Option<Said<A>>, other: &'a Option<Said<B>>) -> &'a Origin {
+pub(super) fn said_first<'a, A, B>(one: &'a Option<Said<A>>, other: &'a Option<Said<B>>) -> &'a Origin {
     let origins = [one.as_ref().map(|said| &said.origin), other.as_ref().map(|said| &said.origin)];
     origins.into_iter().flatten().find(|origin| **origin != Origin::Default).unwrap_or(&Origin::Default)
 }
@@ -374,47 +374,6 @@ fn check_memory(written: &Written, config: &Config, problems: &mut Vec<Problem>)
             ),
         ));
     }
-}
-
-/// Below it, every reader is written to more often than anything gains by.
-const HEARTBEAT_LEAST: Duration = Duration::from_millis(100);
-
-fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
-    let mut out = access::warnings(written);
-    out.extend(listening::warnings(written, config));
-    out.extend(site::warning(written, config.site.as_ref()));
-    let message = config.limits.message;
-    let alone = |key: &str, bytes: usize| {
-        format!(
-            "`limits.message` is {}, more than `{key}` with {}: an event larger than that is held alone, and only until \
-             the next on its channel",
-            show_size(message),
-            show_size(bytes)
-        )
-    };
-    let history = retention(&config.policy).bytes;
-    if message > history {
-        let origin = said_first(&written.limits_message, &written.history_bytes);
-        out.push(Problem::at(origin, alone("history.bytes", history)));
-    }
-    // A rule that says nothing of it takes what was complained of already.
-    for rule in &written.rules {
-        let Some(bytes) = &rule.bytes else { continue };
-        // What a rule says of its own messages goes before what holds for all.
-        let largest = rule.message.as_ref().map_or(message, |own| own.value.0);
-        if largest > bytes.value.0 {
-            out.push(Problem::at(&bytes.origin, alone("bytes", bytes.value.0)));
-        }
-    }
-    if let Some(said) = written.heartbeat.as_ref().filter(|said| said.value.0 < HEARTBEAT_LEAST) {
-        let sentence = format!(
-            "`heartbeat` is {}: every connection is written to that often; below {} that is load and helps nobody",
-            show_duration(said.value.0),
-            show_duration(HEARTBEAT_LEAST)
-        );
-        out.push(Problem::at(&said.origin, sentence));
-    }
-    out
 }
 
 #[cfg(test)]
@@ -468,23 +427,6 @@ mod tests {
         let problems = of("[limits]\nmessage = \"2MiB\"\n[memory]\nbytes = \"1MiB\"").unwrap_err();
         assert!(problems.len() == 1 && problems[0].starts_with("s.toml:2: `limits.message` is 2MiB"), "{problems:?}");
         assert!(of("[limits]\nmessage = \"1MiB\"\n[memory]\nbytes = \"1MiB\"").is_ok());
-    }
-
-    #[test]
-    fn what_is_seldom_meant_is_warned_of_where_it_stands() {
-        let warnings =
-            |text: &str| -> Vec<String> { of(text).unwrap().warnings.iter().map(ToString::to_string).collect() };
-        assert_eq!(warnings("heartbeat = \"100ms\"\n[limits]\nmessage = \"8MiB\""), Vec::<String>::new());
-        let text = "heartbeat = \"99ms\"\n[limits]\nmessage = \"9MiB\"\n[[channel]]\npattern = \"a\"\n\
-                    class = \"history\"\nbytes = \"1MiB\"";
-        let warned = warnings(text);
-        assert_eq!(warned.len(), 3, "{warned:?}");
-        for (warning, begins) in
-            warned.iter().zip(["s.toml:3: `limits.message`", "s.toml:7: ", "s.toml:1: `heartbeat`"])
-        {
-            assert!(warning.starts_with(begins), "{warned:?}");
-        }
-        assert!(warnings("[history]\nbytes = \"1000\"")[0].starts_with("s.toml:2: "));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod restart;
 mod site;
 mod suggest;
 pub mod value;
+mod warnings;
 pub mod written;
 
 pub use print::print;
