@@ -247,12 +247,17 @@ fn websocket(head: &Head, raw: Option<bool>, single: bool) -> Result<How, Proble
         let why = "a raw WebSocket publishes what it hears: it reads one channel, named in the path";
         return Err(Code::InvalidParameter.because(why));
     }
-    // The subprotocol means the raw form, so it is not agreed to where the other form was asked for.
-    let supported: &[&'static str] = if raw.unwrap_or(single) { &[websocket::RAW] } else { &[] };
+    // A subprotocol means a form, so it is not agreed to where the other form was asked for.
+    let supported: &[&'static str] = match raw {
+        Some(true) => &[websocket::RAW],
+        Some(false) => &[websocket::EVENT],
+        None => &[websocket::RAW, websocket::EVENT],
+    };
     let fields = fields(&head.headers);
     let accepted = shake(head, &fields, supported)?;
     let deflated = accepted.deflate.map(|deflate| deflate.window);
-    let transport = Transport::WebSocket { raw: raw.unwrap_or(single), deflated };
+    let raw = raw.unwrap_or(accepted.protocol != Some(websocket::EVENT));
+    let transport = Transport::WebSocket { raw, deflated };
     Ok(How::Hold { transport, accepted: Some(accepted) })
 }
 

@@ -168,14 +168,14 @@ export const websocket = {
   key: "websocket",
   name: "WebSocket",
   how: "WebSocket",
-  howWithToken: "WebSocket, with the token in its address",
+  howWithToken: "WebSocket, with the token in a subprotocol",
   open(channel, since, hear, { token }) {
-    const path = (token) => withQuery(pathOf(channel), { form: "event", since, token });
-    // What is shown of it is that there is a token, and not which.
-    hear.asking(path(token ? "…" : null));
+    const path = withQuery(pathOf(channel), { form: "event", since });
+    hear.asking(path);
     if (isApiKey(token)) return hear.refused(NO_KEY, "unauthorized"), () => {};
-    // A subprotocol could carry the token, but a browser gives up where none is selected, as none is in event form.
-    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + path(token || null));
+    // A browser gives up where none of those that it offers is selected: the first one is, and never the token.
+    const protocols = token ? ["switchboard.event.v1", `switchboard.token.${token}`] : [];
+    const socket = new WebSocket(location.origin.replace(/^http/, "ws") + path, protocols);
     let isOpen = false;
     socket.onopen = () => ((isOpen = true), hear.live());
     socket.onmessage = (message) => hear.item(JSON.parse(message.data));

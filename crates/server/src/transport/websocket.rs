@@ -11,6 +11,9 @@ pub(crate) const PING: [u8; 2] = [0x89, 0];
 /// Subprotocol of the raw form.
 pub(crate) const RAW: &str = "switchboard.raw.v1";
 
+/// Subprotocol of the event form.
+pub(crate) const EVENT: &str = "switchboard.event.v1";
+
 /// Subprotocol of sessions.
 pub(crate) const SESSION: &str = "switchboard.v1";
 

@@ -27,6 +27,10 @@ fn a_token_comes_in_authorization_a_cookie_the_query_or_a_subprotocol_entry() {
         let expected = offered.contains("raw").then_some("switchboard.raw.v1");
         assert_eq!(selected, expected, "the token is never the subprotocol that is selected");
     }
+    let offered = format!("switchboard.event.v1, {entry}");
+    let mut socket = server.connect().websocket("/channels?channel=a/x", &[("Sec-WebSocket-Protocol", &offered)]);
+    assert_eq!(socket.head.field("sec-websocket-protocol"), Some("switchboard.event.v1"));
+    socket.notice("$open");
     let forged = format!("switchboard.token.{token}x");
     let refused = server.handshake("/channels/a/x", &[("Sec-WebSocket-Protocol", &forged)]).unwrap_err();
     refused.expect_problem(401, "unauthorized");

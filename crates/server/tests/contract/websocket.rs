@@ -49,6 +49,28 @@ fn raw_form_is_without_subprotocol_or_with_switchboard_raw_v1() {
 }
 
 #[test]
+fn event_form_is_agreed_to_by_its_subprotocol_which_asks_for_it_as_well() {
+    let server = Server::new();
+    let selected = |target: &str, offer: &str| {
+        let mut socket = server.handshake(target, &[("Sec-WebSocket-Protocol", offer)]).unwrap();
+        socket.notice("$open");
+        socket.head.field("sec-websocket-protocol").map(str::to_owned)
+    };
+    let event = Some("switchboard.event.v1");
+    for target in ["/channels/a", "/channels/a?form=event", "/channels?channel=a&channel=b"] {
+        assert_eq!(selected(target, "switchboard.event.v1").as_deref(), event, "{target}");
+        assert_eq!(
+            selected(target, "chat, switchboard.event.v1, switchboard.token.x.y.z").as_deref(),
+            event,
+            "{target}"
+        );
+    }
+    assert_eq!(selected("/channels/a?form=event", "switchboard.raw.v1"), None);
+    let raw = server.handshake("/channels/a?form=raw", &[("Sec-WebSocket-Protocol", "switchboard.event.v1")]).unwrap();
+    assert_eq!(raw.head.field("sec-websocket-protocol"), None);
+}
+
+#[test]
 fn a_token_may_travel_as_a_further_subprotocol_entry_and_is_never_the_one_selected() {
     let server = Server::new();
     let selected = |fields: &[Field<'_>]| {
