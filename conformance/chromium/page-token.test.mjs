@@ -102,7 +102,7 @@ test("with a token all read, publish and count, and it is in no address", async 
 test("a token that ends is told, and with a new one all go on with nothing lost", async (t) => {
   const { page, server, sign } = await guarded(t);
   await inState(page, "refused");
-  await give(page, await sign("--for", "4s"));
+  await give(page, await sign("--for", "12s"));
   await inState(page, "live");
   await publish(page, "before");
   await heard(page, 1);
@@ -147,6 +147,8 @@ test("an API key is shown where it may be, and the WebSocket says that it has no
   const others = TRANSPORTS.filter((transport) => transport !== "websocket");
   await inState(page, "live", others);
   await row(page, "websocket").locator(".state", { hasText: "an API key is shown in Authorization alone" }).waitFor();
+  await says(page, "One reader cannot show an API key.");
+  assert.doesNotMatch(await page.textContent("#token-why"), /The server says/);
   await publish(page, "one");
   await heard(page, 1, others);
   assert.ok(at.targets.every((target) => !target.includes(key)));

@@ -169,6 +169,24 @@ fn a_private_key_signs_what_the_configuration_would_take() {
     }
 }
 
+/// One of them may have signed it; what its claims say is another matter.
+#[test]
+fn where_keys_are_fetched_as_well_no_signature_is_judged() {
+    let folder = Folder::new("fetched");
+    let own = config("");
+    let both = folder.write("s.toml", &own.replace("[auth]\n", "[auth]\njwks = \"https://keys.example/\"\n"));
+    let other = folder.write("o.toml", &own.replace(SECRET, "another-secret-of-at-least-32-bytes"));
+    let foreign = make(&other, &["--sub", "ann", "--subscribe", "a"]);
+    for words in [&["may", &foreign, "subscribe", "a"][..], &["token", &foreign]] {
+        let said = run(&[words, &["--config", &both]].concat());
+        assert!(said.code == Some(2) && said.err.contains("keys of `auth.jwks` besides"), "{said:?}");
+    }
+    let elsewhere = folder.write("e.toml", &own.replace("\"here\"", "\"elsewhere\""));
+    let elsewhere = make(&elsewhere, &["--sub", "ann"]);
+    let said = run(&["may", &elsewhere, "subscribe", "a", "--config", &both]);
+    assert!(said.code == Some(1) && said.err.contains("no: "), "{said:?}");
+}
+
 #[test]
 fn without_a_key_nothing_is_judged() {
     let folder = Folder::new("keyless");
@@ -239,6 +257,7 @@ fn the_greeting_asks_for_what_is_needed_and_says_what_there_is() {
     for (text, token, subscribing, publishing) in [
         (String::new(), None, Some(false), Some(false)),
         (key.clone(), Some("TOKEN=...  # an API key: "), Some(true), Some(true)),
+        (key.clone() + &rule("subscribe = \"anyone\"\npublish = \"nobody\""), None, Some(false), None),
         (key + &rule("subscribe = \"anyone\""), Some("TOKEN=...  # an API key: "), Some(false), Some(true)),
         (rule("subscribe = \"anyone\""), None, Some(false), None),
         (rule("subscribe = \"anyone\"\npublish = \"anyone\""), None, Some(false), Some(false)),

@@ -15,8 +15,7 @@ use crate::site::Site;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use switchboard_store::{Item, Memory, What};
 use switchboard_wire::code::Problem;
 use switchboard_wire::name::Selection;
@@ -62,8 +61,9 @@ pub(crate) struct Node {
     pub(crate) tls: Option<Tls>,
     /// Turns true, once, when the server begins to stop.
     pub(crate) draining: watch::Sender<bool>,
-    /// How many shards have told their streams of it.
+    /// How many shards have told their streams of it, and since when all have.
     told: AtomicUsize,
+    all_told: OnceLock<Instant>,
     shards: OnceLock<Vec<ShardHandle>>,
 }
 
@@ -133,6 +133,7 @@ impl Node {
             tls: None,
             draining: watch::Sender::new(false),
             told: AtomicUsize::new(0),
+            all_told: OnceLock::new(),
             shards: OnceLock::new(),
             config,
         })
@@ -186,12 +187,15 @@ impl Node {
 
     /// A shard has told every stream of its own that the server drains.
     pub(crate) fn have_told(&self) {
-        self.told.fetch_add(1, Ordering::Release);
+        let told = self.told.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.shards.get().is_some_and(|shards| told == shards.len()) {
+            self.all_told.get_or_init(Instant::now);
+        }
     }
 
-    /// Whether every stream of the server was told.
-    pub(crate) fn all_are_told(&self) -> bool {
-        self.shards.get().is_some_and(|shards| self.told.load(Ordering::Acquire) >= shards.len())
+    /// Since when every stream of the server was told.
+    pub(crate) fn all_told(&self) -> Option<Instant> {
+        self.all_told.get().copied()
     }
 
     /// What a long look comes to, unless the server drains and it takes much longer: then nobody is to wait for it.

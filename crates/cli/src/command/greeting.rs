@@ -51,19 +51,43 @@ impl Places {
 /// What is to be shown by whoever types what the greeting says. Without any of it, everyone may.
 #[derive(Default)]
 pub struct Ways {
-    subscribing: bool,
-    publishing: bool,
+    subscribing: Takes,
+    publishing: Takes,
     /// How to come by what is shown: a line of a shell that sets `TOKEN`.
     token: Option<String>,
 }
 
 impl Ways {
     pub fn of(written: &Written, settings: &Settings, config: Option<&Path>) -> Ways {
-        let takes = |action| !Shown::nothing().may(settings, action, CHANNEL).is_ok_and(|answer| answer.is_yes());
+        let takes = |action| match Shown::nothing().may(settings, action, CHANNEL) {
+            Ok(answer) if answer.is_yes() => Takes::Nothing,
+            Ok(answer) if !answer.is_for_nobody() => Takes::Token,
+            _ => Takes::More,
+        };
         let (subscribing, publishing) = (takes(Action::Subscribe), takes(Action::Publish));
-        let token = (subscribing || publishing).then(|| token(written, settings, config)).flatten();
+        let token =
+            [subscribing, publishing].contains(&Takes::Token).then(|| token(written, settings, config)).flatten();
         Ways { subscribing, publishing, token }
     }
+
+    /// What is typed to show it; `None` where nobody can do it, and it is not said to be typed.
+    fn shown(&self, takes: Takes) -> Option<&'static str> {
+        match takes {
+            Takes::Nothing => Some(""),
+            Takes::Token => self.token.is_some().then_some(BEARER),
+            Takes::More => None,
+        }
+    }
+}
+
+/// What it takes to do something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Takes {
+    #[default]
+    Nothing,
+    Token,
+    /// More than anyone has.
+    More,
 }
 
 /// How to come by a token or an API key. `None` where nobody can have one.
@@ -144,17 +168,13 @@ fn greeting(places: &Places, ways: &Ways) -> String {
         if let Some(token) = &ways.token {
             let _ = writeln!(out, "  token      {token}");
         }
-        let shown = |takes: bool| if takes { BEARER } else { "" };
-        // What nobody can do is not said to be typed.
-        if !ways.subscribing || ways.token.is_some() {
-            let shown = shown(ways.subscribing);
+        if let Some(shown) = ways.shown(ways.subscribing) {
             let _ = writeln!(
                 out,
                 "  subscribe  curl{option} -N{shown} -H 'Accept: text/event-stream' {url}/channels/{CHANNEL}"
             );
         }
-        if !ways.publishing || ways.token.is_some() {
-            let shown = shown(ways.publishing);
+        if let Some(shown) = ways.shown(ways.publishing) {
             let _ = writeln!(out, "  publish    curl{option}{shown} -d 'Hello!' {url}/channels/{CHANNEL}");
         }
         if option.is_empty() {

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use switchboard::auth::explain::Shown;
 use switchboard::auth::{Settings, apikey};
 use switchboard_hub::access::Action;
+use switchboard_wire::code::Problem;
 
 const MORE: &str = "\
 It is decided here, as a server with this configuration would, without asking one. What was revoked is the server's to know.
@@ -45,8 +46,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let shown = match arguments.token.as_str() {
         "-" => Shown::nothing(),
         token => {
-            is_checked(token.trim(), &settings, arguments.config.as_deref())?;
-            Shown::of(token.trim(), &settings, now()).map_err(|problem| Failure::Refused(format!("no: {problem}")))?
+            ensure_checkable(token.trim(), &settings, arguments.config.as_deref())?;
+            Shown::of(token.trim(), &settings, now()).map_err(|problem| {
+                match refused(token.trim(), &settings, &problem) {
+                    Failure::Refused(why) => Failure::Refused(format!("no: {why}")),
+                    other => other,
+                }
+            })?
         }
     };
     let answer = shown.may(&settings, action, &arguments.channel);
@@ -58,7 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Fails where nothing is known to check a token or an API key with: what came of it would look like a verdict.
-pub fn is_checked(shown: &str, settings: &Settings, config: Option<&Path>) -> Result<(), Failure> {
+pub fn ensure_checkable(shown: &str, settings: &Settings, config: Option<&Path>) -> Result<(), Failure> {
     let is_key = shown.starts_with(apikey::PREFIX);
     let known = if is_key { !settings.api_keys.is_empty() } else { !settings.keys.is_empty() };
     let lack = match config {
@@ -76,6 +82,17 @@ pub fn is_checked(shown: &str, settings: &Settings, config: Option<&Path>) -> Re
         Some(_) => return Ok(()),
     };
     Err(Failure::Usage(format!("there is nothing to check it with: {lack}")))
+}
+
+/// Why it counts for nothing. Where a server fetches keys as well, what is wrong with a signature is for the server to say.
+pub fn refused(shown: &str, settings: &Settings, problem: &Problem) -> Failure {
+    let is_key = shown.starts_with(apikey::PREFIX);
+    if !is_key && settings.jwks.is_some() && Shown::check_made(shown, settings, now()).is_ok() {
+        return Failure::Usage(format!(
+            "{problem}, as far as this command can tell: a server has the keys of `auth.jwks` besides, which it fetches"
+        ));
+    }
+    Failure::Refused(problem.to_string())
 }
 
 /// What the file and the environment say of access.

@@ -1,6 +1,6 @@
 //! `switchboard token`: makes tokens and API keys, and explains tokens.
 
-use super::may::{is_checked, now, settings};
+use super::may::{ensure_checkable, now, refused, settings};
 use crate::config::access;
 use crate::failure::{Failure, plain};
 use crate::units;
@@ -108,7 +108,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Shown::check_made(&token, &settings, now()).map_err(|problem| {
         let told = problem.to_string();
         let why = told.split_once("the token was refused: ").map_or(&*told, |(_, why)| why);
-        Failure::Usage(format!("a server with this configuration would refuse such a token: {why}"))
+        Failure::Usage(match &arguments.config {
+            Some(_) => format!("a server with this configuration would refuse such a token: {why}"),
+            None => format!(
+                "a server that is told nothing else would refuse such a token: {why}; --config FILE says what holds"
+            ),
+        })
     })?;
     Ok(writeln!(std::io::stdout(), "{token}")?)
 }
@@ -164,8 +169,8 @@ fn explain(token: &str, settings: &Settings, config: Option<&Path>) -> Result<()
     let text = serde_json::to_string_pretty(&json!({"header": header, "claims": claims})).unwrap_or_default();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
-    is_checked(token, settings, config)?;
-    let shown = Shown::of(token, settings, now()).map_err(|problem| Failure::Refused(problem.to_string()))?;
+    ensure_checkable(token, settings, config)?;
+    let shown = Shown::of(token, settings, now()).map_err(|problem| refused(token, settings, &problem))?;
     let left = shown.expires().unwrap_or_default().saturating_sub(now()) / 1000;
     writeln!(out, "this configuration takes it: {}, for {left} s more", shown.describe())?;
     match shown.info() {

@@ -106,15 +106,15 @@ pub fn warnings(written: &Written, config: &Config) -> Vec<Problem> {
 /// Nobody can listen at one address twice.
 fn check_doubles(written: &Written, problems: &mut Vec<Problem>) {
     let mut seen: Vec<(&At, &str)> = Vec::new();
-    for (key, said) in [("listen", &written.listen), ("tls.listen", &written.tls_listen)] {
+    for (key, said) in [("`listen`", &written.listen), ("`tls.listen`", &written.tls_listen)] {
         let Some(Said { value: Listen(places), origin }) = said else { continue };
+        let stands_in =
+            if *origin == Origin::Default { "`listen`, where nothing else is said (`listen = []`)," } else { key };
         for at in places.iter().filter(|at| at.address().is_none_or(|address| address.port() != 0)) {
-            match seen.iter().find(|(other, _)| *other == at) {
-                Some((_, first)) => {
-                    problems.push(Problem::at(origin, format!("`{key}`: {} stands in `{first}` already", at.show())));
-                }
-                None => seen.push((at, key)),
+            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == at) {
+                problems.push(Problem::at(origin, format!("{key}: {} stands in {first} already", at.show())));
             }
+            seen.push((at, stands_in));
         }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
             [
                 "s.toml:3: [tls]: /none/such.pem cannot be read: no such file or directory",
                 "s.toml:4: [tls]: /none/such.key cannot be read: no such file or directory",
-                "s.toml:2: `tls.listen`: 127.0.0.1:8000 stands in `listen` already",
+                "s.toml:2: `tls.listen`: 127.0.0.1:8000 stands in `listen`, where nothing else is said (`listen = []`), already",
             ]
         );
         assert!(of("listen = [\"127.0.0.1:0\", \"127.0.0.1:0\"]").is_ok(), "the system chooses two");

@@ -57,7 +57,7 @@ fn sizes(written: &Written, config: &Config) -> Vec<Problem> {
         }
     }
     let (token, head) = (config.auth.token_bytes, config.limits.head);
-    if token >= head {
+    if token >= head && is_configured(written) {
         let origin = said_first(&written.auth_token_size, &written.limits_head);
         let sentence = format!(
             "`auth.token_size` is {}, and a head with its token is to fit into `limits.head` with {}: longer tokens are \
@@ -112,9 +112,8 @@ fn said_of_auth(written: &Written) -> Option<(&'static str, &Origin)> {
     let defaults = defaults();
     SETTINGS.iter().filter(|setting| setting.key.starts_with("auth.") && !elsewhere.contains(&setting.key)).find_map(
         |setting| {
-            let (value, origin) = (setting.show)(written)?;
-            let usual = (setting.show)(&defaults).is_some_and(|(usual, _)| usual == value);
-            (!usual).then_some((setting.key, origin))
+            let (_, origin) = (setting.show)(written)?;
+            (!(setting.is_same)(written, &defaults)).then_some((setting.key, origin))
         },
     )
 }
@@ -175,7 +174,11 @@ mod tests {
         };
         for (text, begins, holds) in [
             ("[auth]\ncookie = \"session\"", "s.toml:2: `auth.cookie` counts for nothing", "open mode"),
-            ("[auth]\ntoken_size = \"64KiB\"\norigins = [\"https://example.com\"]", "s.toml:2: `auth.token_size`", ""),
+            (
+                &*format!("[auth]\ntoken_size = \"64KiB\"\n{key}publish = [\"**\"]"),
+                "s.toml:2: `auth.token_size` is 64KiB",
+                "",
+            ),
             (&key, "s.toml:2: the API key `idle` may do nothing", "`manage`"),
             (&classes("**", "a"), "s.toml:5: the class of `a` never counts: `**` (s.toml:2)", ""),
             (&classes("a/*", "a/*"), "s.toml:5: the class of `a/*` never counts", ""),

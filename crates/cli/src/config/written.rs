@@ -146,6 +146,8 @@ pub struct Setting {
     pub read_toml: fn(&mut Written, &DeValue<'_>, Origin) -> Result<(), String>,
     /// The value as TOML, and where it was said, if it was.
     pub show: fn(&Written) -> Option<(String, &Origin)>,
+    /// Whether two say the same, wherever they do.
+    pub is_same: fn(&Written, &Written) -> bool,
     /// Whether the value is a secret, which is not printed.
     pub hidden: bool,
 }
@@ -203,6 +205,9 @@ macro_rules! settings {
                 Ok(())
             },
             show: |written| written.$field.as_ref().map(|said| (said.value.to_toml(), &said.origin)),
+            is_same: |one, other| {
+                one.$field.as_ref().map(|said| &said.value) == other.$field.as_ref().map(|said| &said.value)
+            },
             hidden: <$type>::HIDDEN,
         }),*];
     };

@@ -118,6 +118,11 @@ impl Answer {
     pub fn is_yes(&self) -> bool {
         self.open || self.decision.allowed
     }
+
+    /// Whether a rule lets nobody do it, whatever they show.
+    pub fn is_for_nobody(&self) -> bool {
+        self.decision.whom == Whom::Nobody
+    }
 }
 
 impl fmt::Display for Answer {

@@ -2,6 +2,7 @@
 // and no element, and in none of the page's own addresses. A reload forgets it.
 
 import { $, setText, soon, warn } from "./parts.js";
+import { NO_PLACE } from "./token.js";
 
 /** `token` is what requests show, if anything; `isAsked`: whether the server has refused somebody for who they are. */
 export const access = { token: "", isAsked: false };
@@ -35,7 +36,7 @@ function give(token) {
 
 /** Says that somebody was refused for who they are, and shows where to give a token. */
 export function denied(denial, why) {
-  const said = `The server says: ${why}`;
+  const said = denial === NO_PLACE ? why : `The server says: ${why}`;
   $("token-form").hidden = false;
   setText($("token-why"), said);
   warn(`${headline(denial)} ${said}`);
@@ -49,6 +50,7 @@ export function denied(denial, why) {
 export const forgetDenial = () => setText($("token-why"), "");
 
 const WITH_TOKEN = {
+  [NO_PLACE]: "One reader cannot show an API key.",
   unauthorized: "The server does not take this token. Give another below.",
   token_expired: "The token has ended. Give a new one below.",
   token_revoked: "The token was revoked. Give another below.",

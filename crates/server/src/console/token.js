@@ -4,6 +4,9 @@
 /** An API key is shown in `Authorization`, and nowhere else. */
 export const isApiKey = (token) => token.startsWith("swk_");
 
+/** The denial of the page itself, where a transport has no place for what was given. */
+export const NO_PLACE = "no_place";
+
 /** The fields of a request that shows a token, if there is one. */
 export const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 

@@ -6,7 +6,7 @@
 // unless it is empty.
 
 import { NDJSON, pathOf, withQuery } from "./address.js";
-import { bearer, denialOf, isApiKey, problemOf } from "./token.js";
+import { NO_PLACE, bearer, denialOf, isApiKey, problemOf } from "./token.js";
 
 /** Seconds for which a long poll asks the server to hold back an empty answer. */
 const WAIT = 20;
@@ -172,7 +172,7 @@ export const websocket = {
   open(channel, since, hear, { token }) {
     const path = withQuery(pathOf(channel), { form: "event", since });
     hear.asking(path);
-    if (isApiKey(token)) return hear.refused(NO_KEY, "unauthorized"), () => {};
+    if (isApiKey(token)) return hear.refused(NO_KEY, NO_PLACE), () => {};
     // A browser gives up where none of those that it offers is selected: the first one is, and never the token.
     const protocols = token ? ["switchboard.event.v1", `switchboard.token.${token}`] : [];
     const socket = new WebSocket(location.origin.replace(/^http/, "ws") + path, protocols);

@@ -140,10 +140,10 @@ impl Requests {
         }
     }
 
-    /// Whether a drain has told its streams, and everybody else's: a pool of connections may hang up on all of them when it hears
-    /// on one that it is to go.
+    /// Whether a drain has told its streams, and everybody else's, and polls that waited had a moment for their answers: a pool of
+    /// connections may hang up on all of them when it hears on one that it is to go.
     fn has_parted(&self) -> bool {
-        !self.link.borrow().has_streams() && self.desk.node.all_are_told()
+        !self.link.borrow().has_streams() && self.desk.node.all_told().is_some_and(|since| since.elapsed() >= LOOK)
     }
 
     /// Tells the client to go.

@@ -71,7 +71,7 @@ impl Read {
     }
 
     /// Why clients refuse it at this time for its dates, if they do.
-    pub(super) fn is_out_of_date(&self, now: SystemTime) -> Option<String> {
+    pub(super) fn why_refused(&self, now: SystemTime) -> Option<String> {
         let Facts { from, until, .. } = self.facts?;
         let Read { shown, .. } = self;
         if now > until {
@@ -84,7 +84,7 @@ impl Read {
     /// What clients will complain of, for people.
     pub(super) fn doubts(&self, now: SystemTime) -> Vec<String> {
         let Some(facts) = self.facts else { return Vec::new() };
-        let mut doubts: Vec<String> = self.is_out_of_date(now).into_iter().collect();
+        let mut doubts: Vec<String> = self.why_refused(now).into_iter().collect();
         let shown = &self.shown;
         if facts.is_authority {
             doubts.push(format!(

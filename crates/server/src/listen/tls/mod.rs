@@ -48,7 +48,7 @@ pub(crate) fn check_key(key: &Path) -> Result<(), Unfit> {
 
 /// How TLS is spoken with the certificate and the key of these files.
 pub(crate) fn configure(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
-    certificate::read(certificate, key).map_err(|unfit| unfit.to_string()).and_then(|read| with(read.certified))
+    certificate::read(certificate, key).map_err(|unfit| unfit.to_string()).and_then(|read| speak(read.certified))
 }
 
 /// How a server speaks TLS, at present.
@@ -80,7 +80,7 @@ impl Tls {
         let mut files = Files::new(certificate, key);
         let read = certificate::read(certificate, key).map_err(|unfit| unfit.to_string())?;
         files.facts = read.facts();
-        Ok(Tls { config: RwLock::new(with(read.certified)?), files: Mutex::new(files) })
+        Ok(Tls { config: RwLock::new(speak(read.certified)?), files: Mutex::new(files) })
     }
 
     /// For a new connection.
@@ -99,14 +99,14 @@ impl Tls {
         };
         *files = Files { facts: files.facts, ..Files::new(&certificate, &key) };
         let read = certificate::read(&certificate, &key).map_err(|unfit| unfit.to_string())?;
-        if let Some(why) = read.is_out_of_date(now)
+        if let Some(why) = read.why_refused(now)
             && files.facts.is_none_or(|facts| facts.is_valid(now))
         {
             files.due = read.facts().map(|facts| facts.from).filter(|from| *from > now);
             return Err(why);
         }
         let (facts, doubts) = (read.facts(), read.doubts(now));
-        let config = with(read.certified)?;
+        let config = speak(read.certified)?;
         files.facts = facts;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(doubts)
@@ -147,7 +147,7 @@ fn stamp(certificate: &Path, key: &Path) -> Stamp {
 /// What holds for all connections that are shown this certificate. Sessions are taken up by tickets that clients keep, so
 /// that nothing is kept here for those who may come back; the key of the tickets is another for each certificate, and
 /// changes by itself every six hours.
-fn with(certified: CertifiedKey) -> Result<Arc<ServerConfig>, String> {
+fn speak(certified: CertifiedKey) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;

@@ -262,15 +262,16 @@ fn slowness_is_bounded_where_it_should_be() {
 
 #[test]
 fn whoever_announces_much_and_says_nothing_is_waited_for_without_a_buffer() {
-    let brief = Duration::from_millis(10);
     run(async {
-        let (mut connection, mut peer) = pair_with(Settings { body: brief, ..settings() });
+        let (mut connection, mut peer) = pair();
         peer.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 900000000\r\n\r\n").await.unwrap();
         request(&mut connection).await;
         for pace in [Pace::Unhurried, Pace::Steady] {
             peer.write_all(b"abc").await.unwrap();
             assert_eq!(connection.body_piece(pace).await.unwrap().unwrap(), "abc");
-            assert!(timeout(brief / 2, connection.body_piece(pace)).await.is_err());
+            let mut more = Box::pin(connection.body_piece(pace));
+            assert!(poll_fn(|cx| Poll::Ready(more.as_mut().poll(cx).is_pending())).await);
+            drop(more);
             assert_eq!(connection.buf.capacity(), 0, "{pace:?}");
         }
     });
