@@ -110,6 +110,7 @@ fn explain(error: &Error) -> String {
     }
 }
 
+// The server says the same of those whom it asks, in its `outward::trust`.
 fn distrust(why: &CertificateError) -> String {
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext, NotValidForName,

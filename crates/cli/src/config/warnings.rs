@@ -120,19 +120,19 @@ fn said_of_auth(written: &Written) -> Option<(&'static str, &Origin)> {
 
 /// Rules that say a class and never come to it, because an earlier one selects all that they do.
 fn hidden_rules(written: &Written) -> Vec<Problem> {
-    let mut earlier: Vec<(Pattern, &Origin)> = Vec::new();
+    let mut earlier: Vec<Pattern> = Vec::new();
     let mut out = Vec::new();
     for rule in written.rules.iter().filter(|rule| rule.class.is_some()) {
         let Some(said) = &rule.pattern else { continue };
         let Ok(pattern) = Pattern::new(&said.value) else { continue };
-        match earlier.iter().find(|(wider, _)| wider.covers(&pattern)) {
-            Some((wider, origin)) => {
+        match earlier.iter().find(|wider| wider.covers(&pattern)) {
+            Some(wider) => {
                 let sentence = format!(
-                    "the class of `{pattern}` never counts: `{wider}` ({origin}) selects all its channels and stands before it"
+                    "the class of `{pattern}` never counts: `{wider}` stands before it and selects all its channels"
                 );
                 out.push(Problem::at(&said.origin, sentence));
             }
-            None => earlier.push((pattern, &said.origin)),
+            None => earlier.push(pattern),
         }
     }
     out
@@ -180,7 +180,7 @@ mod tests {
                 "",
             ),
             (&key, "s.toml:2: the API key `idle` may do nothing", "`manage`"),
-            (&classes("**", "a"), "s.toml:5: the class of `a` never counts: `**` (s.toml:2)", ""),
+            (&classes("**", "a"), "s.toml:5: the class of `a` never counts: `**` stands before it", ""),
             (&classes("a/*", "a/*"), "s.toml:5: the class of `a/*` never counts", ""),
         ] {
             let warned = of(text);

@@ -64,6 +64,7 @@ pub(crate) fn explain(error: &io::Error, setting: &str) -> String {
     }
 }
 
+// The client crate, which depends on nothing of the server, says the same in its `tls`.
 fn distrust(why: &CertificateError, setting: &str) -> String {
     match why {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".into(),

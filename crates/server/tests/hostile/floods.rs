@@ -5,6 +5,7 @@ use serde_json::json;
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use switchboard::Config;
 use switchboard_testkit::{Message, Server, WebSocket, config, eventually, websocket};
@@ -14,6 +15,15 @@ fn one_shard(change: impl FnOnce(&mut Config)) -> Server {
     config.shards = Some(1);
     change(&mut config);
     Server::start(config)
+}
+
+/// Says when a session's call of this number is answered.
+fn answered_last(mut session: WebSocket, number: usize, done: &Arc<AtomicBool>) -> JoinHandle<()> {
+    let done = done.clone();
+    std::thread::spawn(move || {
+        while session.json()["id"] != number {}
+        done.store(true, Ordering::Relaxed);
+    })
 }
 
 #[test]
@@ -155,7 +165,7 @@ fn messages_that_inflate_to_much_hold_up_nobody() {
         let mut reader = server.lines("/channels/calm");
         reader.notice("$open");
         let fields = [("Sec-WebSocket-Protocol", "switchboard.v1"), ("Sec-WebSocket-Extensions", "permessage-deflate")];
-        let mut socket = server.handshake("/session", &fields).unwrap();
+        let socket = server.handshake("/session", &fields).unwrap();
         let frame = websocket::frame_with(0xc1, &websocket::deflate(message.as_bytes()));
         let mut flood = Vec::new();
         for n in 1..=MESSAGES {
@@ -168,13 +178,7 @@ fn messages_that_inflate_to_much_hold_up_nobody() {
         let sender = socket.conn.socket().try_clone().unwrap();
         let writer = std::thread::spawn(move || (&sender).write_all(&flood).unwrap());
         let done = Arc::new(AtomicBool::new(false));
-        let last = std::thread::spawn({
-            let done = done.clone();
-            move || {
-                while socket.json()["id"] != MESSAGES {}
-                done.store(true, Ordering::Relaxed);
-            }
-        });
+        let last = answered_last(socket, MESSAGES, &done);
         let mut heard = 0;
         while !done.load(Ordering::Relaxed) {
             server.publish("calm", heard.to_string());
@@ -224,7 +228,7 @@ fn sockets_that_always_have_news_do_not_keep_newcomers_waiting() {
     const TALKING: usize = 16;
     let server = one_shard(|_| ());
     let fields = [("Sec-WebSocket-Protocol", "switchboard.v1"), ("Sec-WebSocket-Extensions", "permessage-deflate")];
-    let mut heavy = server.handshake("/session", &fields).unwrap();
+    let heavy = server.handshake("/session", &fields).unwrap();
     let talking: Vec<_> = (0..TALKING).map(|_| server.websocket("/channels/calm")).collect();
     let call = |id: usize| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }).to_string();
     let long = format!("{}{}", " ".repeat(500_000), call(0));
@@ -244,13 +248,7 @@ fn sockets_that_always_have_news_do_not_keep_newcomers_waiting() {
         })
     };
     let talkers: Vec<_> = talking.into_iter().map(talk).collect();
-    let last = std::thread::spawn({
-        let done = done.clone();
-        move || {
-            while heavy.json()["id"] != MESSAGES {}
-            done.store(true, Ordering::Relaxed);
-        }
-    });
+    let last = answered_last(heavy, MESSAGES, &done);
     let mut answered = 0;
     while !done.load(Ordering::Relaxed) {
         server.get("/readyz").expect(200);

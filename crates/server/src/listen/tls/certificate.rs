@@ -18,7 +18,7 @@ use x509_cert::time::Time;
 pub(super) struct Read {
     pub(super) certified: CertifiedKey,
     /// `None` where that cannot be read: clients may be able to.
-    facts: Option<Facts>,
+    pub(super) facts: Option<Facts>,
     /// The file, as it is shown to people.
     shown: String,
 }
@@ -66,10 +66,6 @@ pub(super) fn read(certificate: &Path, key: &Path) -> Result<Read, Unfit> {
 }
 
 impl Read {
-    pub(super) fn facts(&self) -> Option<Facts> {
-        self.facts
-    }
-
     /// Why clients refuse it at this time for its dates, if they do.
     pub(super) fn why_refused(&self, now: SystemTime) -> Option<String> {
         let Facts { from, until, .. } = self.facts?;

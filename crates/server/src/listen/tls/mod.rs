@@ -79,7 +79,7 @@ impl Tls {
     pub(crate) fn start(certificate: &Path, key: &Path) -> Result<Tls, String> {
         let mut files = Files::new(certificate, key);
         let read = certificate::read(certificate, key).map_err(|unfit| unfit.to_string())?;
-        files.facts = read.facts();
+        files.facts = read.facts;
         Ok(Tls { config: RwLock::new(speak(read.certified)?), files: Mutex::new(files) })
     }
 
@@ -102,10 +102,10 @@ impl Tls {
         if let Some(why) = read.why_refused(now)
             && files.facts.is_none_or(|facts| facts.is_valid(now))
         {
-            files.due = read.facts().map(|facts| facts.from).filter(|from| *from > now);
+            files.due = read.facts.map(|facts| facts.from).filter(|from| *from > now);
             return Err(why);
         }
-        let (facts, doubts) = (read.facts(), read.doubts(now));
+        let (facts, doubts) = (read.facts, read.doubts(now));
         let config = speak(read.certified)?;
         files.facts = facts;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
